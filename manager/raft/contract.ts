@@ -1,0 +1,76 @@
+// What the manager knows of consensus, which runs in a worker thread with its log and its peer streams.
+import type { ManagerAddresses, NodeId } from '../../proto/objects.ts';
+
+export interface ConsensusMember {
+  readonly nodeId: NodeId;
+  readonly raftAddress: string;
+  readonly learner: boolean;
+}
+
+export interface ConsensusStatus {
+  readonly role: 'leader' | 'follower' | 'candidate' | 'learner' | 'removed';
+  readonly term: number;
+  readonly leaderId: NodeId | undefined;
+  readonly members: readonly ConsensusMember[];
+  /** On the leader: members heard from within an election timeout (itself included). Elsewhere: empty. */
+  readonly reachable: readonly NodeId[];
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+}
+
+/** What consensus does to the state machine, in order, one call at a time. */
+export interface StateMachine {
+  /** Applies one committed entry. Throwing ends the process: a state machine that cannot apply must not go on. */
+  apply(index: number, entry: Uint8Array): void;
+  /** The state at the last applied index, as chunks of (kind, bytes); must not hold the event loop for long. */
+  snapshot(): AsyncIterable<SnapshotChunk>;
+  /** Replaces the whole state. */
+  restore(index: number, chunks: AsyncIterable<SnapshotChunk>): Promise<void>;
+}
+
+export interface SnapshotChunk {
+  readonly kind: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface Consensus extends AsyncDisposable {
+  status(): ConsensusStatus;
+  /** Called on every change of role, leader, members or reachability. */
+  onStatus(listener: (status: ConsensusStatus) => void): Disposable;
+  /** Resolves with the index once applied here. `unavailable`: not leader or no quorum, nothing written; `unknown-outcome`. */
+  propose(entry: Uint8Array, options: { abort?: AbortSignal | undefined }): Promise<number>;
+  /** Leader only: resolves once a heartbeat round after the call confirmed leadership and everything up to then is applied here. */
+  readBarrier(options: { abort?: AbortSignal | undefined }): Promise<void>;
+  /** Leader only. Adds a learner, waits until it has caught up, makes it a voter. Resolves when committed. */
+  addMember(
+    member: { nodeId: NodeId; raftAddress: string },
+    options: { abort?: AbortSignal | undefined },
+  ): Promise<void>;
+  /** Leader only. Refused (`conflict`, with the arithmetic) when the rest would have no reachable majority, unless forced. */
+  removeMember(nodeId: NodeId, options: { force?: boolean; abort?: AbortSignal | undefined }): Promise<void>;
+  transferLeadership(to?: NodeId): Promise<void>;
+  /** New certificate material for both directions, without a restart. */
+  setCertificate(material: CertificateMaterial): void;
+  /** Leader gives up leadership by transfer if it can, then the worker stops. */
+  stop(): Promise<void>;
+}
+
+export interface CertificateMaterial {
+  readonly certificatePem: string; // leaf, then issuer chain
+  readonly keyPem: string;
+  readonly rootsPem: readonly string[];
+}
+
+export interface ConsensusOptions {
+  readonly nodeId: NodeId;
+  readonly clusterId: string;
+  readonly directory: string; // for log, snapshots and the data key; created if absent
+  readonly listenAddress: string; // host:port of the raft listener
+  readonly advertise: ManagerAddresses;
+  readonly certificate: CertificateMaterial;
+  /** First start of a cluster: a one-member group. Joining: start empty and wait for the leader's log. Otherwise: from disk. */
+  readonly start: 'bootstrap' | 'join' | 'restart';
+  readonly timing: { tickMs: number; heartbeatTicks: number; electionTicksMin: number; electionTicksMax: number };
+  readonly snapshotIntervalEntries: number;
+  readonly logEntriesForSlowFollowers: number;
+}

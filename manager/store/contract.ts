@@ -1,0 +1,95 @@
+// What the manager's loops know of the store. They depend on these shapes, not on the class behind them.
+// The store is the meeting place: loops never call each other; each scans, watches and reconciles.
+import type { Cluster, Network, Node, NodeId, Service, ServiceId, Task } from '../../proto/objects.ts';
+
+/** Kind of object → its type. One entry in store/kinds.ts (codec, indices, validator) makes a kind. */
+export interface ObjectKinds {
+  cluster: Cluster;
+  node: Node;
+  service: Service;
+  task: Task;
+  network: Network;
+}
+export type Kind = keyof ObjectKinds;
+
+export interface TableView<T> {
+  readonly size: number;
+  get(id: string): T | undefined;
+  /** By exact name (case-insensitive), for kinds that have one. */
+  byName(name: string): T | undefined;
+  /** Objects whose id starts with `prefix`. */
+  byIdPrefix(prefix: string): readonly T[];
+  all(): IterableIterator<T>;
+}
+
+export interface TaskView extends TableView<Task> {
+  ofService(id: ServiceId): readonly Task[];
+  ofNode(id: NodeId): readonly Task[];
+}
+
+/** A consistent reading at one version; cheap; not to be held across an await. */
+export interface View {
+  /** Raft index of the last applied change. */
+  readonly version: number;
+  readonly clusters: TableView<Cluster>;
+  readonly nodes: TableView<Node>;
+  readonly services: TableView<Service>;
+  readonly tasks: TaskView;
+  readonly networks: TableView<Network>;
+}
+
+type Meta = 'version' | 'createdAtMs' | 'updatedAtMs';
+/** What a caller writes: the store fills in version and times. */
+export type Draft<T> = Omit<T, Meta> & Partial<Pick<T, Meta & keyof T>>;
+
+export interface WritableTable<T> {
+  /** Creates or replaces. The object read earlier in this transaction is what it is based on. */
+  put(object: Draft<T>): void;
+  remove(id: string): void;
+}
+
+/** Reads inside see the transaction's own writes. */
+export interface Transaction extends View {
+  readonly clusters: TableView<Cluster> & WritableTable<Cluster>;
+  readonly nodes: TableView<Node> & WritableTable<Node>;
+  readonly services: TableView<Service> & WritableTable<Service>;
+  readonly tasks: TaskView & WritableTable<Task>;
+  readonly networks: TableView<Network> & WritableTable<Network>;
+}
+
+export type Change = {
+  [K in Kind]: {
+    readonly kind: K;
+    readonly action: 'create' | 'update' | 'remove';
+    readonly object: ObjectKinds[K];
+    readonly previous?: ObjectKinds[K];
+    readonly version: number;
+    /** True on the last change of a commit. */
+    readonly endsCommit: boolean;
+  };
+}[Kind];
+
+/** `resync`: the reader was too slow or a snapshot was restored; scan again and go on. */
+export type ChangeOrResync = Change | { readonly kind: 'resync' };
+
+export interface Store {
+  view(): View;
+  /**
+   * Runs `change` on fresh reads, proposes what it wrote and resolves once that is applied here.
+   * `change` may run again when the state moved under it, so it must be a pure function of the transaction.
+   * Nothing written: nothing proposed. Errors: what `change` throws; `unavailable` (not leader, no quorum: nothing was
+   * written); `unknown-outcome` (leadership lost on the way: it may yet be committed); `exhausted` (over 1.5 MiB).
+   */
+  update<T>(change: (transaction: Transaction) => T, options?: { abort?: AbortSignal | undefined }): Promise<T>;
+  /** A view and, without a gap, every later change of these kinds in commit order. */
+  viewAndWatch(
+    kinds: readonly Kind[],
+    options: { abort: AbortSignal },
+  ): { view: View; changes: AsyncIterable<ChangeOrResync> };
+}
+
+/** What the store needs of consensus. */
+export interface Proposer {
+  /** Resolves with the entry's raft index after this machine has applied it. Errors as in `Store.update`. */
+  propose(entry: Uint8Array, options: { abort?: AbortSignal | undefined }): Promise<number>;
+}

@@ -1,0 +1,165 @@
+// The control operations: what can be asked of a cluster, by name, with the shapes of question and answer.
+// proto/control.proto has one method for each name here; a test compares the two. Requests and replies travel as
+// JSON in one bytes field, with the caller's identity beside it. A follower passes a call on to the leader.
+import type {
+  Cluster,
+  ClusterSpec,
+  JoinTokens,
+  ManagerAddresses,
+  Network,
+  NetworkSpec,
+  Node,
+  NodeId,
+  NodeRole,
+  NodeSpec,
+  Service,
+  ServiceSpec,
+  Task,
+} from './objects.ts';
+
+/** Who asks, and through whom. Set by the manager that first took the call, never by the client. */
+export interface Caller {
+  readonly id: string; // node id of the manager whose API was used, or of the calling node
+  readonly role: 'operator' | NodeRole;
+  readonly forwardedBy?: NodeId;
+}
+
+/** A manager as the leader sees it now. Not stored: reachability is an observation. */
+export interface ManagerState {
+  readonly nodeId: NodeId;
+  readonly leader: boolean;
+  readonly reachable: boolean;
+  readonly addresses: ManagerAddresses;
+}
+
+/** Names are exact ids, exact names or unique id prefixes, tried in this order. */
+export interface ObjectFilter {
+  readonly ids?: readonly string[]; // prefixes
+  readonly names?: readonly string[]; // prefixes
+  readonly labels?: readonly string[]; // key or key=value; all must match
+}
+
+export interface TaskFilter extends ObjectFilter {
+  readonly services?: readonly string[]; // ids or names
+  readonly nodes?: readonly string[]; // ids or names or hostnames
+  readonly desired?: readonly ('running' | 'shutdown' | 'accepted')[];
+  readonly upToDate?: boolean; // only tasks of the service's current spec version
+}
+
+export interface ControlMethods {
+  CreateService: { request: { spec: ServiceSpec }; reply: { service: Service; warnings: readonly string[] } };
+  GetService: { request: { service: string }; reply: { service: Service } };
+  ListServices: {
+    request: { filter: ObjectFilter & { modes?: readonly string[] }; status: boolean };
+    reply: { services: readonly Service[]; status: Readonly<Record<string, ServiceStatus>> };
+  };
+  UpdateService: {
+    request: { service: string; version: number; spec: ServiceSpec; rollback: 'none' | 'previous' };
+    reply: { service: Service; warnings: readonly string[] };
+  };
+  RemoveService: { request: { service: string }; reply: Record<string, never> };
+  GetTask: { request: { task: string }; reply: { task: Task } };
+  ListTasks: { request: { filter: TaskFilter }; reply: { tasks: readonly Task[] } };
+  GetNode: { request: { node: string }; reply: { node: Node; manager?: ManagerState } };
+  ListNodes: {
+    request: {
+      filter: ObjectFilter & {
+        roles?: readonly string[];
+        memberships?: readonly string[];
+        nodeLabels?: readonly string[];
+      };
+    };
+    reply: { nodes: readonly Node[]; managers: readonly ManagerState[] };
+  };
+  UpdateNode: { request: { node: string; version: number; spec: NodeSpec }; reply: { node: Node } };
+  RemoveNode: { request: { node: string; force: boolean }; reply: Record<string, never> };
+  GetCluster: {
+    request: Record<string, never>;
+    reply: { cluster: PublicCluster; managers: readonly ManagerState[]; nodesTotal: number };
+  };
+  UpdateCluster: {
+    request: { version: number; spec: ClusterSpec; rotateWorkerToken: boolean; rotateManagerToken: boolean };
+    reply: { cluster: PublicCluster };
+  };
+  CreateNetwork: { request: { spec: NetworkSpec }; reply: { network: Network } };
+  GetNetwork: { request: { network: string }; reply: { network: Network } };
+  ListNetworks: { request: { filter: ObjectFilter }; reply: { networks: readonly Network[] } };
+  RemoveNetwork: { request: { network: string }; reply: Record<string, never> };
+}
+
+export type ControlMethod = keyof ControlMethods;
+export type ControlRequest<M extends ControlMethod> = ControlMethods[M]['request'];
+export type ControlReply<M extends ControlMethod> = ControlMethods[M]['reply'];
+
+/** The cluster without its private key. Tokens are for operators on managers: `swarm join-token` needs them. */
+export type PublicCluster = Omit<Cluster, 'rootKey' | 'tokens'> & { readonly tokens: JoinTokens };
+
+export interface ServiceStatus {
+  readonly runningTasks: number;
+  readonly desiredTasks: number;
+  readonly completedTasks: number;
+}
+
+/** One line of a task's output. */
+export interface TaskLogLine {
+  readonly serviceId: string;
+  readonly taskId: string;
+  readonly nodeId: string;
+  readonly stream: 'stdout' | 'stderr';
+  readonly timestamp: string; // RFC 3339 with nanoseconds, as the shim wrote it
+  readonly bytes: Uint8Array; // with its final newline, if it had one
+}
+
+export interface LogSelector {
+  readonly service?: string;
+  readonly task?: string;
+}
+
+export interface LogOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly follow: boolean;
+  readonly tailLines?: number; // absent: all
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+}
+
+/** The cluster as the Engine API and the dashboard use it: on any manager; `unavailable` elsewhere or without a leader. */
+export interface ClusterControl {
+  call<M extends ControlMethod>(
+    method: M,
+    request: ControlRequest<M>,
+    options?: { abort?: AbortSignal | undefined },
+  ): Promise<ControlReply<M>>;
+  /** Merged output of the selected tasks; a node that cannot answer is named in a final line on stderr, never waited for. */
+  logs(selector: LogSelector, options: LogOptions, abort: AbortSignal): AsyncIterable<TaskLogLine>;
+  /** Changes of services, tasks and nodes as this manager applies them; ends with code `aborted`. */
+  changes(abort: AbortSignal): AsyncIterable<ClusterChange>;
+}
+
+export type ClusterChange =
+  | {
+      readonly kind: 'service';
+      readonly action: 'create' | 'update' | 'remove';
+      readonly object: Service;
+      readonly previous?: Service;
+    }
+  | {
+      readonly kind: 'task';
+      readonly action: 'create' | 'update' | 'remove';
+      readonly object: Task;
+      readonly previous?: Task;
+    }
+  | {
+      readonly kind: 'node';
+      readonly action: 'create' | 'update' | 'remove';
+      readonly object: Node;
+      readonly previous?: Node;
+    }
+  | {
+      readonly kind: 'network';
+      readonly action: 'create' | 'update' | 'remove';
+      readonly object: Network;
+      readonly previous?: Network;
+    }
+  | { readonly kind: 'resync' };

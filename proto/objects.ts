@@ -1,0 +1,361 @@
+// The cluster's objects, as the store keeps them and as they travel between nodes.
+// Everything is read-only; a change is a new object. Times are wall-clock milliseconds (…AtMs), periods are
+// milliseconds (…Ms), memory is bytes, processor shares are nano-CPUs. Docker's own spelling lives in api/types only.
+import type { Id } from '../base/id.ts';
+
+export type ClusterId = Id<'cluster'>;
+export type NodeId = Id<'node'>;
+export type ServiceId = Id<'service'>;
+export type TaskId = Id<'task'>;
+export type NetworkId = Id<'network'>;
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** What every stored object has. `version` is the raft index of its last change; the store sets all three. */
+export interface ObjectMeta {
+  readonly version: number;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+// ---- Task specification ----
+
+export interface Mount {
+  readonly type: 'bind' | 'volume' | 'tmpfs';
+  readonly source: string; // '' for tmpfs and anonymous volumes
+  readonly target: string;
+  readonly readOnly: boolean;
+  readonly propagation?: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
+  readonly tmpfsSizeBytes?: number;
+  readonly tmpfsMode?: number;
+  readonly volumeLabels?: Labels;
+  readonly volumeDriver?: { readonly name: string; readonly options: Labels };
+  readonly volumeNoCopy?: boolean;
+}
+
+/** A zero period means: what the image says, otherwise Docker's default. */
+export interface HealthCheck {
+  readonly test: readonly string[]; // [] inherit · ['NONE'] · ['CMD', …] · ['CMD-SHELL', text]
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly startPeriodMs: number;
+  readonly startIntervalMs: number;
+  readonly retries: number;
+}
+
+export interface ContainerSpec {
+  readonly image: string;
+  readonly command?: readonly string[]; // replaces the image's entrypoint
+  readonly args?: readonly string[]; // replaces the image's command
+  readonly hostname?: string;
+  readonly env: readonly string[]; // NAME=value
+  readonly workingDirectory?: string;
+  readonly user?: string;
+  readonly groups?: readonly string[];
+  readonly labels: Labels;
+  readonly mounts: readonly Mount[];
+  readonly stopSignal?: string;
+  readonly stopGraceMs?: number;
+  readonly healthCheck?: HealthCheck;
+  readonly hosts?: readonly string[]; // "address name…", as in /etc/hosts
+  readonly dns?: {
+    readonly servers: readonly string[];
+    readonly search: readonly string[];
+    readonly options: readonly string[];
+  };
+  readonly tty?: boolean;
+  readonly openStdin?: boolean;
+  readonly readOnly?: boolean;
+  readonly init?: boolean;
+  readonly capabilityAdd?: readonly string[];
+  readonly capabilityDrop?: readonly string[];
+  readonly sysctls?: Labels;
+  readonly ulimits?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+}
+
+export interface Resources {
+  readonly nanoCpus: number; // 0: none
+  readonly memoryBytes: number; // 0: none
+  readonly pids?: number; // limits only; 0: none
+}
+
+export interface RestartPolicy {
+  readonly condition: 'none' | 'on-failure' | 'any';
+  readonly delayMs: number;
+  readonly attemptsMax: number; // 0: no limit
+  readonly windowMs: number; // 0: for ever
+}
+
+export interface Placement {
+  readonly constraints: readonly string[]; // as written: node.labels.disk==ssd
+  readonly preferences: readonly { readonly spread: string }[];
+  readonly replicasPerNodeMax: number; // 0: no limit
+  readonly platforms?: readonly { readonly os: string; readonly architecture: string }[];
+}
+
+export interface NetworkAttachmentSpec {
+  readonly target: string; // network id or name
+  readonly aliases: readonly string[];
+}
+
+/** What a task runs; a union, so that other runtimes can come. */
+export type TaskRuntime = { readonly kind: 'container'; readonly container: ContainerSpec };
+
+export interface TaskSpec {
+  readonly runtime: TaskRuntime;
+  readonly limits?: Resources;
+  readonly reservations?: Resources;
+  readonly restart: RestartPolicy;
+  readonly placement: Placement;
+  readonly networks: readonly NetworkAttachmentSpec[];
+  readonly logDriver?: { readonly name: string; readonly options: Labels };
+  readonly forceUpdate: number;
+  /** The digest that the image's tag meant when the service was created or updated: sha256:… */
+  readonly imageDigest?: string;
+}
+
+// ---- Service ----
+
+export type ServiceMode = { readonly kind: 'replicated'; readonly replicas: number } | { readonly kind: 'global' };
+
+export interface UpdateConfig {
+  readonly parallelism: number; // 0: all at once
+  readonly delayMs: number;
+  readonly failureAction: 'pause' | 'continue' | 'rollback'; // rollback is refused in a rollback config
+  readonly monitorMs: number;
+  readonly failureRatioMax: number; // 0 to 1
+  readonly order: 'stop-first' | 'start-first';
+}
+
+export type PortProtocol = 'tcp' | 'udp' | 'sctp';
+
+export interface PortConfig {
+  readonly name?: string;
+  readonly protocol: PortProtocol;
+  readonly targetPort: number;
+  readonly publishedPort: number; // 0: chosen by the allocator (ingress) or the node (host)
+  readonly publishMode: 'ingress' | 'host';
+}
+
+export interface EndpointSpec {
+  readonly mode: 'vip' | 'dnsrr';
+  readonly ports: readonly PortConfig[];
+}
+
+export interface ServiceSpec {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly task: TaskSpec;
+  readonly mode: ServiceMode;
+  readonly update: UpdateConfig;
+  readonly rollback: UpdateConfig;
+  readonly endpoint: EndpointSpec;
+}
+
+export type UpdateState =
+  | 'updating'
+  | 'paused'
+  | 'completed'
+  | 'rollback-started'
+  | 'rollback-paused'
+  | 'rollback-completed';
+
+/** A rollout as it stands; every step is stored, so that a new leader continues it. */
+export interface UpdateStatus {
+  readonly state: UpdateState;
+  readonly startedAtMs: number;
+  readonly completedAtMs?: number;
+  readonly message: string;
+  /** No further slot is started before this time (the update delay). */
+  readonly nextBatchAtMs?: number;
+  /** The last slots are watched until this time. */
+  readonly monitorUntilMs?: number;
+  /** Slots (or node ids, for global services) dirty when the rollout started. */
+  readonly slotsTotal?: number;
+  readonly failedTasks?: readonly TaskId[];
+}
+
+export interface Service extends ObjectMeta {
+  readonly id: ServiceId;
+  readonly spec: ServiceSpec;
+  /** The version that `spec` got; tasks carry it, so a rollout knows which are dirty. */
+  readonly specVersion: number;
+  readonly previousSpec?: ServiceSpec;
+  readonly previousSpecVersion?: number;
+  readonly updateStatus?: UpdateStatus;
+  /** The allocator's answer: every published port with its number. Absent until allocated. */
+  readonly endpointPorts?: readonly PortConfig[];
+}
+
+// ---- Task ----
+
+/** Observed states in order; an observed state only ever rises. Numbers and gaps: proto/task-state.ts. */
+export type TaskState =
+  | 'new'
+  | 'pending'
+  | 'assigned'
+  | 'accepted'
+  | 'preparing'
+  | 'ready'
+  | 'starting'
+  | 'running'
+  | 'complete'
+  | 'shutdown'
+  | 'failed'
+  | 'rejected'
+  | 'orphaned';
+
+/** What the managers want; only ever rises: ready, running, complete, shutdown, remove. */
+export type DesiredState = 'ready' | 'running' | 'complete' | 'shutdown' | 'remove';
+
+export interface TaskStatus {
+  readonly state: TaskState;
+  readonly atMs: number;
+  readonly message: string; // what is going on: "started", "scheduler assigned task to node"
+  readonly error?: string; // why it is not running, for a person
+  readonly containerId?: string;
+  readonly pid?: number;
+  readonly exitCode?: number;
+  /** Host-mode ports as the node opened them. */
+  readonly ports?: readonly PortConfig[];
+}
+
+/** Who a task is within its service. */
+export type TaskIdentity =
+  | { readonly kind: 'slot'; readonly slot: number }
+  | { readonly kind: 'node'; readonly nodeId: NodeId }
+  | { readonly kind: 'job'; readonly iteration: number; readonly index: number };
+
+export interface Task extends ObjectMeta {
+  readonly id: TaskId;
+  readonly serviceId: ServiceId;
+  readonly serviceName: string;
+  readonly serviceLabels: Labels;
+  readonly identity: TaskIdentity;
+  /** Set by the scheduler, or from birth for global services; never changed afterwards. */
+  readonly nodeId?: NodeId;
+  readonly spec: TaskSpec;
+  readonly specVersion: number;
+  readonly desired: DesiredState;
+  readonly status: TaskStatus;
+  /** A successor held in `ready` is let go at this time, or earlier once `replaces` has stopped where it waits for that. */
+  readonly holdUntilMs?: number;
+  /** The task whose stop this one waits for (stop-first, restart). */
+  readonly replaces?: TaskId;
+  /** Restarts of this slot under this specVersion, for attemptsMax: times within the window. */
+  readonly restartTimesMs?: readonly number[];
+  /** Ports of the service at creation (both modes). */
+  readonly ports: readonly PortConfig[];
+}
+
+// ---- Node ----
+
+export type NodeRole = 'worker' | 'manager';
+export type NodeAvailability = 'active' | 'pause' | 'drain';
+
+export interface NodeSpec {
+  readonly name: string; // '' unless an operator gave one
+  readonly labels: Labels;
+  readonly role: NodeRole; // desired; the observed one is Node.role
+  readonly availability: NodeAvailability;
+}
+
+/** What a node says of itself. */
+export interface NodeDescription {
+  readonly hostname: string;
+  readonly platform: { readonly os: string; readonly architecture: string };
+  readonly resources: Resources;
+  readonly engine: {
+    readonly version: string;
+    readonly labels: Labels;
+    readonly plugins: readonly { readonly type: string; readonly name: string }[];
+  };
+}
+
+/** Where a manager is reached, host:port each. Nobody computes one from another. */
+export interface ManagerAddresses {
+  readonly joinAddress: string; // certificate requests: what a join command names
+  readonly controlAddress: string; // control and dispatcher
+  readonly raftAddress: string;
+}
+
+export interface Node extends ObjectMeta {
+  readonly id: NodeId;
+  readonly spec: NodeSpec;
+  /** The role in the node's current certificate. */
+  readonly role: NodeRole;
+  readonly description?: NodeDescription;
+  readonly status: {
+    readonly state: 'unknown' | 'down' | 'ready' | 'disconnected';
+    readonly message: string;
+    readonly address: string; // as seen by the manager
+    readonly sinceMs: number;
+  };
+  /** Set while the node is a member of the raft group. */
+  readonly manager?: ManagerAddresses;
+  /** Address that other nodes forward published ports to, and the overlay's port. */
+  readonly dataAddress?: string;
+  readonly dataPort?: number;
+  /** SHA-256 of the public key of the node's current certificate, hex: a copied identity with another key is refused. */
+  readonly certificateKeyDigest?: string;
+  /** The session that reports for this node; a newer one replaces an older one. */
+  readonly sessionId?: string;
+  /** While down: its tasks are given up at this time (orphaned). */
+  readonly orphanAtMs?: number;
+}
+
+// ---- Network ----
+
+export interface NetworkSpec {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly driver: string;
+  readonly options: Labels;
+  readonly attachable: boolean;
+  readonly internal: boolean;
+}
+
+export interface Network extends ObjectMeta {
+  readonly id: NetworkId;
+  readonly spec: NetworkSpec;
+}
+
+// ---- Cluster ----
+
+export interface ClusterSpec {
+  readonly name: string; // 'default'
+  readonly labels: Labels;
+  readonly orchestration: { readonly taskHistoryLimit: number };
+  readonly raft: {
+    readonly tickMs: number;
+    readonly heartbeatTicks: number;
+    readonly electionTicksMin: number;
+    readonly electionTicksMax: number;
+    readonly snapshotIntervalEntries: number;
+    readonly keepOldSnapshots: number;
+    readonly logEntriesForSlowFollowers: number;
+  };
+  readonly dispatcher: {
+    readonly heartbeatMs: number;
+    readonly nodeDownAfterMs: number;
+    readonly orphanAfterMs: number;
+  };
+  readonly certificates: { readonly lifetimeMs: number };
+}
+
+export interface JoinTokens {
+  readonly worker: string;
+  readonly manager: string;
+}
+
+export interface Cluster extends ObjectMeta {
+  readonly id: ClusterId;
+  readonly spec: ClusterSpec;
+  /** Raised only when every manager can read the newer entry and object formats. */
+  readonly formatVersion: number;
+  /** Trusted roots, PEM, the signing one first. */
+  readonly rootCertificates: readonly string[];
+  /** PEM (PKCS#8). Never leaves the managers; the log and the snapshots that hold it are sealed. */
+  readonly rootKey: string;
+  readonly tokens: JoinTokens;
+}

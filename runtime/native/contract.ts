@@ -1,0 +1,174 @@
+// What the container code asks of the C helper family. The wire protocols behind it: runtime/native/PROTOCOL.md.
+// zygote: one per daemon, forks shims. shim: one per container, parent of its PID 1, holds stdio, log and exit status.
+// Both survive the daemon; `adopt` finds a shim again.
+import type { Duplex } from 'node:stream';
+
+/** Limits to write and groups to join. Paths are absolute; the helper makes the folders, daemon code removes them. */
+export interface CgroupPlan {
+  /** One folder for each v1 controller in use and/or the one cgroup2 folder, which the process is born into. */
+  readonly groups: readonly {
+    readonly version: 1 | 2;
+    readonly path: string;
+    readonly writes: readonly (readonly [file: string, value: string])[];
+  }[];
+  /** Rules for BPF_CGROUP_DEVICE on the cgroup2 folder; absent: all devices allowed. */
+  readonly devices?: readonly DeviceRule[];
+}
+
+export interface DeviceRule {
+  readonly allow: boolean;
+  readonly type: 'a' | 'b' | 'c';
+  readonly major: number; // -1: any
+  readonly minor: number; // -1: any
+  readonly access: string; // subset of rwm
+}
+
+export interface NativeMount {
+  readonly type: 'bind' | 'tmpfs' | 'proc' | 'sysfs' | 'devpts' | 'mqueue' | 'cgroup';
+  readonly source: string; // absolute host path for bind, '' otherwise
+  readonly target: string; // inside the container; resolved by openat2 under its root
+  readonly readOnly: boolean;
+  readonly flags: readonly ('nosuid' | 'nodev' | 'noexec' | 'strictatime')[];
+  readonly propagation: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
+  readonly recursive: boolean;
+  readonly data: string; // file system options: size=…,mode=…
+}
+
+/** `host`: the daemon's own · `new` · a path to a namespace file to join. */
+export type NamespaceChoice = { readonly kind: 'host' | 'new' } | { readonly kind: 'path'; readonly path: string };
+
+export interface ProcessSpec {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly workingDirectory: string;
+  /** As Docker takes it: '' (root), name, uid, name:group, uid:gid; names are looked up in the container's own files. */
+  readonly user: string;
+  readonly groups: readonly string[];
+  readonly terminal: boolean;
+  readonly consoleSize?: { readonly rows: number; readonly columns: number };
+  readonly capabilities: readonly string[]; // bounding = permitted = effective; inheritable and ambient stay empty
+  readonly noNewPrivileges: boolean;
+  /** Parsed rules for the helper's seccomp compiler; absent: no filter. */
+  readonly seccomp?: SeccompPolicy;
+  readonly rlimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly oomScoreAdjustment: number;
+}
+
+/** moby's profile after its includes and excludes were resolved for this container. */
+export interface SeccompPolicy {
+  readonly defaultAction: SeccompAction;
+  readonly architectures: readonly string[]; // x86_64, x86, aarch64, …
+  readonly rules: readonly {
+    readonly names: readonly string[];
+    readonly action: SeccompAction;
+    readonly arguments: readonly {
+      readonly index: number;
+      readonly operator: string;
+      readonly value: bigint;
+      readonly valueTwo: bigint;
+    }[];
+  }[];
+}
+export type SeccompAction =
+  | { readonly kind: 'allow' | 'kill' | 'trap' | 'log' }
+  | { readonly kind: 'errno'; readonly errno: number };
+
+export interface LaunchRequest {
+  readonly containerId: string;
+  /** Run directory of this container, short, 0700: control socket `s`, pid file, exit record while running. */
+  readonly runDirectory: string;
+  /** Durable state directory: exit.json ends up here. */
+  readonly stateDirectory: string;
+  readonly log: { readonly path: string; readonly bytesMax: number; readonly filesMax: number } | undefined;
+  readonly stdin: 'null' | 'open';
+  readonly hostname: string;
+  readonly domainName: string;
+  readonly rootfs: {
+    readonly lowers: readonly string[]; // top first
+    readonly upper: string;
+    readonly work: string;
+    readonly readOnly: boolean;
+  };
+  readonly mounts: readonly NativeMount[];
+  readonly namespaces: {
+    readonly network: NamespaceChoice;
+    readonly pid: NamespaceChoice;
+    readonly ipc: NamespaceChoice;
+    readonly uts: NamespaceChoice;
+    readonly cgroup: NamespaceChoice;
+  };
+  readonly cgroups: CgroupPlan;
+  readonly maskedPaths: readonly string[];
+  readonly readOnlyPaths: readonly string[];
+  readonly devices: readonly {
+    readonly path: string;
+    readonly type: 'b' | 'c';
+    readonly major: number;
+    readonly minor: number;
+    readonly mode: number;
+    readonly uid: number;
+    readonly gid: number;
+  }[];
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly useInit: boolean; // the shim's own minimal init as PID 1
+  readonly process: ProcessSpec;
+}
+
+export interface ExitRecord {
+  readonly exitCode: number; // 128 + signal for a signalled process
+  readonly signal: number; // 0: none
+  readonly oomKilled: boolean;
+  readonly atMs: number;
+}
+
+/** Output of a process: raw bytes with their stream; a terminal's all is stdout. */
+export interface OutputFrame {
+  readonly stream: 'stdout' | 'stderr';
+  readonly bytes: Buffer;
+}
+
+/** One attached client. `output` ends after the last byte when the process is gone. */
+export interface AttachedStdio {
+  readonly output: AsyncIterable<OutputFrame>;
+  /** Resolves when the shim has taken the bytes (back-pressure). */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Half-close: the process reads end of file. */
+  closeStdin(): Promise<void>;
+  detach(): void;
+}
+
+export interface ShimProcess {
+  readonly pid: number; // in the daemon's pid namespace
+  resize(size: { rows: number; columns: number }): Promise<void>;
+  signal(signal: number): Promise<void>;
+  attach(options: { stdin: boolean; stdout: boolean; stderr: boolean }): Promise<AttachedStdio>;
+  /** Resolves once; after a daemon restart, from the record. Never rejects. */
+  readonly exited: Promise<ExitRecord>;
+}
+
+export interface Shim extends ShimProcess {
+  readonly containerId: string;
+  readonly startTimeTicks: number; // field 22 of /proc/PID/stat: with the pid, an identity
+  /**
+   * Lets the prepared PID 1 run its command. Rejects with code `invalid` and the kernel's words when it can not:
+   * the message holds "executable file not found in $PATH", "permission denied" or "no such file or directory".
+   */
+  start(): Promise<void>;
+  exec(process: ProcessSpec, options: { stdin: boolean; execId: string }): Promise<ShimProcess>;
+  /** Ends shim and container at once. */
+  kill(): Promise<void>;
+  /** The daemon has stored the exit record; the shim may go. */
+  acknowledgeExit(): Promise<void>;
+}
+
+export interface NativeRuntime extends AsyncDisposable {
+  /**
+   * Builds namespaces, mounts and cgroups and holds PID 1 just before its exec. On failure nothing is left behind.
+   * Errors name the step: code `invalid` for the caller's fault (bad user, missing working directory), else `internal`.
+   */
+  launch(request: LaunchRequest): Promise<Shim>;
+  /** The shim that was left by an earlier daemon; undefined if it is gone (then exit.json may hold the status). */
+  adopt(containerId: string, runDirectory: string): Promise<Shim | undefined>;
+  /** Unpacks a tar stream below `directory` in a chroot, safely; the stream is uncompressed. Layers: whiteouts become overlay's. */
+  unpack(directory: string, options: { layer: boolean }): Promise<{ input: Duplex; done: Promise<void> }>;
+}
