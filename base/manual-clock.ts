@@ -6,7 +6,7 @@ import { CodedError } from './errors.ts';
 interface Entry {
   atMs: number;
   order: number;
-  then: () => void;
+  run: () => void;
 }
 
 export class ManualClock implements Clock {
@@ -44,8 +44,8 @@ export class ManualClock implements Clock {
     });
   }
 
-  after(ms: number, then: () => void): Timer {
-    const entry: Entry = { atMs: this.#elapsedMs + Math.max(0, ms), order: this.#order++, then };
+  after(ms: number, run: () => void): Timer {
+    const entry: Entry = { atMs: this.#elapsedMs + Math.max(0, ms), order: this.#order++, run };
     this.#entries.add(entry);
     const cancel = (): void => void this.#entries.delete(entry);
     return { cancel, [Symbol.dispose]: cancel };
@@ -67,7 +67,7 @@ export class ManualClock implements Clock {
     for (let next = this.#next(); next && next.atMs <= targetMs; next = this.#next()) {
       this.#elapsedMs = next.atMs;
       this.#entries.delete(next);
-      next.then();
+      next.run();
     }
     this.#elapsedMs = targetMs;
   }
