@@ -125,6 +125,8 @@ export interface UpdateConfig {
   readonly monitorMs: number;
   readonly failureRatioMax: number; // 0 to 1
   readonly order: 'stop-first' | 'start-first';
+  /** How long a rollout may stand still before the slots on their way count as failed; absent: ten minutes. */
+  readonly progressDeadlineMs?: number;
 }
 
 export type PortProtocol = 'tcp' | 'udp' | 'sctp';
@@ -172,7 +174,10 @@ export interface UpdateStatus {
   readonly monitorUntilMs?: number;
   /** Slots (or node ids, for global services) dirty when the rollout started. */
   readonly slotsTotal?: number;
-  readonly failedTasks?: readonly TaskId[];
+  /** Without a slot begun or finished by then, the slots on their way count as failed: no rollout hangs for ever. */
+  readonly progressDeadlineAtMs?: number;
+  /** Slots (or node ids) whose new task failed, with the first such task: a crash loop counts once. */
+  readonly failures?: readonly { readonly slot: string; readonly taskId: TaskId }[];
 }
 
 export interface Service extends ObjectMeta {
@@ -216,6 +221,8 @@ export interface TaskStatus {
   readonly containerId?: string;
   readonly pid?: number;
   readonly exitCode?: number;
+  /** When it first was `running`, by the clock that gave `atMs`; kept when it ends. Absent: it never ran. */
+  readonly runningAtMs?: number;
   /** Host-mode ports as the node opened them. */
   readonly ports?: readonly PortConfig[];
 }
@@ -238,9 +245,12 @@ export interface Task extends ObjectMeta {
   readonly specVersion: number;
   readonly desired: DesiredState;
   readonly status: TaskStatus;
-  /** A successor held in `ready` is let go at this time, or earlier once `replaces` has stopped where it waits for that. */
+  /**
+   * A successor held in `ready` is let go at this time, or earlier once `replaces`, if it names one, has stopped.
+   * A start-first successor: the one it replaces on a leaving node may stay until then, and no longer.
+   */
   readonly holdUntilMs?: number;
-  /** The task whose stop this one waits for (stop-first, restart). */
+  /** The task whose place this one takes: waited for when stop-first, let go once this one runs when start-first. */
   readonly replaces?: TaskId;
   /** Restarts of this slot under this specVersion, for attemptsMax: times within the window. */
   readonly restartTimesMs?: readonly number[];
