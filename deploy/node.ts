@@ -1,0 +1,131 @@
+// One node: its daemon in the node's own network and UTS namespace and cgroup.
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { killNodeCgroup, makeNodeCgroup, nodeCgroupPath, removeCgroups } from './cgroups.ts';
+import { callEngine } from './engine.ts';
+import type { ClusterPlan, NodePlan } from './plan.ts';
+
+const READY_WITHIN_MS = 20_000;
+
+/** True when the node's daemon answers. */
+export async function isUp(node: NodePlan): Promise<boolean> {
+  if (!existsSync(node.socket)) return false;
+  try {
+    return (await callEngine(node.socket, 'GET', '/_ping', { timeoutMs: 2_000 })).status === 200;
+  } catch {
+    return false; // a socket without a listener: the daemon died
+  }
+}
+
+/** Starts the daemon and resolves when it serves its socket. The daemon outlives this process. */
+export async function startDaemon(plan: ClusterPlan, node: NodePlan): Promise<void> {
+  const cgroupProcesses = makeNodeCgroup(node.cgroup);
+  mkdirSync(node.dataRoot, { recursive: true, mode: 0o710 });
+  writeFileSync(node.cgroupFile, `${nodeCgroupPath(node.cgroup)}\n`);
+  const log = openSync(node.logFile, 'a', 0o600);
+  // The shell moves itself into the cgroup and becomes, step by step, the daemon.
+  const script = 'echo $$ > "$1" && shift && exec "$@"';
+  const inside = 'hostname "$1" && shift && exec "$@"';
+  const child = spawn(
+    'sh',
+    [
+      '-c',
+      script,
+      'sh',
+      cgroupProcesses,
+      'nsenter',
+      `--net=/run/netns/${node.namespace}`,
+      'unshare',
+      '--uts',
+      'sh',
+      '-c',
+      inside,
+      'sh',
+      node.name,
+      process.execPath,
+      ...daemonArguments(plan, node),
+    ],
+    { detached: true, stdio: ['ignore', log, log, 'pipe'], env: { ...daemonEnvironment(), SHOALD_READY_FD: '3' } },
+  );
+  await new Promise<void>((resolve, reject) => {
+    const failed = (why: string): void =>
+      reject(new Error(`${node.name} ${why}; its log: ${node.logFile}\n${lastLines(node.logFile)}`));
+    const timer = setTimeout(() => failed(`did not answer within ${READY_WITHIN_MS / 1000} s`), READY_WITHIN_MS);
+    const ready = child.stdio[3];
+    ready?.on('data', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      failed(`ended with exit status ${code}`);
+    });
+  });
+  child.removeAllListeners('exit');
+  child.stdio[3]?.destroy();
+  child.unref();
+}
+
+function daemonArguments(plan: ClusterPlan, node: NodePlan): string[] {
+  return [
+    '--max-semi-space-size=16',
+    join(plan.program, 'dist/daemon/main.js'),
+    '-H',
+    `unix://${node.socket}`,
+    '--data-root',
+    node.dataRoot,
+    '--exec-root',
+    node.execRoot,
+    '--pidfile',
+    node.pidFile,
+    '--cgroup-parent',
+    node.cgroup,
+    '--swarm-default-advertise-addr',
+    node.address,
+    '--dashboard',
+    `${node.address}:9000`,
+  ];
+}
+
+/** The daemon gets no more of this shell's environment than it needs. */
+function daemonEnvironment(): NodeJS.ProcessEnv {
+  const { PATH, HOME, LANG } = process.env;
+  return { PATH: `${PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`, HOME: HOME ?? '/root', LANG: LANG ?? 'C.UTF-8' };
+}
+
+function lastLines(file: string): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-5).join('\n');
+}
+
+/** Ends the daemon, gracefully first, then everything of the node; nothing of it is left but its data root. */
+export async function stopNode(node: NodePlan): Promise<void> {
+  const pid = existsSync(node.pidFile) ? Number(readFileSync(node.pidFile, 'utf8')) : 0;
+  if (pid > 0 && isDaemon(pid, node)) {
+    process.kill(pid, 'SIGTERM');
+    await gone(pid, 10_000);
+  }
+  await killNodeCgroup(node.cgroup);
+  removeCgroups(node.cgroup);
+  for (const path of [node.socket, node.pidFile, node.cgroupFile]) rmSync(path, { force: true });
+}
+
+/** A pid file can be old: the process must be ours by its command line. */
+function isDaemon(pid: number, node: NodePlan): boolean {
+  const file = `/proc/${pid}/cmdline`;
+  return existsSync(file) && readFileSync(file, 'utf8').split('\0').includes(node.dataRoot);
+}
+
+/** Node has no event for the end of a process that is not its child, so this looks every 10 ms. */
+async function gone(pid: number, withinMs: number): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (existsSync(`/proc/${pid}/cmdline`) && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export function makeRunDirectory(plan: ClusterPlan): void {
+  mkdirSync(plan.runDirectory, { recursive: true });
+  chmodSync(plan.runDirectory, 0o755);
+}
