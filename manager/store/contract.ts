@@ -1,6 +1,6 @@
 // What the manager's loops know of the store. They depend on these shapes, not on the class behind them.
 // The store is the meeting place: loops never call each other; each scans, watches and reconciles.
-import type { Cluster, Network, Node, NodeId, Service, ServiceId, Task } from '../../proto/objects.ts';
+import type { Cluster, Network, Node, NodeId, Service, ServiceId, Task, TaskIdentity } from '../../proto/objects.ts';
 
 /** Kind of object → its type. One entry in store/kinds.ts (codec, indices, validator) makes a kind. */
 export interface ObjectKinds {
@@ -25,6 +25,8 @@ export interface TableView<T> {
 export interface TaskView extends TableView<Task> {
   ofService(id: ServiceId): readonly Task[];
   ofNode(id: NodeId): readonly Task[];
+  /** Everything in one slot (or on one node, for a global service): the wanted task, its successor, the history. */
+  ofSlot(id: ServiceId, identity: TaskIdentity): readonly Task[];
 }
 
 /** A consistent reading at one version; cheap; not to be held across an await. */
@@ -43,8 +45,12 @@ type Meta = 'version' | 'createdAtMs' | 'updatedAtMs';
 export type Draft<T> = Omit<T, Meta> & Partial<Pick<T, Meta & keyof T>>;
 
 export interface WritableTable<T> {
-  /** Creates or replaces. The object read earlier in this transaction is what it is based on. */
+  /**
+   * Creates or replaces. A draft that carries a version other than the object's present one was read too early, outside
+   * this transaction: `out-of-sequence`. A unique name or published ingress port that another object has: `conflict`.
+   */
   put(object: Draft<T>): void;
+  /** Nothing happens when it is gone already. */
   remove(id: string): void;
 }
 
@@ -76,9 +82,11 @@ export interface Store {
   view(): View;
   /**
    * Runs `change` on fresh reads, proposes what it wrote and resolves once that is applied here.
-   * `change` may run again when the state moved under it, so it must be a pure function of the transaction.
+   * `change` may run again when the state moved under it, so it must be a pure function of the transaction. Objects it
+   * returns are drafts; read the stored ones, with version and times, from `view` afterwards.
    * Nothing written: nothing proposed. Errors: what `change` throws; `unavailable` (not leader, no quorum: nothing was
-   * written); `unknown-outcome` (leadership lost on the way: it may yet be committed); `exhausted` (over 1.5 MiB).
+   * written); `unknown-outcome` (leadership lost on the way: it may yet be committed); `exhausted` (over 1.5 MiB); `conflict` (the
+   * same objects were changed by others again and again).
    */
   update<T>(change: (transaction: Transaction) => T, options?: { abort?: AbortSignal | undefined }): Promise<T>;
   /** A view and, without a gap, every later change of these kinds in commit order. */
@@ -92,4 +100,19 @@ export interface Store {
 export interface Proposer {
   /** Resolves with the entry's raft index after this machine has applied it. Errors as in `Store.update`. */
   propose(entry: Uint8Array, options: { abort?: AbortSignal | undefined }): Promise<number>;
+}
+
+/** The same shape as in raft's contract: the rooms do not know each other. */
+export interface SnapshotChunk {
+  readonly kind: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The store with the side that consensus drives. */
+export interface ReplicatedStore extends Store {
+  apply(index: number, entry: Uint8Array): void;
+  snapshot(): AsyncIterable<SnapshotChunk>;
+  restore(index: number, chunks: AsyncIterable<SnapshotChunk>): Promise<void>;
+  /** Equal on machines whose applied index and state are equal. For simulators and tests: a pass over all objects. */
+  stateDigest(): string;
 }

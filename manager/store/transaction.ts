@@ -1,0 +1,191 @@
+// A transaction: reads of the present state with its own writes laid over them, and the changeset they come to.
+// Nothing outside sees a write before its entry is applied.
+import { invariant } from '../../base/assert.ts';
+import { fail } from '../../base/errors.ts';
+import type { Task } from '../../proto/objects.ts';
+import { ownText, sharedText, sharesWith } from './codec.ts';
+import type { Draft, Kind, ObjectKinds, TableView, TaskView, Transaction, WritableTable } from './contract.ts';
+import type { Changeset, Operation, Shared } from './entry.ts';
+import { KIND_NAMES, type KindDefinition, type StoredObject, slotKey } from './kinds.ts';
+import { Table, uniqueKeys } from './table.ts';
+import type { State } from './tables.ts';
+
+type WritableTables = { readonly [K in Kind]: WritableView<ObjectKinds[K]> } & { readonly task: WritableTasks };
+
+export class StoreTransaction implements Transaction {
+  readonly version: number;
+  readonly #tables: WritableTables;
+
+  constructor(state: State, nowMs: number) {
+    const { tables } = state;
+    this.version = state.version;
+    this.#tables = {
+      cluster: new WritableView('cluster', tables.cluster, nowMs),
+      node: new WritableView('node', tables.node, nowMs),
+      service: new WritableView('service', tables.service, nowMs),
+      task: new WritableTasks('task', tables.task, nowMs),
+      network: new WritableView('network', tables.network, nowMs),
+    };
+  }
+
+  get clusters(): Transaction['clusters'] {
+    return this.#tables.cluster;
+  }
+
+  get nodes(): Transaction['nodes'] {
+    return this.#tables.node;
+  }
+
+  get services(): Transaction['services'] {
+    return this.#tables.service;
+  }
+
+  get tasks(): Transaction['tasks'] {
+    return this.#tables.task;
+  }
+
+  get networks(): Transaction['networks'] {
+    return this.#tables.network;
+  }
+
+  /** What was written. The transaction is over: later writes are refused. */
+  finish(): Changeset {
+    return KIND_NAMES.flatMap((kind) => this.#tables[kind].finish());
+  }
+}
+
+class WritableView<T extends StoredObject> implements TableView<T>, WritableTable<T> {
+  readonly #kind: Kind;
+  readonly #definition: KindDefinition<T>;
+  readonly #base: Table<T>;
+  readonly #nowMs: number;
+  readonly #written: Table<T>;
+  readonly #removed = new Set<string>();
+  #created = 0;
+  #finished = false;
+
+  constructor(kind: Kind, base: Table<T>, nowMs: number) {
+    this.#kind = kind;
+    this.#definition = base.definition;
+    this.#base = base;
+    this.#nowMs = nowMs;
+    this.#written = new Table(base.definition);
+  }
+
+  get size(): number {
+    return this.#base.size - this.#removed.size + this.#created;
+  }
+
+  get(id: string): T | undefined {
+    return this.#written.get(id) ?? (this.#removed.has(id) ? undefined : this.#base.get(id));
+  }
+
+  byName(name: string): T | undefined {
+    return this.#written.byName(name) ?? this.#ifVisible(this.#base.byName(name));
+  }
+
+  byIdPrefix(prefix: string): readonly T[] {
+    return this.#overlaid(this.#base.byIdPrefix(prefix), this.#written.byIdPrefix(prefix));
+  }
+
+  *all(): IterableIterator<T> {
+    for (const object of this.#base.all()) if (this.#ifVisible(object)) yield object;
+    yield* this.#written.all();
+  }
+
+  by(index: string, key: string): readonly T[] {
+    return this.#overlaid(this.#base.by(index, key), this.#written.by(index, key));
+  }
+
+  put(draft: Draft<T>): void {
+    invariant(!this.#finished, `${this.#kind} written after its transaction ended`);
+    const given = draft as unknown as Partial<StoredObject> & { id: string };
+    const present = this.get(given.id);
+    if (given === present) return;
+    const committed = this.#base.get(given.id);
+    const base = committed?.version ?? 0;
+    if (given.version !== undefined && given.version !== base) this.#refuseStale(given.id, given.version, base);
+    const object = {
+      ...given,
+      version: base,
+      createdAtMs: committed?.createdAtMs ?? this.#nowMs,
+      updatedAtMs: this.#nowMs,
+    } as unknown as T;
+    this.#definition.check(object, present);
+    this.#refuseTaken(object);
+    if (!committed && !this.#written.get(object.id)) this.#created += 1;
+    this.#removed.delete(object.id);
+    this.#written.put(object);
+  }
+
+  remove(id: string): void {
+    invariant(!this.#finished, `${this.#kind} removed after its transaction ended`);
+    const written = this.#written.get(id) !== undefined;
+    this.#written.remove(id);
+    if (this.#base.get(id)) this.#removed.add(id);
+    else if (written) this.#created -= 1;
+  }
+
+  finish(): Operation[] {
+    this.#finished = true;
+    const operations: Operation[] = [];
+    for (const id of this.#removed) {
+      operations.push({ action: 'remove', kind: this.#kind, id, base: this.#base.get(id)?.version ?? 0 });
+    }
+    for (const object of this.#written.all()) operations.push(this.#putOperation(object));
+    return operations;
+  }
+
+  #putOperation(object: T): Operation {
+    const { id, version: base } = object;
+    const own = ownText(this.#definition, object);
+    return { action: 'put', kind: this.#kind, id, base, own, shared: this.#shared(object) };
+  }
+
+  #shared(object: T): Shared {
+    const committed = this.#base.get(object.id);
+    if (this.#definition.sharedFields.length > 0 && committed && sharesWith(this.#definition, object, committed)) {
+      return { same: true };
+    }
+    return { text: sharedText(this.#definition, object) };
+  }
+
+  #ifVisible(object: T | undefined): T | undefined {
+    return object && !this.#removed.has(object.id) && !this.#written.get(object.id) ? object : undefined;
+  }
+
+  #overlaid(base: readonly T[], written: readonly T[]): readonly T[] {
+    if (this.#written.size === 0 && this.#removed.size === 0) return base;
+    return [...base.filter((object) => this.#ifVisible(object)), ...written];
+  }
+
+  #refuseStale(id: string, version: number, base: number): never {
+    const now = base === 0 ? 'it is gone now' : `it is at ${base} now`;
+    return fail('out-of-sequence', `${this.#kind} ${id} was read at version ${version}, ${now}`);
+  }
+
+  #refuseTaken(object: T): void {
+    for (const key of uniqueKeys(this.#definition, object)) {
+      const baseOwner = this.#base.ownerOf(key);
+      const owner =
+        this.#written.ownerOf(key) ?? this.#ifVisible(baseOwner ? this.#base.get(baseOwner) : undefined)?.id;
+      if (owner !== undefined && owner !== object.id) {
+        fail('conflict', `${this.#kind} ${object.id}: ${key} is taken by ${this.#kind} ${owner}`);
+      }
+    }
+  }
+}
+
+class WritableTasks extends WritableView<Task> implements TaskView {
+  ofService(id: string): readonly Task[] {
+    return this.by('service', id);
+  }
+
+  ofNode(id: string): readonly Task[] {
+    return this.by('node', id);
+  }
+
+  ofSlot(id: string, identity: Task['identity']): readonly Task[] {
+    return this.by('slot', slotKey(id, identity));
+  }
+}
