@@ -32,7 +32,7 @@ export const isAfter = (a: TaskState, b: TaskState): boolean => TASK_STATE[a] > 
 export const isTerminal = (state: TaskState): boolean => TASK_STATE[state] > TASK_STATE.running;
 
 /** The managers want it running (or prepared for that), whatever it is doing now. */
-export const isWanted = (task: Task): boolean => DESIRED_STATE[task.desired] <= DESIRED_STATE.running;
+export const isWanted = (task: Pick<Task, 'desired'>): boolean => DESIRED_STATE[task.desired] <= DESIRED_STATE.running;
 
 /** Never lowers: the higher of the present and the asked desired state. */
 export function raisedDesired(present: DesiredState, asked: DesiredState): DesiredState {
@@ -40,4 +40,5 @@ export function raisedDesired(present: DesiredState, asked: DesiredState): Desir
 }
 
 /** The agent has finished with it or never had it: its container, if any, is stopped. */
-export const isStopped = (task: Task): boolean => isTerminal(task.status.state) || task.nodeId === undefined;
+export const isStopped = (task: Pick<Task, 'status' | 'nodeId'>): boolean =>
+  isTerminal(task.status.state) || task.nodeId === undefined;
