@@ -67,6 +67,20 @@ export interface Images {
     options: { target: string; changes: readonly string[]; message: string },
     abort?: AbortSignal,
   ): Promise<string>;
-  /** Folders of the unpacked layers, top first, for overlayfs; held against removal until released. */
-  hold(imageId: string): { readonly lowers: readonly string[]; release(): void };
+  /** Folders of the unpacked layers, for overlayfs; held against removal until released. */
+  hold(imageId: string, holder: ImageHolder): HeldLayers;
+  /** As `hold`, after a restart: the layers may outlive an image that was removed by force. */
+  holdLayers(imageId: string, layers: readonly string[], holder: ImageHolder): HeldLayers;
+}
+
+/** Who keeps an image from being removed. */
+export interface ImageHolder {
+  readonly containerId: string;
+  isRunning(): boolean;
+}
+
+export interface HeldLayers {
+  readonly lowers: readonly string[]; // folders, top first
+  readonly layers: readonly string[]; // chain ids, bottom first
+  release(): void;
 }

@@ -1,0 +1,68 @@
+// Which compression a stream or file has, by its first bytes, and how to undo it.
+import { PassThrough, type Readable, type Transform } from 'node:stream';
+import zlib from 'node:zlib';
+import { fail } from '../../base/errors.ts';
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+const CHUNK_BYTES = 256 * 1024; // twice as fast as the default of 16 KiB
+const MAGIC_BYTES = 6;
+
+export function compressionOf(start: Uint8Array): Compression {
+  const hex = Buffer.from(start.subarray(0, MAGIC_BYTES)).toString('hex');
+  if (hex.startsWith('1f8b')) return 'gzip';
+  if (hex.startsWith('28b52ffd')) return 'zstd';
+  const unsupported = hex.startsWith('425a68') ? 'bzip2' : hex.startsWith('fd377a585a00') ? 'xz' : undefined;
+  if (unsupported)
+    fail('not-implemented', `archives compressed with ${unsupported} are not read yet: decompress it first`);
+  return 'none';
+}
+
+export function decompressor(compression: Compression): Transform {
+  switch (compression) {
+    case 'none':
+      return new PassThrough();
+    case 'gzip':
+      return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
+    case 'zstd':
+      return zstdDecompressor();
+  }
+}
+
+/** Node has it from 22.15 on. */
+function zstdDecompressor(): Transform {
+  const create = (zlib as { createZstdDecompress?: (options: object) => Transform }).createZstdDecompress;
+  return create
+    ? create({ chunkSize: CHUNK_BYTES })
+    : fail('not-implemented', `archives compressed with zstd need Node 22.15 or newer; this is ${process.version}`);
+}
+
+/** Reads the first bytes and puts them back. */
+export async function sniff(stream: Readable): Promise<Compression> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  while (length < MAGIC_BYTES) {
+    const part = (stream.read() as Buffer | null) ?? (await nextChunk(stream));
+    if (part === undefined) break;
+    parts.push(part);
+    length += part.length;
+  }
+  const start = Buffer.concat(parts);
+  if (start.length > 0) stream.unshift(start);
+  return compressionOf(start);
+}
+
+/** Undefined at the end of the stream. */
+async function nextChunk(stream: Readable): Promise<Buffer | undefined> {
+  if (stream.readableEnded || stream.destroyed) return undefined;
+  await new Promise<void>((resolve, reject) => {
+    const finish = (error?: Error): void => {
+      stream.off('readable', onReady).off('end', onReady).off('close', onReady).off('error', finish);
+      if (error) reject(error);
+      else resolve();
+    };
+    const onReady = (): void => finish();
+    stream.on('readable', onReady).on('end', onReady).on('close', onReady).on('error', finish);
+  });
+  return (stream.read() as Buffer | null) ?? (stream.readableEnded || stream.destroyed ? undefined : nextChunk(stream));
+}

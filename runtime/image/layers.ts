@@ -1,0 +1,84 @@
+// Unpacked layers: <root>/layer/<first half of the chain id>. A folder appears by rename when it is complete.
+// chain id of layer n = sha256(chain id of n-1 + ' ' + diff id of n), so equal stacks share their folders.
+import { createReadStream } from 'node:fs';
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { errnoOf } from '../../base/errors.ts';
+import { type Compression, decompressor } from './compression.ts';
+import { sha256 } from './digest.ts';
+
+/** What layers need of the C helper: it applies a tar stream below `directory`, safely. */
+export type Unpack = (
+  directory: string,
+  options: { layer: boolean },
+) => Promise<{ input: Writable; done: Promise<void> }>;
+
+export function chainIds(diffIds: readonly string[]): string[] {
+  const chain: string[] = [];
+  for (const diffId of diffIds) {
+    const parent = chain.at(-1);
+    chain.push(parent === undefined ? diffId : sha256(`${parent} ${diffId}`));
+  }
+  return chain;
+}
+
+export class LayerFolders {
+  readonly #directory: string;
+  readonly #unpack: Unpack;
+
+  private constructor(directory: string, unpack: Unpack) {
+    this.#directory = directory;
+    this.#unpack = unpack;
+  }
+
+  static async open(root: string, unpack: Unpack): Promise<LayerFolders> {
+    const directory = join(root, 'layer');
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return new LayerFolders(directory, unpack);
+  }
+
+  path(chainId: string): string {
+    return join(this.#directory, nameOf(chainId));
+  }
+
+  /** Unpacks a layer file into `folder`, which the caller commits or removes. */
+  async unpack(file: string, compression: Compression, folder: string, abort?: AbortSignal): Promise<void> {
+    await mkdir(folder);
+    await chmod(folder, 0o755); // whatever the umask; an entry for the root in the archive overrules it
+    const { input, done } = await this.#unpack(folder, { layer: true });
+    // The helper's reason is the better one: a refused entry also breaks our pipe.
+    const fed = pipeline([createReadStream(file, { highWaterMark: 256 * 1024 }), decompressor(compression), input], {
+      ...(abort && { signal: abort }),
+    });
+    const [, unpacked] = await Promise.allSettled([fed, done]);
+    if (unpacked.status === 'rejected') throw unpacked.reason;
+    await fed;
+  }
+
+  async commit(folder: string, chainId: string): Promise<void> {
+    try {
+      await rename(folder, this.path(chainId));
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw error;
+      await this.remove(chainId); // left by a load that did not reach its record
+      await rename(folder, this.path(chainId));
+    }
+  }
+
+  async remove(chainId: string): Promise<void> {
+    await rm(this.path(chainId), { recursive: true, force: true });
+  }
+
+  /** Deletes what nothing refers to; for the start, when nothing is being unpacked. */
+  async keepOnly(chains: Iterable<string>): Promise<void> {
+    const kept = new Set([...chains].map(nameOf));
+    for (const name of await readdir(this.#directory)) {
+      if (!kept.has(name)) await rm(join(this.#directory, name), { recursive: true, force: true });
+    }
+  }
+}
+
+// Half of the digest: short paths leave room for many lowers in one page of mount options.
+const nameOf = (chainId: string): string => chainId.slice('sha256:'.length, 'sha256:'.length + 32);

@@ -1,0 +1,71 @@
+// The store's memory on disk: one file that names every image, tag and layer. Replaced whole, so it is never half true.
+// Blobs and layer folders are written before the record that names them; what no record names is left over.
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
+import { asArray, asInteger, asMap, asObject, asString, parseJson } from '../../base/parse.ts';
+import { asDigest } from './image-config.ts';
+
+export interface LayerRecord {
+  readonly diffId: string;
+  readonly blob: string; // digest of the layer file as it came
+  readonly contentBytes: number;
+}
+
+export interface ImageRecord {
+  readonly layers: readonly string[]; // chain ids
+  readonly digests: readonly string[]; // full form: docker.io/library/busybox@sha256:…
+  readonly parentId: string;
+}
+
+export interface ImageRecords {
+  readonly layers: Readonly<Record<string, LayerRecord>>; // by chain id
+  readonly images: Readonly<Record<string, ImageRecord>>; // by id
+  readonly tags: Readonly<Record<string, string>>; // tag key → image id
+}
+
+export const NO_RECORDS: ImageRecords = { layers: {}, images: {}, tags: {} };
+
+export async function readRecords(root: string): Promise<ImageRecords> {
+  try {
+    return parseRecords(await readFile(fileIn(root), 'utf8'));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return NO_RECORDS;
+    throw error;
+  }
+}
+
+export async function writeRecords(root: string, records: ImageRecords): Promise<void> {
+  await mkdir(root, { recursive: true, mode: 0o710 });
+  await writeFileAtomic(fileIn(root), JSON.stringify(records));
+}
+
+const fileIn = (root: string): string => join(root, 'images.json');
+
+function parseRecords(text: string): ImageRecords {
+  const json = asObject(parseJson(text, 'images.json'), 'images.json');
+  return {
+    layers: asMap(json['layers'], 'layers', (value, path) => {
+      const layer = asObject(value, path);
+      return {
+        diffId: asDigest(layer['diffId'], `${path}.diffId`),
+        blob: asDigest(layer['blob'], `${path}.blob`),
+        contentBytes: asInteger(layer['contentBytes'], `${path}.contentBytes`, { min: 0 }),
+      };
+    }),
+    images: asMap(json['images'], 'images', (value, path) => {
+      const image = asObject(value, path);
+      return {
+        layers: asArray(image['layers'], `${path}.layers`, asDigest),
+        digests: asArray(image['digests'], `${path}.digests`, asString),
+        parentId: asString(image['parentId'], `${path}.parentId`),
+      };
+    }),
+    tags: asMap(json['tags'], 'tags', asDigest),
+  };
+}
+
+export function without<T>(record: Readonly<Record<string, T>>, ...keys: readonly string[]): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));
+}

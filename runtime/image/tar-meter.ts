@@ -1,0 +1,104 @@
+// Counts what a tar stream holds without keeping any of it: entries, and bytes of regular files (the image's size).
+// Bounds: entries and the length of extended headers; a stream that is not tar is refused at its first header.
+import { fail } from '../../base/errors.ts';
+
+const BLOCK = 512;
+const ENTRIES_MAX = 2_000_000;
+const EXTENDED_HEADER_MAX = 1024 * 1024;
+const REGULAR = new Set(['0', '\0', '7']);
+
+export class TarMeter {
+  contentBytes = 0;
+  entries = 0;
+  #header = Buffer.alloc(BLOCK);
+  #headerLength = 0;
+  #skip = 0;
+  #extended: Buffer[] | undefined; // body of a PAX header that is being read
+  #extendedLeft = 0;
+  #sizeOfNext: number | undefined;
+
+  write(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#extendedLeft > 0) at += this.#takeExtended(chunk.subarray(at));
+      else if (this.#skip > 0) {
+        const step = Math.min(this.#skip, chunk.length - at);
+        this.#skip -= step;
+        at += step;
+      } else at += this.#takeHeader(chunk.subarray(at));
+    }
+  }
+
+  end(): void {
+    if (this.#skip > 0 || this.#extendedLeft > 0 || this.#headerLength > 0) fail('invalid', 'unexpected EOF');
+  }
+
+  #takeHeader(chunk: Buffer): number {
+    const step = Math.min(BLOCK - this.#headerLength, chunk.length);
+    chunk.copy(this.#header, this.#headerLength, 0, step);
+    this.#headerLength += step;
+    if (this.#headerLength === BLOCK) {
+      this.#headerLength = 0;
+      this.#readHeader(this.#header);
+    }
+    return step;
+  }
+
+  #readHeader(header: Buffer): void {
+    if (header.every((byte) => byte === 0)) return; // end marker, or padding after it
+    if (!checksumFits(header)) fail('invalid', 'archive/tar: invalid tar header');
+    if (++this.entries > ENTRIES_MAX) fail('invalid', `the archive has more than ${ENTRIES_MAX} entries`);
+    const type = String.fromCharCode(header[156] ?? 0);
+    const size = numberAt(header, 124, 12);
+    if (type === 'x') return this.#startExtended(size);
+    const actual = this.#sizeOfNext ?? size;
+    if (type !== 'L' && type !== 'K' && type !== 'g') this.#sizeOfNext = undefined;
+    if (REGULAR.has(type)) this.contentBytes += actual;
+    this.#skip = hasBody(type) ? padded(actual) : 0;
+  }
+
+  #startExtended(size: number): void {
+    if (size > EXTENDED_HEADER_MAX) fail('invalid', 'archive/tar: extended header is too long');
+    this.#extended = [];
+    this.#extendedLeft = padded(size);
+  }
+
+  #takeExtended(chunk: Buffer): number {
+    const part = chunk.subarray(0, this.#extendedLeft);
+    this.#extended?.push(Buffer.from(part));
+    this.#extendedLeft -= part.length;
+    if (this.#extendedLeft === 0) {
+      const text = Buffer.concat(this.#extended ?? []).toString('latin1');
+      const size = /(?:^|\n)\d+ size=(\d+)\n/.exec(text)?.[1];
+      if (size !== undefined) this.#sizeOfNext = Number(size);
+      this.#extended = undefined;
+    }
+    return part.length;
+  }
+}
+
+const padded = (size: number): number => Math.ceil(size / BLOCK) * BLOCK;
+
+/** Links, devices, folders and pipes have no body, whatever their size field says. */
+const hasBody = (type: string): boolean => !/[1-6]/.test(type);
+
+function checksumFits(header: Buffer): boolean {
+  let sum = 0;
+  for (let index = 0; index < BLOCK; index += 1) sum += index >= 148 && index < 156 ? 32 : (header[index] ?? 0);
+  return sum === numberAt(header, 148, 8);
+}
+
+/** Octal text, or base-256 when the first bit is set. */
+function numberAt(header: Buffer, offset: number, length: number): number {
+  const first = header[offset] ?? 0;
+  if (first & 0x80) {
+    let value = first & 0x7f;
+    for (let index = 1; index < length; index += 1) value = value * 256 + (header[offset + index] ?? 0);
+    return Number.isSafeInteger(value) ? value : fail('invalid', 'archive/tar: invalid tar header');
+  }
+  const text = header
+    .toString('latin1', offset, offset + length)
+    .replace(/\0.*$/s, '')
+    .trim();
+  return text === '' ? 0 : /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : -1;
+}
