@@ -175,7 +175,7 @@ describe('image removal plan', () => {
     ['an id with children', { ...byId, hasChildren: true, force: true }, /image has dependent child images/],
   ] as const) {
     it(name, () => {
-      const plan = planRemoval(state as RemovalCase);
+      const plan = planRemoval(state);
       if (expected instanceof RegExp) assert.match(plan.kind === 'refuse' ? plan.reason : '', expected);
       else assert.deepEqual(plan, expected);
     });
