@@ -88,6 +88,28 @@ export interface ControlMethods {
 }
 
 export type ControlMethod = keyof ControlMethods;
+
+/** Every method, and whether it writes: a read may be asked again after a lost leader, a write may not. */
+export const CONTROL_METHODS = {
+  CreateService: 'write',
+  GetService: 'read',
+  ListServices: 'read',
+  UpdateService: 'write',
+  RemoveService: 'write',
+  GetTask: 'read',
+  ListTasks: 'read',
+  GetNode: 'read',
+  ListNodes: 'read',
+  UpdateNode: 'write',
+  RemoveNode: 'write',
+  GetCluster: 'read',
+  UpdateCluster: 'write',
+  CreateNetwork: 'write',
+  GetNetwork: 'read',
+  ListNetworks: 'read',
+  RemoveNetwork: 'write',
+} as const satisfies Record<ControlMethod, 'read' | 'write'>;
+
 export type ControlRequest<M extends ControlMethod> = ControlMethods[M]['request'];
 export type ControlReply<M extends ControlMethod> = ControlMethods[M]['reply'];
 
