@@ -35,10 +35,7 @@ export function sharesWith(definition: Sharing, object: StoredObject, previous: 
 
 export function sharedPart(definition: Sharing, object: StoredObject): Fields {
   const shared: Record<string, unknown> = {};
-  for (const field of definition.sharedFields) {
-    const value: unknown = Reflect.get(object, field);
-    if (value !== undefined) shared[field] = value;
-  }
+  for (const field of definition.sharedFields) shared[field] = Reflect.get(object, field);
   return shared;
 }
 

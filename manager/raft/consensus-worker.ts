@@ -1,0 +1,353 @@
+// Inside the worker thread: joins the member loop to its log, its peers, the time and the main thread.
+import type { Clock } from '../../base/clock.ts';
+import type { Disk } from '../../base/disk.ts';
+import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
+import type { Log, LogFields } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { NodeId } from '../../proto/objects.ts';
+import type { SnapshotChunk } from './contract.ts';
+import { Conditions } from './conditions.ts';
+import { Raft } from './core/raft.ts';
+import { DEFAULT_LIMITS, type MemberId, type SnapshotMeta } from './core/types.ts';
+import { type CommittedBatch, type Failure, type Machine, Member } from './member.ts';
+import { MembershipChanges } from './membership-changes.ts';
+import type { Judgement } from './peer-server.ts';
+import { leadershipLost, refusalError, type Situation } from './reasons.ts';
+import { SnapshotIntake } from './snapshot-intake.ts';
+import { Storage } from './storage.ts';
+import { Ticker } from './ticker.ts';
+import { Transport } from './transport.ts';
+import {
+  type FromWorker,
+  type MemberRequest,
+  pack,
+  type ToWorker,
+  unpack,
+  type WorkerOptions,
+  type WorkerStatus,
+} from './worker-protocol.ts';
+
+export interface WorkerDeps {
+  readonly post: (message: FromWorker, transfer?: readonly ArrayBuffer[]) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+}
+
+const MAIN_SILENT_MS = 5_000;
+const TRANSFER_TIMEOUT_MS = 1_500;
+
+export class ConsensusWorker implements Machine {
+  readonly #options: WorkerOptions;
+  readonly #deps: WorkerDeps;
+  readonly #log: Log;
+  readonly #storage: Storage;
+  readonly #member: Member;
+  readonly #transport: Transport;
+  readonly #conditions: Conditions;
+  readonly #changes: MembershipChanges;
+  readonly #ticker: Ticker;
+  readonly #snapshots: SnapshotIntake;
+  #isRemoved = false;
+  #status = '';
+  #ticksSinceMain = 0;
+  #wasLeader = false;
+
+  static async start(options: WorkerOptions, deps: WorkerDeps): Promise<ConsensusWorker> {
+    const storageDeps = { ...deps, clusterId: options.clusterId, nodeId: options.nodeId };
+    await deps.disk.makeDirectory('.');
+    if (options.start !== 'restart') {
+      await Storage.create(
+        storageDeps,
+        options.start === 'bootstrap' ? { raftAddress: options.raftAddress } : undefined,
+      );
+    }
+    const opened = await Storage.open(storageDeps);
+    const limits = { ...DEFAULT_LIMITS, ...options.timing };
+    const raft = new Raft({ id: options.nodeId, limits, random: deps.random, initial: opened.initial });
+    const worker = new ConsensusWorker(options, deps, opened.storage, raft);
+    await worker.#begin(opened.recovered.tornBytes);
+    return worker;
+  }
+
+  private constructor(options: WorkerOptions, deps: WorkerDeps, storage: Storage, raft: Raft) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#log = postedLog(deps.post, {});
+    this.#storage = storage;
+    this.#conditions = new Conditions(deps.clock);
+    this.#transport = this.#makeTransport();
+    this.#member = new Member({
+      ...options,
+      raft,
+      storage,
+      peers: this.#transport,
+      machine: this,
+      log: this.#log,
+      onProgress: () => this.#onProgress(),
+      onFatal: (error) => deps.post({ type: 'fatal', message: sentenceOf(error) }),
+    });
+    this.#changes = new MembershipChanges({
+      member: this.#member,
+      conditions: this.#conditions,
+      situation: () => this.#situation(),
+      log: this.#log,
+    });
+    this.#snapshots = new SnapshotIntake(() => deps.post({ type: 'snapshot-chunk-written' }));
+    this.#ticker = new Ticker(deps.clock, options.timing.tickMs, () => this.#tick());
+  }
+
+  async #begin(tornBytes: number): Promise<void> {
+    const { raft } = this.#member;
+    if (tornBytes > 0) this.#log.warn('cut off an unfinished last batch of the log', { bytes: tornBytes });
+    await this.#transport.listen(this.#options.listenAddress);
+    this.#transport.membershipChanged(raft.membership);
+    const snapshot = this.#storage.snapshot;
+    if (snapshot) this.restore(snapshot, await this.#storage.readChunks(snapshot));
+    this.#log.info('consensus started', { term: raft.term, lastIndex: raft.log.lastIndex, snapshot: snapshot?.index });
+    this.#ticker.start();
+    this.#member.pump();
+  }
+
+  #makeTransport(): Transport {
+    const { clock, random } = this.#deps;
+    return new Transport({
+      ...this.#options,
+      clock,
+      random,
+      log: this.#log,
+      judge: (id) => this.#judge(id),
+      currentSnapshot: () => this.#storage.readCurrent(),
+      onMessages: (messages) => this.#member.receive(messages),
+      onSnapshot: (message, chunks) => this.#member.receiveSnapshot(message, chunks),
+      onSnapshotSent: (to, delivered) => this.#member.snapshotReported(to, delivered),
+      onUnreachable: (id) => this.#member.unreachable(id),
+      onGone: (id) => this.#member.raft.suspectLeader(id),
+      onConnectivity: () => this.#onProgress(),
+      onRemoved: (by) => this.#onRemoved(by),
+    });
+  }
+
+  // ---- From the main thread ----
+
+  onMessage(message: ToWorker): void {
+    this.#ticksSinceMain = 0;
+    switch (message.type) {
+      case 'propose': {
+        const payloads = unpack(message.payloads);
+        return this.#member.propose(payloads.map((bytes, at) => ({ id: message.ids[at] ?? 0, bytes })));
+      }
+      case 'read':
+        return this.#member.read(message.ids);
+      case 'request':
+        return void this.#answer(message.id, message.request);
+      case 'applied':
+        return this.#member.appliedUpTo(message.index);
+      case 'snapshot-begin':
+        return void this.#makeSnapshot(message.index);
+      case 'snapshot-chunk':
+        return this.#snapshots.chunk(message);
+      case 'snapshot-end':
+        return this.#snapshots.end(message.failed);
+      case 'certificate':
+        return this.#transport.setCertificate(message.certificate);
+      case 'alive':
+        return;
+    }
+  }
+
+  async #answer(id: number, request: MemberRequest): Promise<void> {
+    try {
+      await this.#carryOut(request);
+      this.#deps.post({ type: 'done', id });
+    } catch (error) {
+      this.#deps.post({ type: 'failed', ids: [id], code: codeOf(error), message: sentenceOf(error) });
+    }
+  }
+
+  #carryOut(request: MemberRequest): Promise<void> {
+    switch (request.kind) {
+      case 'add-member':
+        return this.#changes.add(request.nodeId, request.raftAddress);
+      case 'remove-member':
+        return this.#changes.remove(request.nodeId, request);
+      case 'transfer':
+        return this.#transfer(request.to);
+      case 'stop':
+        return this.#stop();
+    }
+  }
+
+  async #makeSnapshot(index: number): Promise<void> {
+    try {
+      await this.#member.snapshotMade(index, this.#snapshots.begin());
+    } catch (error) {
+      // The log keeps growing and the next attempt comes with it; a disk that is truly broken fails the log's own writes.
+      this.#log.error('making a snapshot failed', { index, reason: sentenceOf(error) });
+    } finally {
+      this.#deps.post({ type: 'snapshot-over' });
+    }
+  }
+
+  async #transfer(to: MemberId | undefined): Promise<void> {
+    const { raft } = this.#member;
+    if (!raft.leading) throw refusalError('not-leader', this.#situation());
+    const successor =
+      to ?? raft.leading.successor() ?? fail('unavailable', 'no other manager is reachable to take over');
+    if (successor === raft.id) return;
+    const refusal = raft.transferLeadership(successor);
+    this.#member.pump();
+    if (refusal) throw refusalError(refusal, this.#situation(), successor);
+    const handedOver = (): boolean => {
+      if (raft.leading && !this.#transport.connected().includes(successor))
+        fail('unavailable', `${successor} went away`);
+      return raft.leaderId === successor;
+    };
+    await this.#conditions.until(handedOver, TRANSFER_TIMEOUT_MS, `handing leadership over to ${successor}`);
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#member.raft.leading?.successor()) {
+      try {
+        await this.#transfer(undefined);
+      } catch (error) {
+        this.#log.warn('leadership could not be handed over', { reason: sentenceOf(error) });
+      }
+    }
+    this.#ticker.stop();
+    this.#member.end();
+    this.#conditions.failAll(new CodedError('unavailable', 'this manager is stopping'));
+    await this.#transport.stop();
+    await this.#storage.close();
+  }
+
+  // ---- From the member loop ----
+
+  apply(batch: CommittedBatch): void {
+    const data = batch.entries.filter(({ kind }) => kind === 'data');
+    const entries = pack(data.map(({ bytes }) => bytes));
+    const upTo = batch.entries.at(-1)?.index ?? 0;
+    const indexes = data.map(({ index }) => index);
+    this.#deps.post({ type: 'committed', upTo, indexes, entries, proposals: [...batch.proposals] }, [
+      entries.bytes.buffer,
+    ]);
+  }
+
+  restore(meta: SnapshotMeta, chunks: readonly SnapshotChunk[]): void {
+    const packed = pack(chunks.map(({ bytes }) => bytes));
+    const kinds = chunks.map(({ kind }) => kind);
+    this.#deps.post({ type: 'restore', index: meta.index, kinds, chunks: packed }, [packed.bytes.buffer]);
+  }
+
+  readsConfirmed(ids: readonly number[], index: number): void {
+    this.#deps.post({ type: 'reads-confirmed', ids, index });
+  }
+
+  requestSnapshot(): void {
+    this.#deps.post({ type: 'snapshot-wanted' });
+  }
+
+  failed(ids: readonly number[], reason: Failure): void {
+    const situation = this.#situation();
+    const error =
+      reason.kind === 'refused' ? refusalError(reason.refusal, situation) : leadershipLost(situation, reason.appended);
+    this.#deps.post({ type: 'failed', ids, code: error.code, message: error.message });
+  }
+
+  // ---- What goes on here ----
+
+  #tick(): void {
+    this.#ticksSinceMain += 1;
+    this.#member.tick();
+    if (this.#ticksSinceMain * this.#options.timing.tickMs !== MAIN_SILENT_MS || !this.#member.raft.leading) return;
+    this.#log.warn('the main thread is silent; handing leadership over', { silentMs: MAIN_SILENT_MS });
+    this.#transfer(undefined).catch((error: unknown) =>
+      this.#log.warn('leadership could not be handed over', { reason: sentenceOf(error) }),
+    );
+  }
+
+  /** A manager that is not known here may be newer than what we know, unless a live leader would have told us of it. */
+  #judge(id: MemberId): Judgement {
+    const { membership, inLease } = this.#member.raft;
+    if (membership.removed.includes(id)) return 'removed';
+    if (membership.members.some((member) => member.id === id)) return 'member';
+    return membership.members.length > 0 && inLease ? 'stranger' : 'member';
+  }
+
+  #onRemoved(by: MemberId): void {
+    if (this.#isRemoved || !this.#member.raft.membership.members.some(({ id }) => id === by)) return;
+    this.#log.warn('this manager was removed from the cluster', { toldBy: by });
+    this.#isRemoved = true;
+    this.#onProgress();
+  }
+
+  #onProgress(): void {
+    this.#conditions.check();
+    const status = this.#currentStatus();
+    const { commitIndex: _, ...visible } = status;
+    const text = JSON.stringify(visible);
+    if (text === this.#status) return;
+    this.#status = text;
+    if (status.role === 'leader' && !this.#wasLeader) this.#log.info('became leader', { term: status.term });
+    this.#wasLeader = status.role === 'leader';
+    this.#deps.post({ type: 'status', status });
+  }
+
+  #currentStatus(): WorkerStatus {
+    const { raft } = this.#member;
+    return {
+      role: this.#roleNow(),
+      term: raft.term,
+      leaderId: raft.leaderId as NodeId | undefined,
+      members: raft.membership.members.map(({ id, address, learner }) => ({
+        nodeId: id as NodeId,
+        raftAddress: address,
+        learner,
+      })),
+      reachable: (raft.leading?.reachable() ?? []) as NodeId[],
+      commitIndex: raft.committed,
+    };
+  }
+
+  /** A leader counts as one when it has committed in its own term: everything older is then committed and handed over. */
+  #roleNow(): WorkerStatus['role'] {
+    const { raft } = this.#member;
+    if (this.#isRemoved || raft.membership.removed.includes(raft.id)) return 'removed';
+    if (raft.role === 'leader') return raft.log.termAt(raft.applied) === raft.term ? 'leader' : 'candidate';
+    if (raft.role !== 'follower') return 'candidate';
+    return raft.isVoter ? 'follower' : 'learner';
+  }
+
+  #situation(): Situation {
+    const { raft } = this.#member;
+    return {
+      self: raft.id,
+      leaderId: raft.leaderId,
+      transferee: raft.leading?.transferee,
+      membership: raft.membership,
+      reachable: raft.leading?.reachable() ?? this.#transport.connected(),
+      isRemoved: this.#isRemoved || raft.membership.removed.includes(raft.id),
+    };
+  }
+}
+
+function postedLog(post: WorkerDeps['post'], common: LogFields): Log {
+  const at = (level: 'debug' | 'info' | 'warn' | 'error') => (event: string, fields?: LogFields) =>
+    post({ type: 'log', level, event, fields: plain({ ...common, ...fields }) });
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => postedLog(post, { ...common, ...fields }),
+  };
+}
+
+/** Errors travel between threads as their sentence. */
+function plain(fields: LogFields): LogFields {
+  const entries = Object.entries(fields).map(([key, value]) => [
+    key,
+    value instanceof Error ? sentenceOf(value) : value,
+  ]);
+  return Object.fromEntries(entries) as LogFields;
+}

@@ -1,0 +1,214 @@
+// A member's directory: the file that names its format, the data key, the log and the snapshots; and the order in which
+// they are written. Opened by one process at a time, which the daemon's lock on its data root sees to.
+import type { Disk } from '../../base/disk.ts';
+import { fail } from '../../base/errors.ts';
+import { Mutex } from '../../base/mutex.ts';
+import type { Random } from '../../base/random.ts';
+import type { SnapshotChunk } from './contract.ts';
+import { encodeChange } from './core/membership.ts';
+import type { InitialState, MemberId, SnapshotMeta, Write } from './core/types.ts';
+import type { LogRecord } from './records.ts';
+import { createDataKey, type DataKey, readDataKey } from './seal.ts';
+import {
+  type OpenedSnapshot,
+  readSnapshot,
+  SNAPSHOT_DIRECTORY,
+  snapshotName,
+  SnapshotWriter,
+} from './snapshot-file.ts';
+import { LOG_DIRECTORY, type RecoveredLog, WriteAheadLog } from './write-ahead-log.ts';
+
+export const FORMAT_FILE = 'format';
+const FORMAT_VERSION = 1;
+const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
+
+export interface StorageDeps {
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly clusterId: string;
+  readonly nodeId: MemberId;
+  readonly segmentBytesMax?: number;
+}
+
+export class Storage {
+  readonly #deps: StorageDeps & { key: DataKey };
+  readonly #log: WriteAheadLog;
+  readonly #staged = new Map<string, SnapshotWriter>();
+  #current: SnapshotMeta | undefined;
+  #attempts = 0;
+  readonly #mutex = new Mutex();
+
+  /** An empty directory for a first member (with its own membership as first entry) or one that is about to join. */
+  static async create(deps: StorageDeps, first: { raftAddress: string } | undefined): Promise<void> {
+    const files = await deps.disk.list('.');
+    if (files.includes(FORMAT_FILE)) {
+      fail('conflict', 'the directory already holds the consensus log of a cluster; leave that cluster first');
+    }
+    // Without the format file nothing here was ever vouched for: what is left of an attempt that a crash ended may go.
+    for (const name of files.filter((file) => file.startsWith('data-key'))) await deps.disk.remove(name);
+    for (const name of await deps.disk.list(LOG_DIRECTORY)) await deps.disk.remove(`${LOG_DIRECTORY}/${name}`);
+    const key = await createDataKey(deps.disk, deps.random);
+    const { log } = await WriteAheadLog.open(logDeps({ ...deps, key }));
+    if (first) await log.append(bootstrapRecords(deps.nodeId, first.raftAddress));
+    await log.close();
+    await deps.disk.makeDirectory(SNAPSHOT_DIRECTORY);
+    await writeFormat(deps.disk);
+  }
+
+  /** What a directory holds, made ready for going on. */
+  static async open(deps: StorageDeps): Promise<{ storage: Storage; initial: InitialState; recovered: RecoveredLog }> {
+    await checkFormat(deps.disk);
+    const key = await readDataKey(deps.disk);
+    if ((await deps.disk.list(LOG_DIRECTORY)).length === 0) fail('internal', 'the consensus log is missing');
+    const { log, recovered } = await WriteAheadLog.open(logDeps({ ...deps, key }));
+    const snapshot = recovered.snapshot && (await readSnapshot({ ...deps, key }, recovered.snapshot)).meta;
+    const storage = new Storage({ ...deps, key }, log, snapshot);
+    await storage.#removeOtherSnapshots();
+    const { base, entries, hardState } = recovered;
+    return { storage, initial: { base, entries, hardState, snapshot }, recovered };
+  }
+
+  private constructor(deps: StorageDeps & { key: DataKey }, log: WriteAheadLog, snapshot: SnapshotMeta | undefined) {
+    this.#deps = deps;
+    this.#log = log;
+    this.#current = snapshot;
+  }
+
+  get snapshot(): SnapshotMeta | undefined {
+    return this.#current;
+  }
+
+  /** Makes what the core asks for durable. A snapshot in it must have been staged. */
+  save(write: Write): Promise<void> {
+    return this.#mutex.run(() => this.#save(write));
+  }
+
+  async #save(write: Write): Promise<void> {
+    const records: LogRecord[] = [];
+    const { snapshot } = write;
+    if (snapshot) {
+      await this.#publish(snapshot);
+      records.push({ type: 'snapshot', index: snapshot.index, term: snapshot.term });
+    }
+    for (const entry of write.entries) records.push({ type: 'entry', entry });
+    records.push({ type: 'hard-state', hardState: write.hardState });
+    await this.#log.append(records);
+    if (!snapshot) return;
+    this.#current = snapshot;
+    await this.#removeOtherSnapshots();
+    await this.#log.forgetUpTo(snapshot.index);
+  }
+
+  /** Begins a snapshot that was received or is being made here; `stage` it when finished, or `discard` it. */
+  beginSnapshot(meta: SnapshotMeta): Promise<SnapshotWriter> {
+    this.#attempts += 1;
+    return SnapshotWriter.create({ ...this.#deps }, meta, this.#attempts);
+  }
+
+  /** Keeps a finished snapshot at hand until the core has said whether it wants it. */
+  async stage(writer: SnapshotWriter): Promise<void> {
+    await this.unstage(writer.meta);
+    this.#staged.set(snapshotName(writer.meta), writer);
+  }
+
+  async unstage(meta: SnapshotMeta): Promise<void> {
+    const writer = this.#staged.get(snapshotName(meta));
+    this.#staged.delete(snapshotName(meta));
+    await writer?.discard();
+  }
+
+  /** Our own state at an applied index: published and marked. False if a newer one has come meanwhile. */
+  publishOwn(writer: SnapshotWriter): Promise<boolean> {
+    return this.#mutex.run(async () => {
+      const { meta } = writer;
+      if (this.#current && this.#current.index >= meta.index) {
+        await writer.discard();
+        return false;
+      }
+      await writer.publish();
+      await this.#log.append([{ type: 'snapshot', index: meta.index, term: meta.term }]);
+      this.#current = meta;
+      await this.#removeOtherSnapshots();
+      return true;
+    });
+  }
+
+  forgetUpTo(index: number): Promise<void> {
+    return this.#log.forgetUpTo(index);
+  }
+
+  /** The current snapshot, verified. */
+  async readCurrent(): Promise<OpenedSnapshot | undefined> {
+    return this.#current && (await readSnapshot(this.#deps, this.#current));
+  }
+
+  async readChunks(meta: SnapshotMeta): Promise<readonly SnapshotChunk[]> {
+    return (await readSnapshot(this.#deps, meta)).chunks;
+  }
+
+  close(): Promise<void> {
+    return this.#mutex.run(async () => {
+      for (const writer of this.#staged.values()) await writer.discard();
+      await this.#log.close();
+    });
+  }
+
+  async #publish(meta: SnapshotMeta): Promise<void> {
+    const writer =
+      this.#staged.get(snapshotName(meta)) ?? fail('internal', 'the snapshot to be installed was not received');
+    this.#staged.delete(snapshotName(meta));
+    await writer.publish();
+  }
+
+  async #removeOtherSnapshots(): Promise<void> {
+    const current = this.#current && snapshotName(this.#current);
+    for (const name of await this.#deps.disk.list(SNAPSHOT_DIRECTORY)) {
+      const path = `${SNAPSHOT_DIRECTORY}/${name}`;
+      // Temporary files may be snapshots being written, but not before the first was begun.
+      const isFinished = path.endsWith('.snap') || this.#attempts === 0;
+      if (isFinished && path !== current) await this.#deps.disk.remove(path);
+    }
+    await this.#deps.disk.syncDirectory(SNAPSHOT_DIRECTORY);
+  }
+}
+
+function logDeps(deps: StorageDeps & { key: DataKey }) {
+  return { ...deps, segmentBytesMax: deps.segmentBytesMax ?? SEGMENT_BYTES_MAX };
+}
+
+/** A cluster begins with one entry, already committed, that makes its first manager the only voter. */
+function bootstrapRecords(id: MemberId, address: string): LogRecord[] {
+  const bytes = encodeChange({ op: 'bootstrap', id, address });
+  return [
+    { type: 'entry', entry: { index: 1, term: 1, kind: 'membership', bytes } },
+    { type: 'hard-state', hardState: { term: 1, vote: undefined, commit: 1 } },
+  ];
+}
+
+async function writeFormat(disk: Disk): Promise<void> {
+  const temporary = `${FORMAT_FILE}.tmp`;
+  if ((await disk.list('.')).includes(temporary)) await disk.remove(temporary);
+  const file = await disk.create(temporary);
+  await file.append(Buffer.from(`${FORMAT_VERSION}\n`));
+  await file.sync();
+  await file.close();
+  await disk.rename(temporary, FORMAT_FILE);
+  await disk.syncDirectory('.');
+}
+
+export async function checkFormat(disk: Disk): Promise<void> {
+  if (!(await disk.list('.')).includes(FORMAT_FILE)) fail('not-found', 'the directory holds no consensus log');
+  const version = Number(
+    Buffer.from(await disk.read(FORMAT_FILE))
+      .toString('utf8')
+      .trim(),
+  );
+  if (!Number.isInteger(version) || version < 1)
+    fail('internal', 'the format file of the consensus log holds no number');
+  if (version > FORMAT_VERSION) {
+    fail(
+      'invalid',
+      `the consensus log was written by a newer version (format ${version}; this one reads up to ${FORMAT_VERSION})`,
+    );
+  }
+}
