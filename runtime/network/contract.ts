@@ -9,6 +9,8 @@ export interface PortPublish {
 
 export interface EndpointRequest {
   readonly containerId: string;
+  /** For sentences about its ports; absent: the container id's first 12 digits. */
+  readonly containerName?: string;
   readonly network: string; // id or name
   readonly hostname: string;
   readonly aliases: readonly string[];
@@ -17,7 +19,10 @@ export interface EndpointRequest {
   readonly publish: readonly PortPublish[];
 }
 
-/** A container's place in a network. `sandboxPath` is a network namespace file, ready to be joined: links up, routed. */
+/**
+ * A container's place in a network. `sandboxPath` is a network namespace file, ready to be joined: links up, routed.
+ * On `none` it has a loopback only; on `host` it is '', the node's own namespace. Both have no address ('').
+ */
 export interface Endpoint {
   readonly id: string; // 64 hex
   readonly networkId: string;
@@ -76,8 +81,15 @@ export interface Networks {
   join(request: EndpointRequest): Promise<Endpoint>;
   /** Releases all of it. Idempotent. Never waits for the kernel's grace period. */
   leave(endpoint: Endpoint): Promise<void>;
-  /** After a daemon restart: endpoints of running containers, so that addresses and ports stay reserved and rules are right. */
+  /**
+   * Once, before the first join: endpoints of running containers, so that addresses and ports stay reserved and rules
+   * are right. What the kernel has of an earlier daemon and nobody adopts is removed.
+   */
   adopt(endpoints: readonly Endpoint[]): Promise<void>;
   /** The whole ingress map of this node at a raft index; resolves when the kernel has it. */
   applyIngress(index: number, ports: readonly IngressPort[]): Promise<void>;
+  /** The node left its swarm: no ports, and the next index may be any. */
+  clearIngress(): Promise<void>;
+  /** A machine died: clients whose connections led to one of its addresses are told at once instead of waiting. */
+  breakConnections(addresses: readonly string[]): Promise<void>;
 }

@@ -1,0 +1,261 @@
+// netd's loop: frames in, steps done in order, frames out. Wire format: runtime/network/netd-protocol.ts.
+// Invariant: one thread, so entering another namespace and coming home can not be seen by other work.
+#define _GNU_SOURCE
+#include "netd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef SHOAL_SOURCE_HASH
+#define SHOAL_SOURCE_HASH "unknown"
+#endif
+
+enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_GENERATION = 100 };
+enum { STEP_MAY_FAIL = 1 };
+
+typedef int step_function(struct netd_reader *in, struct netd_bytes *out);
+
+static int watch_fd = -1;
+
+static void die(const char *what) {
+  fprintf(stderr, "netd: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+uint8_t *netd_bytes_reserve(struct netd_bytes *bytes, size_t length) {
+  if (bytes->length + length > bytes->capacity) {
+    size_t capacity = bytes->capacity ? bytes->capacity : 4096;
+    while (capacity < bytes->length + length) capacity *= 2;
+    bytes->data = realloc(bytes->data, capacity);
+    if (!bytes->data) die("out of memory");
+    bytes->capacity = capacity;
+  }
+  return bytes->data + bytes->length;
+}
+
+void netd_bytes_add(struct netd_bytes *bytes, const void *data, size_t length) {
+  if (length == 0) return;
+  memcpy(netd_bytes_reserve(bytes, length), data, length);
+  bytes->length += length;
+}
+
+void netd_bytes_u16(struct netd_bytes *bytes, uint16_t value) { netd_bytes_add(bytes, &value, sizeof value); }
+void netd_bytes_u32(struct netd_bytes *bytes, uint32_t value) { netd_bytes_add(bytes, &value, sizeof value); }
+
+static const uint8_t *take(struct netd_reader *reader, size_t length) {
+  if (reader->bad || (size_t)(reader->end - reader->at) < length) {
+    reader->bad = 1;
+    return NULL;
+  }
+  reader->at += length;
+  return reader->at - length;
+}
+
+static void take_into(struct netd_reader *reader, void *value, size_t length) {
+  const uint8_t *bytes = take(reader, length);
+  if (bytes) memcpy(value, bytes, length);
+  else memset(value, 0, length);
+}
+
+uint8_t netd_read_u8(struct netd_reader *reader) {
+  uint8_t value;
+  take_into(reader, &value, sizeof value);
+  return value;
+}
+
+uint16_t netd_read_u16(struct netd_reader *reader) {
+  uint16_t value;
+  take_into(reader, &value, sizeof value);
+  return value;
+}
+
+uint32_t netd_read_u32(struct netd_reader *reader) {
+  uint32_t value;
+  take_into(reader, &value, sizeof value);
+  return value;
+}
+
+void netd_read_text(struct netd_reader *reader, char *text, size_t size) {
+  size_t length = netd_read_u16(reader);
+  const uint8_t *bytes = take(reader, length);
+  text[0] = 0;
+  if (!bytes) return;
+  if (length >= size || memchr(bytes, 0, length)) {
+    reader->bad = 1;
+    return;
+  }
+  memcpy(text, bytes, length);
+  text[length] = 0;
+}
+
+int netd_fault(struct netd_bytes *out, int error, const char *what) {
+  char text[NETD_TEXT_MAX * 2];
+  int length = snprintf(text, sizeof text, "%s: %s", what, strerror(error));
+  if (length > (int)sizeof text - 1) length = sizeof text - 1;
+  netd_bytes_add(out, text, (size_t)length);
+  return error;
+}
+
+static int watch(struct netd_reader *in, struct netd_bytes *out) {
+  (void)in;
+  if (watch_fd >= 0) return 0;
+  watch_fd = netd_watch_open();
+  return watch_fd < 0 ? netd_fault(out, errno, "watch nf_tables") : 0;
+}
+
+static step_function *const STEPS[] = {
+    [1] = netd_namespace_create, [2] = netd_namespace_remove, [3] = netd_netlink,
+    [4] = netd_sysctl_write,     [5] = netd_sysctl_read,      [6] = netd_port_reserve,
+    [7] = netd_port_release,     [8] = netd_conntrack_delete, [9] = watch,
+};
+
+static step_function *step_of(uint16_t operation) {
+  return operation < sizeof STEPS / sizeof STEPS[0] ? STEPS[operation] : NULL;
+}
+
+static void write_all(const uint8_t *data, size_t length) {
+  while (length > 0) {
+    ssize_t written = write(1, data, length);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) exit(0); // the daemon went away
+    data += written;
+    length -= (size_t)written;
+  }
+}
+
+static void frame_begin(struct netd_bytes *frame, uint32_t id, uint16_t kind) {
+  netd_bytes_u32(frame, 0);
+  netd_bytes_u32(frame, id);
+  netd_bytes_u16(frame, kind);
+  netd_bytes_u16(frame, 0);
+}
+
+static void frame_send(struct netd_bytes *frame) {
+  uint32_t length = (uint32_t)frame->length - 4;
+  memcpy(frame->data, &length, sizeof length);
+  write_all(frame->data, frame->length);
+  free(frame->data);
+}
+
+static void send_generation(uint32_t generation, uint32_t pid) {
+  struct netd_bytes frame = {0};
+  frame_begin(&frame, 0, KIND_GENERATION);
+  netd_bytes_u32(&frame, generation);
+  netd_bytes_u32(&frame, pid);
+  frame_send(&frame);
+}
+
+static void answer_hello(uint32_t id, struct netd_reader *in) {
+  uint16_t min = netd_read_u16(in), max = netd_read_u16(in);
+  struct netd_bytes frame = {0};
+  frame_begin(&frame, id, KIND_HELLO);
+  netd_bytes_u16(&frame, NETD_PROTOCOL);
+  netd_bytes_u16(&frame, NETD_PROTOCOL);
+  netd_bytes_u32(&frame, (uint32_t)getpid());
+  netd_bytes_u32(&frame, (uint32_t)netd_home_fd()); // for link messages that name a namespace by descriptor
+  const char *texts[] = {"netns netlink sysctl port conntrack watch", SHOAL_SOURCE_HASH};
+  for (size_t i = 0; i < 2; i++) {
+    netd_bytes_u16(&frame, (uint16_t)strlen(texts[i]));
+    netd_bytes_add(&frame, texts[i], strlen(texts[i]));
+  }
+  frame_send(&frame);
+  if (in->bad || min > NETD_PROTOCOL || max < NETD_PROTOCOL) exit(2);
+}
+
+// One result: errno, length, bytes.
+static int run_step(struct netd_reader *in, struct netd_bytes *results) {
+  uint32_t length = netd_read_u32(in);
+  uint16_t operation = netd_read_u16(in), flags = netd_read_u16(in);
+  const uint8_t *body = take(in, length);
+  struct netd_reader step = {body, body ? body + length : body, !body};
+  struct netd_bytes out = {0};
+  step_function *function = step_of(operation);
+  int error = !body || !function ? netd_fault(&out, EPROTO, "unknown or cut-off step") : function(&step, &out);
+  netd_bytes_u32(results, (uint32_t)error);
+  netd_bytes_u32(results, (uint32_t)out.length);
+  netd_bytes_add(results, out.data, out.length);
+  free(out.data);
+  return error && !(flags & STEP_MAY_FAIL) ? error : 0;
+}
+
+static void answer_run(uint32_t id, struct netd_reader *in) {
+  struct netd_bytes frame = {0};
+  uint32_t done = 0;
+  frame_begin(&frame, id, KIND_RUN);
+  size_t count_at = frame.length;
+  netd_bytes_u32(&frame, 0);
+  while (in->at < in->end) {
+    done++;
+    if (run_step(in, &frame) != 0) break;
+  }
+  memcpy(frame.data + count_at, &done, sizeof done);
+  frame_send(&frame);
+}
+
+static void answer(const uint8_t *frame, size_t length) {
+  struct netd_reader in = {frame, frame + length, 0};
+  uint32_t id = netd_read_u32(&in);
+  uint16_t kind = netd_read_u16(&in);
+  netd_read_u16(&in);
+  if (kind == KIND_HELLO) answer_hello(id, &in);
+  else if (kind == KIND_RUN) answer_run(id, &in);
+  else exit(2); // a daemon that does not speak our protocol
+}
+
+// Answers all whole frames of the input and keeps the rest.
+static void answer_input(struct netd_bytes *input) {
+  size_t at = 0;
+  while (input->length - at >= 4) {
+    uint32_t length;
+    memcpy(&length, input->data + at, sizeof length);
+    if (length < 8 || length > NETD_FRAME_MAX) exit(2);
+    if (input->length - at - 4 < length) break;
+    answer(input->data + at + 4, length);
+    at += 4 + length;
+  }
+  if (at > 0) {
+    input->length -= at;
+    memmove(input->data, input->data + at, input->length);
+  }
+}
+
+static void read_input(struct netd_bytes *input) {
+  uint8_t *space = netd_bytes_reserve(input, 65536);
+  ssize_t got = read(0, space, 65536);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (got <= 0) exit(0); // the daemon went away; what the kernel holds stays as it is
+  input->length += (size_t)got;
+  answer_input(input);
+}
+
+// Each held port is a descriptor.
+static void allow_many_descriptors(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) die("read the limit of open files");
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) die("raise the limit of open files");
+}
+
+int netd_main(int argc, char **argv) {
+  (void)argc;
+  (void)argv;
+  struct netd_bytes input = {0};
+  prctl(PR_SET_NAME, "shoal-netd");
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGINT, SIG_IGN); // Ctrl-C in a terminal is the daemon's to handle
+  allow_many_descriptors();
+  if (netd_home_open() < 0) die("open own network namespace");
+  for (;;) {
+    struct pollfd fds[2] = {{.fd = 0, .events = POLLIN}, {.fd = watch_fd, .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) die("poll");
+    if (fds[0].revents) read_input(&input);
+    if (fds[1].revents && netd_watch_read(watch_fd, send_generation) < 0) die("read nf_tables notices");
+  }
+}

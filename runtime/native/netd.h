@@ -1,0 +1,68 @@
+// netd: the node's network helper. One per daemon, spoken to over a socket pair on descriptors 0 and 1.
+// It knows how to enter network namespaces, speak netlink, write sysctls and hold ports; what to say comes from the
+// daemon (runtime/network), so that every message is made and tested in one place.
+#ifndef SHOAL_NETD_H
+#define SHOAL_NETD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NETD_PROTOCOL 1
+#define NETD_FRAME_MAX (16u << 20)
+#define NETD_TEXT_MAX 256
+
+// A growing byte string. Running out of memory ends the process: the daemon starts a new one and repairs.
+struct netd_bytes {
+  uint8_t *data;
+  size_t length;
+  size_t capacity;
+};
+
+void netd_bytes_add(struct netd_bytes *bytes, const void *data, size_t length);
+void netd_bytes_u16(struct netd_bytes *bytes, uint16_t value);
+void netd_bytes_u32(struct netd_bytes *bytes, uint32_t value);
+uint8_t *netd_bytes_reserve(struct netd_bytes *bytes, size_t length);
+
+// Reads a request body; `bad` is set once anything was missing.
+struct netd_reader {
+  const uint8_t *at;
+  const uint8_t *end;
+  int bad;
+};
+
+uint8_t netd_read_u8(struct netd_reader *reader);
+uint16_t netd_read_u16(struct netd_reader *reader);
+uint32_t netd_read_u32(struct netd_reader *reader);
+// A u16 length and that many bytes, copied with an ending NUL. A text with a NUL inside or too long is bad.
+void netd_read_text(struct netd_reader *reader, char *text, size_t size);
+
+// Every step answers 0 or an errno, and adds its result, or on failure a sentence, to `out`.
+int netd_fault(struct netd_bytes *out, int error, const char *what);
+
+// Namespaces. `path` is a namespace file; "" is the one netd was started in.
+int netd_home_open(void);
+int netd_home_fd(void);
+int netd_enter(const char *path);
+void netd_come_home(void);
+int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out);
+int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out);
+int netd_sysctl_read(struct netd_reader *in, struct netd_bytes *out);
+int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out);
+
+// Netlink.
+int netd_netlink_open(int protocol);
+int netd_netlink(struct netd_reader *in, struct netd_bytes *out);
+int netd_watch_open(void);
+// Reads pending notices of `fd` and adds one event for each new nf_tables generation.
+int netd_watch_read(int fd, void (*event)(uint32_t generation, uint32_t pid));
+
+// Deletes the tracked connections that match any of the filters.
+int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out);
+
+// Host ports held so that nobody else on the machine can bind them.
+int netd_port_reserve(struct netd_reader *in, struct netd_bytes *out);
+int netd_port_release(struct netd_reader *in, struct netd_bytes *out);
+
+int netd_main(int argc, char **argv);
+
+#endif

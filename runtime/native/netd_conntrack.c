@@ -1,0 +1,183 @@
+// Deletes tracked connections, so that a rule that changed also holds for clients which the kernel remembers.
+#define _GNU_SOURCE
+#include "netd.h"
+
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FILTERS_MAX 4096
+
+enum { MATCH_PROTOCOL = 1, MATCH_ASKED_ADDRESS = 2, MATCH_ASKED_PORT = 4, MATCH_SERVER_ADDRESS = 8, MATCH_SERVER_PORT = 16 };
+
+// Addresses and ports in network order. "Asked" is where the client sent to, "server" who really answers.
+struct connection {
+  uint8_t protocol;
+  uint32_t asked_address, server_address;
+  uint16_t asked_port, server_port;
+};
+
+struct filter {
+  uint8_t match;
+  struct connection wanted;
+};
+
+static struct filter filters[FILTERS_MAX];
+static size_t filter_count;
+
+static const struct nlattr *find(const uint8_t *at, size_t left, int type) {
+  while (left >= sizeof(struct nlattr)) {
+    const struct nlattr *attribute = (const struct nlattr *)at;
+    if (attribute->nla_len < sizeof *attribute || attribute->nla_len > left) return NULL;
+    if ((attribute->nla_type & NLA_TYPE_MASK) == type) return attribute;
+    size_t step = NLA_ALIGN(attribute->nla_len);
+    if (step >= left) return NULL;
+    at += step;
+    left -= step;
+  }
+  return NULL;
+}
+
+static const struct nlattr *inside(const struct nlattr *attribute, int type) {
+  if (!attribute) return NULL;
+  return find((const uint8_t *)(attribute + 1), attribute->nla_len - sizeof *attribute, type);
+}
+
+static void copy_value(const struct nlattr *attribute, void *value, size_t length) {
+  if (attribute && attribute->nla_len >= sizeof *attribute + length) memcpy(value, attribute + 1, length);
+  else memset(value, 0, length);
+}
+
+static void read_connection(const struct nlattr *asked, const struct nlattr *answer, struct connection *connection) {
+  const struct nlattr *layer4 = inside(asked, CTA_TUPLE_PROTO);
+  copy_value(inside(layer4, CTA_PROTO_NUM), &connection->protocol, 1);
+  copy_value(inside(layer4, CTA_PROTO_DST_PORT), &connection->asked_port, 2);
+  copy_value(inside(inside(asked, CTA_TUPLE_IP), CTA_IP_V4_DST), &connection->asked_address, 4);
+  copy_value(inside(inside(answer, CTA_TUPLE_PROTO), CTA_PROTO_SRC_PORT), &connection->server_port, 2);
+  copy_value(inside(inside(answer, CTA_TUPLE_IP), CTA_IP_V4_SRC), &connection->server_address, 4);
+}
+
+static int matches(const struct filter *filter, const struct connection *connection) {
+  const struct connection *wanted = &filter->wanted;
+  if (filter->match & MATCH_PROTOCOL && wanted->protocol != connection->protocol) return 0;
+  if (filter->match & MATCH_ASKED_ADDRESS && wanted->asked_address != connection->asked_address) return 0;
+  if (filter->match & MATCH_ASKED_PORT && wanted->asked_port != connection->asked_port) return 0;
+  if (filter->match & MATCH_SERVER_ADDRESS && wanted->server_address != connection->server_address) return 0;
+  if (filter->match & MATCH_SERVER_PORT && wanted->server_port != connection->server_port) return 0;
+  return 1;
+}
+
+static int matches_any(const struct connection *connection) {
+  for (size_t i = 0; i < filter_count; i++)
+    if (matches(&filters[i], connection)) return 1;
+  return 0;
+}
+
+struct deletion {
+  struct nlmsghdr header;
+  struct nfgenmsg family;
+  uint8_t attributes[1024];
+};
+
+static int append(struct deletion *message, const struct nlattr *attribute) {
+  size_t at = message->header.nlmsg_len, step = attribute ? NLA_ALIGN(attribute->nla_len) : 0;
+  if (!attribute || at + step > sizeof *message) return 0;
+  memset((uint8_t *)message + at, 0, step);
+  memcpy((uint8_t *)message + at, attribute, attribute->nla_len);
+  message->header.nlmsg_len = (uint32_t)(at + step);
+  return 1;
+}
+
+// Deletes exactly the listed connection: its id guards against a new one with the same addresses.
+static void delete_listed(int fd, const uint8_t *attributes, size_t length) {
+  struct deletion message = {
+      .header = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct nfgenmsg)),
+                 .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
+                 .nlmsg_flags = NLM_F_REQUEST},
+      .family = {.nfgen_family = AF_INET},
+  };
+  if (!append(&message, find(attributes, length, CTA_TUPLE_ORIG))) return;
+  append(&message, find(attributes, length, CTA_ID));
+  append(&message, find(attributes, length, CTA_ZONE));
+  send(fd, &message, message.header.nlmsg_len, 0);
+  uint8_t ignored[512];
+  while (recv(fd, ignored, sizeof ignored, MSG_DONTWAIT) > 0) {} // ended meanwhile: that is what was wanted
+}
+
+static uint32_t consider(int delete_fd, const struct nlmsghdr *header) {
+  const uint8_t *attributes = (const uint8_t *)NLMSG_DATA(header) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+  size_t length = header->nlmsg_len - NLMSG_SPACE(sizeof(struct nfgenmsg));
+  struct connection connection;
+  read_connection(find(attributes, length, CTA_TUPLE_ORIG), find(attributes, length, CTA_TUPLE_REPLY), &connection);
+  if (!matches_any(&connection)) return 0;
+  delete_listed(delete_fd, attributes, length);
+  return 1;
+}
+
+static int request_dump(int fd) {
+  struct {
+    struct nlmsghdr header;
+    struct nfgenmsg family;
+  } request = {
+      .header = {.nlmsg_len = sizeof request,
+                 .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET,
+                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+      .family = {.nfgen_family = AF_INET},
+  };
+  return send(fd, &request, sizeof request, 0) < 0 ? -1 : 0;
+}
+
+// Walks the whole table once. Answers the number deleted, or -1.
+static int64_t walk(int list_fd, int delete_fd) {
+  static uint8_t buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
+  int64_t deleted = 0;
+  if (request_dump(list_fd) < 0) return -1;
+  for (;;) {
+    ssize_t got = recv(list_fd, buffer, sizeof buffer, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -1;
+    size_t left = (size_t)got;
+    for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
+      if (header->nlmsg_type == NLMSG_DONE) return deleted;
+      if (header->nlmsg_type == NLMSG_ERROR) {
+        errno = -((struct nlmsgerr *)NLMSG_DATA(header))->error;
+        return -1;
+      }
+      if (header->nlmsg_len > NLMSG_SPACE(sizeof(struct nfgenmsg))) deleted += consider(delete_fd, header);
+    }
+  }
+}
+
+static void read_filters(struct netd_reader *in) {
+  filter_count = 0;
+  while (in->at < in->end && !in->bad && filter_count < FILTERS_MAX) {
+    struct filter *filter = &filters[filter_count++];
+    filter->match = netd_read_u8(in);
+    filter->wanted.protocol = netd_read_u8(in);
+    filter->wanted.asked_port = netd_read_u16(in);
+    filter->wanted.server_port = netd_read_u16(in);
+    netd_read_u16(in);
+    filter->wanted.asked_address = netd_read_u32(in);
+    filter->wanted.server_address = netd_read_u32(in);
+    if (filter->match == 0) in->bad = 1; // would delete everything
+  }
+  if (in->at < in->end) in->bad = 1;
+}
+
+int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out) {
+  read_filters(in);
+  if (in->bad) return netd_fault(out, EINVAL, "connection filter");
+  int list_fd = netd_netlink_open(NETLINK_NETFILTER), delete_fd = netd_netlink_open(NETLINK_NETFILTER);
+  int64_t deleted = list_fd < 0 || delete_fd < 0 ? -1 : walk(list_fd, delete_fd);
+  int error = errno;
+  if (list_fd >= 0) close(list_fd);
+  if (delete_fd >= 0) close(delete_fd);
+  if (deleted < 0) return netd_fault(out, error, "list connections");
+  netd_bytes_u32(out, (uint32_t)deleted);
+  return 0;
+}

@@ -1,0 +1,117 @@
+// Network namespaces as files, and sysctls inside them.
+#define _GNU_SOURCE
+#include "netd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static int home_fd = -1;
+
+int netd_home_open(void) {
+  home_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  return home_fd;
+}
+
+int netd_home_fd(void) { return home_fd; }
+
+void netd_come_home(void) {
+  if (setns(home_fd, CLONE_NEWNET) == 0) return;
+  perror("netd: can not return to its own network namespace");
+  abort(); // to go on would change the wrong namespace
+}
+
+int netd_enter(const char *path) {
+  if (path[0] == 0) return 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  int result = setns(fd, CLONE_NEWNET);
+  int error = errno;
+  close(fd);
+  errno = error;
+  return result;
+}
+
+static int touch(const char *path) {
+  int fd = open(path, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0400);
+  if (fd >= 0) close(fd);
+  return fd;
+}
+
+static int make_namespace_at(const char *path) {
+  if (unshare(CLONE_NEWNET) < 0) return -1;
+  int result = mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL);
+  int error = errno;
+  netd_come_home();
+  errno = error;
+  return result;
+}
+
+int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out) {
+  char path[NETD_TEXT_MAX];
+  netd_read_text(in, path, sizeof path);
+  if (in->bad) return netd_fault(out, EINVAL, "create namespace");
+  if (touch(path) < 0) return netd_fault(out, errno, path);
+  if (make_namespace_at(path) == 0) return 0;
+  int error = errno;
+  unlink(path);
+  return netd_fault(out, error, "create network namespace");
+}
+
+// The kernel takes the links down with the namespace, in its own time, when its last process has left too.
+int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out) {
+  char path[NETD_TEXT_MAX];
+  netd_read_text(in, path, sizeof path);
+  if (in->bad) return netd_fault(out, EINVAL, "remove namespace");
+  if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+    return netd_fault(out, errno, path);
+  if (unlink(path) < 0 && errno != ENOENT) return netd_fault(out, errno, path);
+  return 0;
+}
+
+// Opens /proc/sys/net/NAME of the namespace we are in; a name can not climb out.
+static int open_sysctl(const char *name, int flags) {
+  char path[NETD_TEXT_MAX * 2];
+  if (strstr(name, "..")) {
+    errno = EINVAL;
+    return -1;
+  }
+  snprintf(path, sizeof path, "/proc/sys/net/%s", name);
+  return open(path, flags | O_CLOEXEC);
+}
+
+int netd_sysctl_read(struct netd_reader *in, struct netd_bytes *out) {
+  char where[NETD_TEXT_MAX], name[NETD_TEXT_MAX], value[NETD_TEXT_MAX];
+  netd_read_text(in, where, sizeof where);
+  netd_read_text(in, name, sizeof name);
+  if (in->bad) return netd_fault(out, EINVAL, "read sysctl");
+  if (netd_enter(where) < 0) return netd_fault(out, errno, where);
+  int fd = open_sysctl(name, O_RDONLY);
+  ssize_t got = fd < 0 ? -1 : read(fd, value, sizeof value);
+  int error = errno;
+  if (fd >= 0) close(fd);
+  netd_come_home();
+  if (got < 0) return netd_fault(out, error, name);
+  netd_bytes_add(out, value, (size_t)got);
+  return 0;
+}
+
+int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out) {
+  char where[NETD_TEXT_MAX], name[NETD_TEXT_MAX], value[NETD_TEXT_MAX];
+  netd_read_text(in, where, sizeof where);
+  netd_read_text(in, name, sizeof name);
+  netd_read_text(in, value, sizeof value);
+  if (in->bad) return netd_fault(out, EINVAL, "write sysctl");
+  if (netd_enter(where) < 0) return netd_fault(out, errno, where);
+  int fd = open_sysctl(name, O_WRONLY);
+  ssize_t done = fd < 0 ? -1 : write(fd, value, strlen(value));
+  int error = errno;
+  if (fd >= 0) close(fd);
+  netd_come_home();
+  return done < 0 ? netd_fault(out, error, name) : 0;
+}

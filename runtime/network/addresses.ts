@@ -1,0 +1,85 @@
+// IPv4 addresses as numbers, subnets, and what is derived from them. Pure.
+import { fail } from '../../base/errors.ts';
+
+export interface Subnet {
+  readonly base: number; // network address, host bits zero
+  readonly prefixLength: number;
+}
+
+export function parseAddress(text: string, what = 'address'): number {
+  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
+  if (!parts || parts.some((part) => part > 255)) return fail('invalid', `${what} '${text}' is not an IPv4 address`);
+  return parts.reduce((sum, part) => sum * 256 + part, 0);
+}
+
+export function formatAddress(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+}
+
+/** Network order, as the kernel takes it. */
+export function addressBytes(address: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(address);
+  return bytes;
+}
+
+export function maskOf(prefixLength: number): number {
+  return prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0;
+}
+
+export function subnetOf(address: number, prefixLength: number): Subnet {
+  return { base: (address & maskOf(prefixLength)) >>> 0, prefixLength };
+}
+
+/** Reads `172.18.0.0/16`; host bits must be zero, as the text then says what it means. */
+export function parseSubnet(text: string): Subnet {
+  const [address = '', length = ''] = text.split('/');
+  if (!/^\d{1,2}$/.test(length) || Number(length) > 32) fail('invalid', `invalid CIDR address: ${text}`);
+  const subnet = subnetOf(parseAddress(address, 'subnet'), Number(length));
+  if (subnet.base !== parseAddress(address)) {
+    fail('invalid', `invalid network ${text}: the network address is ${formatSubnet(subnet)}`);
+  }
+  return subnet;
+}
+
+export const formatSubnet = (subnet: Subnet): string => `${formatAddress(subnet.base)}/${subnet.prefixLength}`;
+
+export const sizeOf = (subnet: Subnet): number => 2 ** (32 - subnet.prefixLength);
+
+export function contains(subnet: Subnet, address: number): boolean {
+  return (address & maskOf(subnet.prefixLength)) >>> 0 === subnet.base;
+}
+
+export function overlaps(a: Subnet, b: Subnet): boolean {
+  return a.prefixLength <= b.prefixLength ? contains(a, b.base) : contains(b, a.base);
+}
+
+/** Docker's rule for containers: 02:42 and the IPv4 address, so that a reused address keeps its neighbours' caches right. */
+export function macOfAddress(address: number): string {
+  return macText([0x02, 0x42, ...addressBytes(address)]);
+}
+
+export function macText(bytes: Iterable<number>): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+export function parseMac(text: string): Buffer {
+  if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text)) fail('invalid', `invalid MAC address: ${text}`);
+  const bytes = Buffer.from(text.replace(/[:-]/g, ''), 'hex');
+  if ((bytes[0] ?? 0) & 1) fail('invalid', `invalid MAC address: ${text} is a multicast address`);
+  return bytes;
+}
+
+const POOLS: readonly Subnet[] = [
+  ...Array.from({ length: 15 }, (_, index) => subnetOf(parseAddress(`172.${17 + index}.0.0`), 16)),
+  ...Array.from({ length: 16 }, (_, index) => subnetOf(parseAddress(`192.168.${index * 16}.0`), 20)),
+];
+
+/** The first of Docker's default pools that meets none of `taken`. `first` is preferred when it is free. */
+export function freeSubnet(taken: readonly Subnet[], first?: Subnet): Subnet {
+  const candidates = first ? [first, ...POOLS] : POOLS;
+  return (
+    candidates.find((candidate) => !taken.some((other) => overlaps(candidate, other))) ??
+    fail('exhausted', 'all predefined address pools have been fully subnetted: name a subnet')
+  );
+}

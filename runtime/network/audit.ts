@@ -1,0 +1,90 @@
+// Compares what the kernel has with what it should have, and repairs the difference.
+import { formatAddress } from './addresses.ts';
+import { ensureBridge, type KernelView, viewKernel } from './bridges.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { Firewall } from './firewall.ts';
+import type { Instance } from './instance.ts';
+import type { Netd } from './netd.ts';
+import type { NetworkState } from './network-table.ts';
+
+export interface AuditReport {
+  /** A sentence for each thing that was wrong and was put right. */
+  readonly repairs: readonly string[];
+  /** And for each that could not be. */
+  readonly failures: readonly string[];
+}
+
+export interface AuditParts {
+  readonly netd: Netd;
+  readonly instance: Instance;
+  readonly networks: readonly NetworkState[];
+  readonly endpoints: Endpoints;
+  readonly firewall: Firewall;
+}
+
+interface Finding {
+  readonly sentence: string;
+  readonly repair: () => Promise<unknown>;
+}
+
+export async function auditKernel(parts: AuditParts): Promise<AuditReport> {
+  const repairs: string[] = [];
+  const failures: string[] = [];
+  const mend = async (findings: readonly Finding[]): Promise<void> => {
+    for (const { sentence, repair } of findings) {
+      try {
+        await repair();
+        repairs.push(sentence);
+      } catch (error) {
+        failures.push(`${sentence}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  };
+  await mend(bridgeFindings(parts, await viewKernel(parts.netd)));
+  await mend(endpointFindings(parts, await viewKernel(parts.netd)));
+  const difference = await parts.firewall.difference();
+  if (difference) await mend([{ sentence: difference, repair: () => parts.firewall.rebuild() }]);
+  return { repairs, failures };
+}
+
+function bridgeFindings({ netd, instance, networks }: AuditParts, view: KernelView): Finding[] {
+  const findings: Finding[] = [];
+  for (const state of networks) {
+    const { bridge } = state;
+    const wrong = bridge && bridgeFault(state, view);
+    if (!bridge || !wrong) continue;
+    const repair = async (): Promise<void> => {
+      state.bridgeIndex = await ensureBridge(netd, bridge, instance);
+    };
+    findings.push({ sentence: `bridge ${bridge.name} ${wrong}`, repair });
+  }
+  return findings;
+}
+
+function bridgeFault({ bridge, bridgeIndex }: NetworkState, view: KernelView): string | undefined {
+  const link = view.links.find((candidate) => candidate.name === bridge?.name);
+  if (!bridge) return undefined;
+  if (!link) return 'was gone';
+  if (link.index !== bridgeIndex) return 'was made anew by somebody';
+  if (!link.up) return 'was down';
+  const hasAddress = view.addresses.some((entry) => entry.index === link.index && entry.address === bridge.gateway);
+  return hasAddress ? undefined : `had lost its address ${formatAddress(bridge.gateway)}`;
+}
+
+function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView): Finding[] {
+  const findings: Finding[] = [];
+  for (const network of networks) {
+    for (const state of network.endpoints.values()) {
+      const { endpoint } = state;
+      if (endpoint.hostInterfaceName === '') continue;
+      const link = view.links.find((candidate) => candidate.name === endpoint.hostInterfaceName);
+      const name = `link ${endpoint.hostInterfaceName} of container ${endpoint.containerId.slice(0, 12)}`;
+      if (!link) {
+        findings.push({ sentence: `${name} was gone`, repair: () => endpoints.rewire(network, state) });
+      } else if (link.master !== network.bridgeIndex || !link.up) {
+        findings.push({ sentence: `${name} was off its bridge`, repair: () => endpoints.reattach(network, state) });
+      }
+    }
+  }
+  return findings;
+}

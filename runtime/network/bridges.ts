@@ -1,0 +1,130 @@
+// Bridges in the node's namespace: made, found again, removed. One for each bridge network.
+import { constants } from 'node:os';
+import { CodedError } from '../../base/errors.ts';
+import { formatAddress, macOfAddress, parseAddress, parseMac, parseSubnet, type Subnet } from './addresses.ts';
+import type { Instance } from './instance.ts';
+import {
+  addAddress,
+  addBridge,
+  changeLink,
+  deleteLink,
+  dumpAddresses,
+  dumpLinks,
+  dumpRoutes,
+  type Link,
+  type LinkAddress,
+  readLinkAddresses,
+  readLinks,
+  readRoutes,
+} from './link-messages.ts';
+import { type Netd, StepError } from './netd.ts';
+import { NETLINK_ROUTE } from './netd-protocol.ts';
+import { MessageWriter } from './netlink.ts';
+import type { NetworkRecord } from './registry.ts';
+import { withoutIpv6 } from './sandboxes.ts';
+
+const MTU_DEFAULT = 1500;
+const NAME_LENGTH_MAX = 15;
+
+export interface Bridge {
+  readonly name: string;
+  readonly subnet: Subnet;
+  readonly gateway: number;
+  readonly mtu: number;
+  readonly internal: boolean;
+}
+
+export function bridgeOf(record: NetworkRecord, mtuDefault: number): Bridge | undefined {
+  if (!record.bridge) return undefined;
+  return {
+    name: record.bridge.name,
+    subnet: parseSubnet(record.bridge.subnet),
+    gateway: parseAddress(record.bridge.gateway),
+    mtu: Number(record.options['com.docker.network.driver.mtu'] ?? mtuDefault),
+    internal: record.internal,
+  };
+}
+
+export function checkBridgeName(name: string): string {
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name) && name.length <= NAME_LENGTH_MAX) return name;
+  throw new CodedError(
+    'invalid',
+    `bridge name '${name}' must be 1 to ${NAME_LENGTH_MAX} letters, digits, '_', '.' or '-'`,
+  );
+}
+
+export interface KernelView {
+  readonly links: readonly Link[];
+  readonly addresses: readonly LinkAddress[];
+}
+
+export async function viewKernel(netd: Netd): Promise<KernelView> {
+  const [links, addresses] = await Promise.all([
+    netd.dump('listing links', dumpLinks()),
+    netd.dump('listing addresses', dumpAddresses()),
+  ]);
+  return { links: readLinks(links), addresses: readLinkAddresses(addresses) };
+}
+
+/** Subnets that something in this namespace has a route to. */
+export async function routedSubnets(netd: Netd): Promise<Subnet[]> {
+  const routes = readRoutes(await netd.dump('listing routes', dumpRoutes()));
+  return routes.map((route) => route.destination).filter((subnet) => subnet.prefixLength > 0);
+}
+
+/** The MTU of the link that the default route leaves by: larger packets of containers would only be cut there. */
+export async function uplinkMtu(netd: Netd): Promise<number> {
+  const routes = readRoutes(await netd.dump('listing routes', dumpRoutes()));
+  const uplink = routes.find((route) => route.destination.prefixLength === 0)?.index;
+  const links = readLinks(await netd.dump('listing links', dumpLinks()));
+  return links.find((link) => link.index === uplink)?.mtu ?? MTU_DEFAULT;
+}
+
+/** Makes the bridge or completes the one that is there; answers its index. */
+export async function ensureBridge(netd: Netd, bridge: Bridge, instance: Instance): Promise<number> {
+  const view = await viewKernel(netd);
+  const found = view.links.find((link) => link.name === bridge.name);
+  if (found && found.kind !== 'bridge') {
+    throw new CodedError('conflict', `there is already a network link ${bridge.name}, and it is not a bridge`);
+  }
+  if (!found) await makeBridge(netd, bridge, instance);
+  const index = found?.index ?? (await indexOf(netd, bridge.name));
+  const hasAddress = view.addresses.some((entry) => entry.index === index && entry.address === bridge.gateway);
+  const writer = new MessageWriter();
+  if (!hasAddress) addAddress(writer, { index, address: bridge.gateway, prefixLength: bridge.subnet.prefixLength });
+  changeLink(writer, { index, up: true, mtu: bridge.mtu });
+  await netd.exchange(
+    `giving bridge ${bridge.name} the address ${formatAddress(bridge.gateway)}`,
+    NETLINK_ROUTE,
+    writer.finish(),
+  );
+  return index;
+}
+
+async function makeBridge(netd: Netd, bridge: Bridge, instance: Instance): Promise<void> {
+  const writer = new MessageWriter();
+  // An own MAC address: otherwise the bridge changes it with the lowest of its ports.
+  const mac = parseMac(macOfAddress(bridge.gateway));
+  addBridge(writer, { name: bridge.name, mac, mtu: bridge.mtu, group: instance.linkGroup });
+  await netd.do(`making bridge ${bridge.name}`, [
+    { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: writer.finish() },
+    withoutIpv6(bridge.name),
+  ]);
+}
+
+async function indexOf(netd: Netd, name: string): Promise<number> {
+  const links = readLinks(await netd.dump('listing links', dumpLinks()));
+  const found = links.find((link) => link.name === name);
+  if (!found) throw new CodedError('internal', `bridge ${name} is gone as soon as it was made`);
+  return found.index;
+}
+
+export async function removeBridge(netd: Netd, name: string): Promise<void> {
+  const writer = new MessageWriter();
+  deleteLink(writer, name);
+  try {
+    await netd.exchange(`removing bridge ${name}`, NETLINK_ROUTE, writer.finish());
+  } catch (error) {
+    if (!(error instanceof StepError) || error.errno !== constants.errno.ENODEV) throw error;
+  }
+}

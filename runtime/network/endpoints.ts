@@ -1,0 +1,259 @@
+// Joining and leaving: address, host ports, namespace, wiring, rules; all of it or nothing.
+// Invariant: an endpoint that is listed holds its address and its ports.
+import type { Background } from '../../base/background.ts';
+import type { Clock } from '../../base/clock.ts';
+import { CodedError, sentenceOf } from '../../base/errors.ts';
+import { newHexId } from '../../base/id.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { Scope } from '../../base/scope.ts';
+import { formatAddress, macOfAddress, parseAddress, parseMac } from './addresses.ts';
+import type { Bridge } from './bridges.ts';
+import type { Endpoint, EndpointRequest, PortPublish } from './contract.ts';
+import type { Firewall } from './firewall.ts';
+import type { Forgetter } from './forgetter.ts';
+import { errnoName, type Netd, StepError } from './netd.ts';
+import type { ConnectionFilter } from './netd-protocol.ts';
+import type { EndpointState, NetworkState } from './network-table.ts';
+import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
+import { type PublishedPort, publishedKey } from './ruleset.ts';
+import { INSIDE_NAME, type Sandbox, type Sandboxes } from './sandboxes.ts';
+import { attachStep, unwireStep, wireSteps } from './wiring.ts';
+
+const BRIDGE_PORTS_MAX = 1023;
+
+export interface EndpointParts {
+  readonly netd: () => Netd;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly sandboxes: Sandboxes;
+  readonly ports: Ports;
+  readonly firewall: Firewall;
+  readonly forgetter: Forgetter;
+  readonly background: Background;
+}
+
+export class Endpoints {
+  readonly #parts: EndpointParts;
+
+  constructor(parts: EndpointParts) {
+    this.#parts = parts;
+  }
+
+  async join(network: NetworkState, request: EndpointRequest): Promise<Endpoint> {
+    network.joining += 1;
+    try {
+      if (network.bridge && network.addresses) return await this.#joinBridge(network, network.bridge, request);
+      return await this.#joinWithoutAddress(network, request);
+    } finally {
+      network.joining -= 1;
+    }
+  }
+
+  async leave(network: NetworkState, id: string): Promise<void> {
+    const state = network.endpoints.get(id);
+    if (!state) return;
+    network.endpoints.delete(id);
+    const { endpoint, held } = state;
+    if (!network.bridge || endpoint.address === '') {
+      if (endpoint.sandboxPath !== '') await this.#parts.sandboxes.discard(endpoint.sandboxPath);
+      return;
+    }
+    const address = parseAddress(endpoint.address);
+    if (held.length > 0) await this.#withdraw(held);
+    await this.#parts.ports.release(held);
+    const unwire = unwireStep(endpoint.sandboxPath, address, network.bridge.subnet.prefixLength);
+    await this.#parts.netd().do(`taking ${endpoint.address} out of network ${endpoint.networkName}`, [unwire]);
+    network.addresses?.release(address, this.#parts.clock.nowMs());
+    // Behind the caller's back, as both can take the kernel long. Clients of connections that led here learn it then.
+    this.#parts.background.run('remove-namespace', () => this.#parts.sandboxes.discard(endpoint.sandboxPath));
+    this.#parts.background.run('forget-connections', () => this.#parts.forgetter.forget([{ serverAddress: address }]));
+  }
+
+  /** Takes up what an earlier daemon made. What is wrong with it is logged and left to the audit. */
+  async adopt(network: NetworkState, endpoint: Endpoint): Promise<void> {
+    if (endpoint.address !== '') network.addresses?.claim(parseAddress(endpoint.address));
+    const held: HeldPort[] = [];
+    for (const publish of endpoint.published) {
+      try {
+        held.push(...(await this.#parts.ports.hold(endpoint.containerId.slice(0, 12), [publish])));
+      } catch (error) {
+        this.#parts.log.warn('a published port could not be held again', {
+          containerId: endpoint.containerId,
+          port: publish.hostPort,
+          reason: sentenceOf(error),
+        });
+      }
+    }
+    network.endpoints.set(endpoint.id, { endpoint, held });
+  }
+
+  /** Makes the link anew where the outer end is gone, for example with the node's namespace. */
+  async rewire(network: NetworkState, { endpoint }: EndpointState): Promise<void> {
+    if (!network.bridge) return;
+    const sandbox = sandboxOf(endpoint);
+    const address = parseAddress(endpoint.address);
+    const mac = parseMac(endpoint.macAddress);
+    const wiring = { sandbox, bridge: network.bridge, bridgeIndex: network.bridgeIndex, address, mac };
+    await this.#parts
+      .netd()
+      .do(`wiring ${endpoint.address} again`, [this.#parts.sandboxes.vethStep(sandbox), ...wireSteps(wiring)]);
+  }
+
+  /** Puts the outer end back on its bridge. */
+  async reattach(network: NetworkState, { endpoint }: EndpointState): Promise<void> {
+    if (!network.bridge) return;
+    const steps = [attachStep(endpoint.hostInterfaceName, network.bridge, network.bridgeIndex)];
+    await this.#parts.netd().do(`attaching ${endpoint.hostInterfaceName} again`, steps);
+  }
+
+  async #joinBridge(network: NetworkState, bridge: Bridge, request: EndpointRequest): Promise<Endpoint> {
+    const { clock, ports, sandboxes } = this.#parts;
+    checkPublishable(network, request);
+    const asked = request.macAddress ? parseMac(request.macAddress) : undefined;
+    await using undo = new Scope();
+    const address = this.#takeAddress(network, request.address);
+    undo.defer(() => network.addresses?.release(address, clock.nowMs()));
+    const id = newHexId(this.#parts.random);
+    const held = await ports.hold(nameOf(request, id), request.publish);
+    undo.defer(() => ports.release(held));
+    const sandbox = await sandboxes.take();
+    undo.defer(() => sandboxes.discard(sandbox.path));
+    const mac = asked ?? parseMac(macOfAddress(address));
+    await this.#wire(network, { sandbox, bridge, bridgeIndex: network.bridgeIndex, address, mac });
+    const published = publishedPorts(request.publish, held, address);
+    undo.defer(() => this.#withdraw(held));
+    await this.#publish(published);
+    const endpoint: Endpoint = {
+      id,
+      ...placeOf(network, request.containerId),
+      sandboxPath: sandbox.path,
+      interfaceName: INSIDE_NAME,
+      hostInterfaceName: sandbox.hostInterfaceName,
+      address: formatAddress(address),
+      prefixLength: bridge.subnet.prefixLength,
+      gateway: bridge.internal ? '' : formatAddress(bridge.gateway),
+      macAddress: macTextOf(mac),
+      published: request.publish.map((publish, index) => ({ ...publish, hostPort: held[index]?.port ?? 0 })),
+    };
+    network.endpoints.set(id, { endpoint, held });
+    undo.handOver();
+    return endpoint;
+  }
+
+  async #joinWithoutAddress(network: NetworkState, request: EndpointRequest): Promise<Endpoint> {
+    const isHost = network.record.driver === 'host';
+    const endpoint: Endpoint = {
+      id: newHexId(this.#parts.random),
+      ...placeOf(network, request.containerId),
+      sandboxPath: isHost ? '' : (await this.#parts.sandboxes.makeBare()).path,
+      interfaceName: '',
+      hostInterfaceName: '',
+      address: '',
+      prefixLength: 0,
+      gateway: '',
+      macAddress: '',
+      published: [],
+    };
+    network.endpoints.set(endpoint.id, { endpoint, held: [] });
+    return endpoint;
+  }
+
+  #takeAddress(network: NetworkState, asked: string | undefined): number {
+    const { addresses, record } = network;
+    if (!addresses) throw new CodedError('invalid', `network ${record.name} has no addresses`);
+    if (!asked) return addresses.take(this.#parts.clock.nowMs());
+    const address = parseAddress(asked, 'address');
+    addresses.claim(address);
+    return address;
+  }
+
+  async #wire(network: NetworkState, wiring: Parameters<typeof wireSteps>[0]): Promise<void> {
+    try {
+      await this.#parts.netd().do(`wiring a container into network ${network.record.name}`, wireSteps(wiring));
+    } catch (error) {
+      const isFull = error instanceof StepError && errnoName(error.errno) === 'EXFULL';
+      if (!isFull) throw error;
+      const { name } = network.record;
+      throw new CodedError(
+        'exhausted',
+        `network ${name} is full: a bridge takes ${BRIDGE_PORTS_MAX} containers on one machine`,
+      );
+    }
+  }
+
+  async #publish(ports: readonly PublishedPort[]): Promise<void> {
+    if (ports.length === 0) {
+      // The bridge's own rules may not be there yet; nothing to send when they are.
+      await this.#parts.firewall.sync();
+      return;
+    }
+    await this.#parts.firewall.set((wanted) => ({
+      ...wanted,
+      published: new Map([...wanted.published, ...ports.map((port) => [publishedKey(port), port] as const)]),
+    }));
+    await this.#parts.forgetter.forget(ports.filter((port) => port.protocol === 'udp').map(datagramsTo));
+  }
+
+  async #withdraw(held: readonly HeldPort[]): Promise<void> {
+    if (held.length === 0) return;
+    const gone = new Set(held.map((port) => publishedKey({ ...port, hostAddress: port.address, hostPort: port.port })));
+    await this.#parts.firewall.set((wanted) => ({
+      ...wanted,
+      published: new Map([...wanted.published].filter(([key]) => !gone.has(key))),
+    }));
+  }
+}
+
+/** What an endpoint's published ports are as rules. */
+export function publishedPorts(
+  publishes: readonly PortPublish[],
+  held: readonly HeldPort[],
+  address: number,
+): PublishedPort[] {
+  return publishes.map((publish, index) => ({
+    protocol: publish.protocol,
+    hostAddress: hostAddressOf(publish),
+    hostPort: held[index]?.port ?? publish.hostPort,
+    to: { address, port: publish.containerPort },
+  }));
+}
+
+/** Clients that sent before the rule was there, or to the port's owner before, are remembered with a wrong target. */
+function datagramsTo(port: PublishedPort): ConnectionFilter {
+  const { protocol, hostAddress, hostPort: askedPort } = port;
+  return hostAddress === 0 ? { protocol, askedPort } : { protocol, askedPort, askedAddress: hostAddress };
+}
+
+function checkPublishable(network: NetworkState, request: EndpointRequest): void {
+  for (const publish of request.publish) {
+    hostAddressOf(publish);
+    const inRange = (port: number, min: number): boolean => Number.isInteger(port) && port >= min && port <= 65_535;
+    if (inRange(publish.containerPort, 1) && inRange(publish.hostPort, 0)) continue;
+    throw new CodedError(
+      'invalid',
+      `invalid port mapping ${publish.hostPort}:${publish.containerPort}/${publish.protocol}`,
+    );
+  }
+  if (network.record.internal && request.publish.length > 0) {
+    throw new CodedError('invalid', `network ${network.record.name} is internal: ports can not be published on it`);
+  }
+}
+
+const nameOf = (request: EndpointRequest, id: string): string =>
+  `${request.containerName ?? request.containerId.slice(0, 12)} (${id.slice(0, 12)})`;
+
+function placeOf(
+  network: NetworkState,
+  containerId: string,
+): Pick<Endpoint, 'networkId' | 'networkName' | 'containerId'> {
+  return { networkId: network.record.id, networkName: network.record.name, containerId };
+}
+
+const macTextOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+
+const sandboxOf = (endpoint: Endpoint): Sandbox => ({
+  path: endpoint.sandboxPath,
+  hostInterfaceName: endpoint.hostInterfaceName,
+});

@@ -1,0 +1,58 @@
+// The node's own sysctls that containers need. What they were before is remembered, durable, and put back at the end.
+import { readFile, readlink } from 'node:fs/promises';
+import type { Netd } from './netd.ts';
+import { NETLINK_NETFILTER } from './netd-protocol.ts';
+import { listTables } from './nft-read.ts';
+import type { HostRecord } from './registry.ts';
+
+/** Forwarding between bridge and uplink; loopback clients of published ports leave through a bridge or the uplink. */
+const WANTED: Readonly<Record<string, string>> = {
+  'ipv4/ip_forward': '1',
+  'ipv4/conf/all/route_localnet': '1',
+};
+
+/** What to store before anything is changed: the earlier record if it is of this very namespace, else what holds now. */
+export async function recordHostSettings(netd: Netd, earlier: HostRecord | undefined): Promise<HostRecord> {
+  const namespace = await namespaceName(netd);
+  return earlier?.namespace === namespace ? earlier : { namespace, sysctls: await read(netd) };
+}
+
+export async function applyHostSettings(netd: Netd): Promise<void> {
+  await write(netd, WANTED, await read(netd));
+}
+
+/** Puts the settings back, unless another daemon here still needs them. */
+export async function restoreHostSettings(netd: Netd, record: HostRecord, ownTable: string): Promise<void> {
+  if (record.namespace !== (await namespaceName(netd))) return;
+  const tables = await netd.exchange('listing nf_tables', NETLINK_NETFILTER, listTables.request());
+  if (listTables.read(tables).some((name) => name.startsWith('shoal_') && name !== ownTable)) return;
+  await write(netd, record.sysctls, await read(netd));
+}
+
+async function read(netd: Netd): Promise<Record<string, string>> {
+  const names = Object.keys(WANTED);
+  const results = await netd.do(
+    'reading the settings of the host',
+    names.map((name) => ({ do: 'read-sysctl', where: '', name })),
+  );
+  return Object.fromEntries(names.map((name, index) => [name, results[index]?.bytes.toString().trim() ?? '']));
+}
+
+async function write(
+  netd: Netd,
+  to: Readonly<Record<string, string>>,
+  from: Readonly<Record<string, string>>,
+): Promise<void> {
+  const changed = Object.entries(to).filter(([name, value]) => from[name] !== value);
+  if (changed.length === 0) return;
+  await netd.do(
+    'changing the settings of the host',
+    changed.map(([name, value]) => ({ do: 'write-sysctl', where: '', name, value })),
+  );
+}
+
+/** A namespace of this boot: another boot may use the same number again. */
+async function namespaceName(netd: Netd): Promise<string> {
+  const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
+  return `${bootId.trim()} ${await readlink(`/proc/${netd.hello.pid}/ns/net`)}`;
+}

@@ -1,0 +1,164 @@
+// Where services' published ports lead on this node: from the manager's map to rules. The map is replaced whole, by
+// raft index; it outlives the daemon in a file beside the namespaces, so that a restart changes nothing for clients.
+import { readFile } from 'node:fs/promises';
+import { writeFileAtomic } from '../../base/files.ts';
+import { errnoOf } from '../../base/errors.ts';
+import type { Background } from '../../base/background.ts';
+import type { Log } from '../../base/log.ts';
+import { asArray, asInteger, asObject, asOneOf, asString, parseJson } from '../../base/parse.ts';
+import { parseAddress } from './addresses.ts';
+import type { IngressPort } from './contract.ts';
+import type { Firewall } from './firewall.ts';
+import type { Forgetter } from './forgetter.ts';
+import type { ConnectionFilter } from './netd-protocol.ts';
+import type { HeldPort, Ports } from './ports.ts';
+import { type IngressRule, ingressKey, type Ruleset } from './ruleset.ts';
+
+export interface IngressParts {
+  readonly firewall: Firewall;
+  readonly forgetter: Forgetter;
+  readonly ports: Ports;
+  readonly background: Background;
+  readonly log: Log;
+  readonly path: string;
+}
+
+export class IngressMap {
+  readonly #parts: IngressParts;
+  #index = -1;
+  #ports: readonly IngressPort[] = [];
+  #held = new Map<string, HeldPort>();
+  #recording = false;
+
+  constructor(parts: IngressParts) {
+    this.#parts = parts;
+  }
+
+  /** Prepares what the last daemon applied; the kernel, which has it already, gets it with the first rules. */
+  async restore(): Promise<void> {
+    this.#ports = await loadIngress(this.#parts.path);
+    this.#parts.firewall.prepare((wanted) => ({ ...wanted, ingress: ingressRules(this.#ports) }));
+    await this.#holdNow(this.#ports);
+  }
+
+  /** Replaces the map, unless a later one is here already. Resolves when the kernel has this one or a later one. */
+  async apply(index: number, ports: readonly IngressPort[]): Promise<void> {
+    if (index < this.#index) return await this.#parts.firewall.sync();
+    const before = this.#parts.firewall.wanted.ingress;
+    const rules = ingressRules(ports);
+    this.#index = index;
+    this.#ports = ports;
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress: rules }));
+    await this.#parts.forgetter.forget(staleDatagrams(before, rules));
+    this.#record();
+  }
+
+  async clear(): Promise<void> {
+    await this.apply(Number.MAX_SAFE_INTEGER, []);
+    this.#index = -1;
+  }
+
+  /** Holds the ports and writes the file, behind whoever waits for the rules; the latest map when several came. */
+  #record(): void {
+    if (this.#recording) return;
+    this.#recording = true;
+    this.#parts.background.run('record-ingress', async () => {
+      try {
+        let recorded: readonly IngressPort[] | undefined;
+        while (recorded !== this.#ports) {
+          recorded = this.#ports;
+          await this.#holdNow(recorded);
+          await saveIngress(this.#parts.path, recorded);
+        }
+      } finally {
+        this.#recording = false;
+      }
+    });
+  }
+
+  async #holdNow(ports: readonly IngressPort[]): Promise<void> {
+    const wanted = new Map(ports.map((port) => [`${port.protocol}/${port.publishedPort}`, port]));
+    for (const [key, held] of this.#held) {
+      if (wanted.has(key)) continue;
+      this.#held.delete(key);
+      await this.#parts.ports.release([held]);
+    }
+    for (const [key, { protocol, publishedPort }] of wanted) {
+      if (this.#held.has(key)) continue;
+      const held = await this.#parts.ports.tryHold(protocol, publishedPort);
+      if (held) this.#held.set(key, held);
+      else this.#parts.log.debug('a service port is also in use on this machine', { protocol, port: publishedPort });
+    }
+  }
+}
+
+/** Own tasks first; other nodes only when there is none here. Sorted, so that order alone is no change. */
+export function ingressRules(ports: readonly IngressPort[]): Map<string, IngressRule> {
+  const rules = ports.map(({ protocol, publishedPort, local, remote }): IngressRule => {
+    const useRemote = local.length === 0;
+    const targets = (useRemote ? remote : local)
+      .map(({ address, port }) => ({ address: parseAddress(address), port }))
+      .sort((a, b) => a.address - b.address || a.port - b.port);
+    return { protocol, port: publishedPort, targets, remote: useRemote };
+  });
+  return new Map(rules.map((rule) => [ingressKey(rule), rule]));
+}
+
+/**
+ * Datagrams of one client follow the connection that the kernel remembers, whatever the rules say now: it must forget
+ * those that led to a target that left. TCP connections may finish.
+ */
+export function staleDatagrams(from: Ruleset['ingress'], to: Ruleset['ingress']): ConnectionFilter[] {
+  const filters: ConnectionFilter[] = [];
+  for (const [key, old] of from) {
+    if (old.protocol !== 'udp') continue;
+    const kept = new Set(to.get(key)?.targets.map((target) => `${target.address}:${target.port}`));
+    for (const target of old.targets) {
+      if (kept.has(`${target.address}:${target.port}`)) continue;
+      const { address: serverAddress, port: serverPort } = target;
+      filters.push({ protocol: 'udp', askedPort: old.port, serverAddress, serverPort });
+    }
+    // Before there was a target, datagrams went nowhere, and are remembered to go there.
+    if (old.targets.length === 0 && kept.size > 0) filters.push({ protocol: 'udp', askedPort: old.port });
+  }
+  for (const [key, rule] of to) {
+    if (rule.protocol === 'udp' && !from.has(key)) filters.push({ protocol: 'udp', askedPort: rule.port });
+  }
+  return filters;
+}
+
+export async function saveIngress(path: string, ports: readonly IngressPort[]): Promise<void> {
+  await writeFileAtomic(path, JSON.stringify({ format: 1, ports }));
+}
+
+/** What the last daemon applied; nothing when there is no file. */
+export async function loadIngress(path: string): Promise<IngressPort[]> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+  return asArray(asObject(parseJson(text, path), path)['ports'], 'ports', parseIngressPort);
+}
+
+function parseIngressPort(value: unknown, path: string): IngressPort {
+  const port = asObject(value, path);
+  return {
+    protocol: asOneOf(port['protocol'], `${path}.protocol`, ['tcp', 'udp']),
+    publishedPort: parsePort(port['publishedPort'], `${path}.publishedPort`),
+    local: asArray(port['local'], `${path}.local`, (entry, at) => ({
+      ...parseTarget(entry, at),
+      taskId: asString(asObject(entry, at)['taskId'], `${at}.taskId`),
+    })),
+    remote: asArray(port['remote'], `${path}.remote`, parseTarget),
+  };
+}
+
+function parseTarget(value: unknown, path: string): { address: string; port: number } {
+  const target = asObject(value, path);
+  return { address: asString(target['address'], `${path}.address`), port: parsePort(target['port'], `${path}.port`) };
+}
+
+const parsePort = (value: unknown, path: string): number => asInteger(value, path, { min: 1, max: 65_535 });

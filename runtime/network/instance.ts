@@ -1,0 +1,24 @@
+// Names in the kernel that belong to one daemon, so that several in one network namespace never touch each other's.
+import { createHash } from 'node:crypto';
+
+export interface Instance {
+  readonly table: string; // nf_tables
+  readonly bridge: string; // the default network's
+  readonly vethPrefix: string;
+  readonly linkGroup: number; // all its links, for deletion in one go
+}
+
+/** Derived from the data root: a daemon that starts again finds what is its own. */
+export function instanceOf(dataRoot: string): Instance {
+  const tag = createHash('sha256').update(dataRoot).digest('hex');
+  return {
+    table: `shoal_${tag.slice(0, 8)}`,
+    bridge: `shoal-${tag.slice(0, 8)}`,
+    vethPrefix: `sv${tag.slice(0, 5)}`,
+    linkGroup: 0x5300_0000 | Number.parseInt(tag.slice(0, 6), 16),
+  };
+}
+
+/** At most 15 characters, the kernel's limit. */
+export const vethName = (instance: Instance, sandboxId: string): string =>
+  `${instance.vethPrefix}${sandboxId.slice(0, 8)}`;

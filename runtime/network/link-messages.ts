@@ -1,0 +1,240 @@
+// rtnetlink: links, addresses, routes. Source: Linux include/uapi/linux/{rtnetlink,if_link,if_addr}.h.
+import { addressBytes, type Subnet, subnetOf } from './addresses.ts';
+import {
+  type Message,
+  MessageWriter,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  readAttributes,
+  readMessages,
+  readText,
+} from './netlink.ts';
+
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_GETLINK = 18;
+const RTM_SETLINK = 19;
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+const RTM_GETADDR = 22;
+const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
+
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_GROUP = 27;
+const IFLA_NET_NS_FD = 28;
+const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_MODE = 4;
+const VETH_INFO_PEER = 1;
+const IFF_UP = 1;
+const AF_INET = 2;
+const AF_BRIDGE = 7;
+const SCOPE_UNIVERSE = 0;
+const TABLE_MAIN = 254;
+const PROTOCOL_BOOT = 3;
+const TYPE_UNICAST = 1;
+
+export const LOOPBACK_INDEX = 1;
+/** The container's end always has this index: no other link of a fresh namespace (some kernels make tunnels) has it. */
+export const INSIDE_INDEX = 100;
+
+interface LinkHeader {
+  readonly index?: number;
+  readonly up?: boolean;
+}
+
+function linkHeader({ index = 0, up }: LinkHeader): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeInt32LE(index, 4);
+  if (up !== undefined) {
+    header.writeUInt32LE(up ? IFF_UP : 0, 8);
+    header.writeUInt32LE(IFF_UP, 12);
+  }
+  return header;
+}
+
+export interface LinkChange extends LinkHeader {
+  readonly name?: string;
+  readonly master?: number;
+  readonly mac?: Uint8Array;
+  readonly mtu?: number;
+}
+
+export function addBridge(
+  writer: MessageWriter,
+  bridge: { readonly name: string; readonly mac: Uint8Array; readonly mtu: number; readonly group: number },
+): void {
+  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader({}), () => {
+    writer.text(IFLA_IFNAME, bridge.name);
+    writer.bytes(IFLA_ADDRESS, bridge.mac);
+    writer.u32(IFLA_MTU, bridge.mtu);
+    writer.u32(IFLA_GROUP, bridge.group);
+    writer.nested(IFLA_LINKINFO, () => writer.text(IFLA_INFO_KIND, 'bridge'));
+  });
+}
+
+/** Sent inside the container's namespace: one end is made there, the other in netd's own, which `homeFd` names. */
+export function addVeth(
+  writer: MessageWriter,
+  veth: { readonly inside: string; readonly outside: string; readonly homeFd: number; readonly group: number },
+): void {
+  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader({ index: INSIDE_INDEX }), () => {
+    writer.text(IFLA_IFNAME, veth.inside);
+    writer.nested(IFLA_LINKINFO, () => {
+      writer.text(IFLA_INFO_KIND, 'veth');
+      writer.nested(IFLA_INFO_DATA, () =>
+        writer.nested(VETH_INFO_PEER, () => {
+          writer.raw(linkHeader({}));
+          writer.text(IFLA_IFNAME, veth.outside);
+          writer.u32(IFLA_GROUP, veth.group);
+          writer.u32(IFLA_NET_NS_FD, veth.homeFd);
+        }),
+      );
+    });
+  });
+}
+
+export function changeLink(writer: MessageWriter, change: LinkChange): void {
+  writer.message(RTM_SETLINK, NLM_F_ACK, linkHeader(change), () => {
+    if (change.name !== undefined) writer.text(IFLA_IFNAME, change.name);
+    if (change.mac !== undefined) writer.bytes(IFLA_ADDRESS, change.mac);
+    if (change.mtu !== undefined) writer.u32(IFLA_MTU, change.mtu);
+    if (change.master !== undefined) writer.u32(IFLA_MASTER, change.master);
+  });
+}
+
+/**
+ * Frames may leave by the port they came from. Where bridged frames pass nf_tables (br_netfilter), a container that
+ * asks for its own published port has its packet turned round inside the bridge.
+ */
+export function allowHairpin(writer: MessageWriter, name: string): void {
+  writer.message(RTM_NEWLINK, NLM_F_ACK, linkHeader({}), () => {
+    writer.text(IFLA_IFNAME, name);
+    writer.nested(IFLA_LINKINFO, () => {
+      writer.text(IFLA_INFO_SLAVE_KIND, 'bridge');
+      writer.nested(IFLA_INFO_SLAVE_DATA, () => writer.u8(IFLA_BRPORT_MODE, 1));
+    });
+  });
+}
+
+export function deleteLink(writer: MessageWriter, name: string): void {
+  writer.message(RTM_DELLINK, NLM_F_ACK, linkHeader({}), () => writer.text(IFLA_IFNAME, name));
+}
+
+/** All links of a group in one go, so that the kernel's grace period is paid once. */
+export function deleteLinkGroup(writer: MessageWriter, group: number): void {
+  writer.message(RTM_DELLINK, NLM_F_ACK, linkHeader({}), () => writer.u32(IFLA_GROUP, group));
+}
+
+export interface LinkAddress {
+  readonly index: number;
+  readonly address: number;
+  readonly prefixLength: number;
+}
+
+function addressMessage(writer: MessageWriter, type: number, flags: number, entry: LinkAddress): void {
+  const header = Buffer.alloc(8);
+  header.writeUInt8(AF_INET, 0);
+  header.writeUInt8(entry.prefixLength, 1);
+  header.writeUInt8(SCOPE_UNIVERSE, 3);
+  header.writeInt32LE(entry.index, 4);
+  writer.message(type, flags | NLM_F_ACK, header, () => {
+    writer.bytes(2, addressBytes(entry.address)); // IFA_LOCAL
+    writer.bytes(1, addressBytes(entry.address)); // IFA_ADDRESS
+    if (entry.prefixLength < 31) {
+      const broadcast = entry.address | (0xffff_ffff >>> entry.prefixLength);
+      writer.bytes(4, addressBytes(broadcast >>> 0)); // IFA_BROADCAST
+    }
+  });
+}
+
+export function addAddress(writer: MessageWriter, entry: LinkAddress): void {
+  addressMessage(writer, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, entry);
+}
+
+export function deleteAddress(writer: MessageWriter, entry: LinkAddress): void {
+  addressMessage(writer, RTM_DELADDR, 0, entry);
+}
+
+export function addDefaultRoute(writer: MessageWriter, gateway: number): void {
+  const header = Buffer.from([AF_INET, 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, SCOPE_UNIVERSE, TYPE_UNICAST, 0, 0, 0, 0]);
+  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, header, () => {
+    writer.bytes(5, addressBytes(gateway)); // RTA_GATEWAY
+  });
+}
+
+function dump(type: number, header: Buffer): Buffer {
+  const writer = new MessageWriter();
+  writer.message(type, NLM_F_DUMP, header);
+  return writer.finish();
+}
+
+export const dumpLinks = (): Buffer => dump(RTM_GETLINK, Buffer.alloc(16));
+export const dumpAddresses = (): Buffer => dump(RTM_GETADDR, Buffer.from([AF_INET, 0, 0, 0, 0, 0, 0, 0]));
+export const dumpRoutes = (): Buffer => dump(RTM_GETROUTE, Buffer.concat([Buffer.from([AF_INET]), Buffer.alloc(11)]));
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly up: boolean;
+  readonly kind: string; // bridge, veth, … or ''
+  readonly master: number; // 0: none
+  readonly mtu: number;
+  readonly group: number;
+}
+
+export function readLinks(bytes: Buffer): Link[] {
+  return [...readMessages(bytes)].filter((message) => message.type === RTM_NEWLINK).map(readLink);
+}
+
+function readLink({ body }: Message): Link {
+  const attributes = readAttributes(body.subarray(16));
+  const info = attributes.get(IFLA_LINKINFO);
+  return {
+    index: body.readInt32LE(4),
+    name: readText(attributes.get(IFLA_IFNAME)),
+    up: (body.readUInt32LE(8) & IFF_UP) !== 0,
+    kind: info && body.readUInt8(0) !== AF_BRIDGE ? readText(readAttributes(info).get(IFLA_INFO_KIND)) : '',
+    master: attributes.get(IFLA_MASTER)?.readUInt32LE(0) ?? 0,
+    mtu: attributes.get(IFLA_MTU)?.readUInt32LE(0) ?? 0,
+    group: attributes.get(IFLA_GROUP)?.readUInt32LE(0) ?? 0,
+  };
+}
+
+export function readLinkAddresses(bytes: Buffer): LinkAddress[] {
+  const found: LinkAddress[] = [];
+  for (const { type, body } of readMessages(bytes)) {
+    const local = type === RTM_NEWADDR ? readAttributes(body.subarray(8)).get(2) : undefined;
+    if (!local) continue;
+    found.push({ index: body.readInt32LE(4), address: local.readUInt32BE(0), prefixLength: body.readUInt8(1) });
+  }
+  return found;
+}
+
+export interface Route {
+  readonly destination: Subnet;
+  readonly index: number; // outgoing link, 0 unknown
+}
+
+export function readRoutes(bytes: Buffer): Route[] {
+  const found: Route[] = [];
+  for (const { type, body } of readMessages(bytes)) {
+    if (type !== RTM_NEWROUTE || body.readUInt8(0) !== AF_INET || body.readUInt8(7) !== TYPE_UNICAST) continue;
+    const attributes = readAttributes(body.subarray(12));
+    const destination = attributes.get(1)?.readUInt32BE(0) ?? 0;
+    found.push({
+      destination: subnetOf(destination, body.readUInt8(1)),
+      index: attributes.get(4)?.readUInt32LE(0) ?? 0,
+    });
+  }
+  return found;
+}

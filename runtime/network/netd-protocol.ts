@@ -1,0 +1,228 @@
+// The wire between the daemon and netd. Little-endian frames: u32 length of the rest · u32 request id · u16 kind ·
+// u16 zero · body. A run's body is steps: u32 body length · u16 operation · u16 flags · body. They are done in order
+// and stop at the first that fails, unless it may. Pure.
+import { CodedError } from '../../base/errors.ts';
+import { addressBytes } from './addresses.ts';
+
+export const PROTOCOL = { min: 1, max: 1 } as const;
+const FRAME_MAX = 16 * 1024 * 1024;
+
+export const KIND = { hello: 1, run: 2, generation: 100 } as const;
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+export type PortProtocol = 'tcp' | 'udp' | 'sctp';
+export const PROTOCOL_NUMBER = { tcp: 6, udp: 17, sctp: 132 } as const satisfies Record<PortProtocol, number>;
+
+/** Which tracked connections to forget: those that match every field given. At least one must be given. */
+export interface ConnectionFilter {
+  readonly protocol?: PortProtocol;
+  readonly askedAddress?: number;
+  readonly askedPort?: number;
+  readonly serverAddress?: number;
+  readonly serverPort?: number;
+}
+
+/** `where` is a namespace file; '' is netd's own namespace, the node's. */
+export type Step = { readonly mayFail?: boolean } & (
+  | { readonly do: 'create-namespace' | 'remove-namespace'; readonly path: string }
+  | { readonly do: 'netlink'; readonly family: number; readonly where: string; readonly messages: Uint8Array }
+  | { readonly do: 'write-sysctl'; readonly where: string; readonly name: string; readonly value: string }
+  | { readonly do: 'read-sysctl'; readonly where: string; readonly name: string }
+  | {
+      readonly do: 'reserve-port';
+      readonly handle: number;
+      readonly protocol: PortProtocol;
+      readonly address: number;
+      readonly first: number;
+      readonly last: number;
+    }
+  | { readonly do: 'release-port'; readonly handle: number }
+  | { readonly do: 'forget-connections'; readonly filters: readonly ConnectionFilter[] }
+  | { readonly do: 'watch' }
+);
+
+const OPERATION = {
+  'create-namespace': 1,
+  'remove-namespace': 2,
+  netlink: 3,
+  'write-sysctl': 4,
+  'read-sysctl': 5,
+  'reserve-port': 6,
+  'release-port': 7,
+  'forget-connections': 8,
+  watch: 9,
+} as const satisfies Record<Step['do'], number>;
+
+const MAY_FAIL = 1;
+
+const u8 = (value: number): Buffer => Buffer.from([value]);
+function u16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return bytes;
+}
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0);
+  return bytes;
+}
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([u16(bytes.length), bytes]);
+}
+function big16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(value);
+  return bytes;
+}
+
+function filterBody(filter: ConnectionFilter): Buffer {
+  const fields = [filter.protocol, filter.askedAddress, filter.askedPort, filter.serverAddress, filter.serverPort];
+  const match = fields.reduce<number>((bits, field, index) => (field === undefined ? bits : bits | (1 << index)), 0);
+  return Buffer.concat([
+    u8(match),
+    u8(filter.protocol ? PROTOCOL_NUMBER[filter.protocol] : 0),
+    big16(filter.askedPort ?? 0),
+    big16(filter.serverPort ?? 0),
+    u16(0),
+    addressBytes(filter.askedAddress ?? 0),
+    addressBytes(filter.serverAddress ?? 0),
+  ]);
+}
+
+function stepBody(step: Step): Uint8Array {
+  switch (step.do) {
+    case 'create-namespace':
+    case 'remove-namespace':
+      return text(step.path);
+    case 'netlink':
+      return Buffer.concat([u16(step.family), text(step.where), step.messages]);
+    case 'write-sysctl':
+      return Buffer.concat([text(step.where), text(step.name), text(step.value)]);
+    case 'read-sysctl':
+      return Buffer.concat([text(step.where), text(step.name)]);
+    case 'reserve-port':
+      return Buffer.concat([
+        u32(step.handle),
+        u8(PROTOCOL_NUMBER[step.protocol]),
+        addressBytes(step.address),
+        u16(step.first),
+        u16(step.last),
+      ]);
+    case 'release-port':
+      return u32(step.handle);
+    case 'forget-connections':
+      return Buffer.concat(step.filters.map(filterBody));
+    case 'watch':
+      return Buffer.alloc(0);
+  }
+}
+
+function frame(id: number, kind: number, parts: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat([u32(id), u16(kind), u16(0), ...parts]);
+  if (body.length > FRAME_MAX)
+    throw new CodedError('exhausted', `a request of ${body.length} bytes is too large for netd`);
+  return Buffer.concat([u32(body.length), body]);
+}
+
+export const helloFrame = (id: number): Buffer => frame(id, KIND.hello, [u16(PROTOCOL.min), u16(PROTOCOL.max)]);
+
+export function runFrame(id: number, steps: readonly Step[]): Buffer {
+  const parts = steps.flatMap((step) => {
+    const body = stepBody(step);
+    return [u32(body.length), u16(OPERATION[step.do]), u16(step.mayFail ? MAY_FAIL : 0), body];
+  });
+  return frame(id, KIND.run, parts);
+}
+
+export interface Frame {
+  readonly id: number;
+  readonly kind: number;
+  readonly body: Buffer;
+}
+
+/** Cuts a byte stream into frames. */
+export class FrameReader {
+  #kept: Buffer = Buffer.alloc(0);
+
+  push(chunk: Buffer): Frame[] {
+    this.#kept = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk]);
+    const frames: Frame[] = [];
+    let at = 0;
+    while (this.#kept.length - at >= 4) {
+      const length = this.#kept.readUInt32LE(at);
+      if (length < 8) throw new CodedError('internal', `netd sent a frame of ${length} bytes`);
+      if (this.#kept.length - at - 4 < length) break;
+      frames.push({
+        id: this.#kept.readUInt32LE(at + 4),
+        kind: this.#kept.readUInt16LE(at + 8),
+        body: this.#kept.subarray(at + 12, at + 4 + length),
+      });
+      at += 4 + length;
+    }
+    this.#kept = this.#kept.subarray(at);
+    return frames;
+  }
+}
+
+export interface Hello {
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  readonly pid: number;
+  readonly homeFd: number;
+  readonly features: readonly string[];
+  readonly sourceHash: string;
+}
+
+export function readHello(body: Buffer): Hello {
+  const featuresLength = body.readUInt16LE(12);
+  const hashAt = 14 + featuresLength;
+  return {
+    protocolMin: body.readUInt16LE(0),
+    protocolMax: body.readUInt16LE(2),
+    pid: body.readUInt32LE(4),
+    homeFd: body.readUInt32LE(8),
+    features: body.toString('utf8', 14, hashAt).split(' '),
+    sourceHash: body.toString('utf8', hashAt + 2, hashAt + 2 + body.readUInt16LE(hashAt)),
+  };
+}
+
+/** `errno` 0: done, with `bytes`; otherwise `bytes` is a sentence. Steps after a failed one have no result. */
+export interface StepResult {
+  readonly errno: number;
+  readonly bytes: Buffer;
+}
+
+export function readResults(body: Buffer): StepResult[] {
+  const results: StepResult[] = [];
+  let at = 4;
+  for (let left = body.readUInt32LE(0); left > 0; left -= 1) {
+    const length = body.readUInt32LE(at + 4);
+    results.push({ errno: body.readUInt32LE(at), bytes: body.subarray(at + 8, at + 8 + length) });
+    at += 8 + length;
+  }
+  return results;
+}
+
+export interface NetlinkFailure {
+  readonly index: number; // which message
+  readonly errno: number;
+  readonly text: string; // the kernel's own words, often ''
+}
+
+/** What a netlink step answers: the messages that failed, and the kernel's other messages. */
+export function readNetlinkResult(bytes: Buffer): { failures: NetlinkFailure[]; messages: Buffer } {
+  const failures: NetlinkFailure[] = [];
+  let at = 4;
+  for (let left = bytes.readUInt32LE(0); left > 0; left -= 1) {
+    const length = bytes.readUInt16LE(at + 8);
+    failures.push({
+      index: bytes.readUInt32LE(at),
+      errno: bytes.readUInt32LE(at + 4),
+      text: bytes.toString('utf8', at + 10, at + 10 + length),
+    });
+    at += 10 + length;
+  }
+  return { failures, messages: bytes.subarray(at) };
+}

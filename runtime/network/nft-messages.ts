@@ -1,0 +1,324 @@
+// nf_tables over netlink: tables, chains, sets, rules and the expressions we use.
+// Sources: Linux include/uapi/linux/netfilter/nf_tables.h; byte strings checked against what nft 1.0 sends.
+import { MessageWriter, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE } from './netlink.ts';
+
+const SUBSYSTEM = 10 << 8;
+const BATCH_BEGIN = 16;
+const BATCH_END = 17;
+const NEWTABLE = SUBSYSTEM | 0;
+const DELTABLE = SUBSYSTEM | 2;
+const NEWCHAIN = SUBSYSTEM | 3;
+const DELCHAIN = SUBSYSTEM | 5;
+const NEWRULE = SUBSYSTEM | 6;
+const DELRULE = SUBSYSTEM | 8;
+const NEWSET = SUBSYSTEM | 9;
+const NEWSETELEM = SUBSYSTEM | 12;
+const DELSETELEM = SUBSYSTEM | 14;
+
+const NFPROTO_INET = 1;
+const NFPROTO_IPV4 = 2;
+const ELEMENTS_PER_MESSAGE = 1000; // an attribute holds at most 64 KiB
+
+export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+
+/** Registers are 4 bytes each, numbered from 8; register 8 is also called 1. */
+const FIRST_REGISTER = 8;
+const register = (index: number): number => (index === 0 ? 1 : FIRST_REGISTER + index);
+
+export type Verdict = { readonly kind: 'accept' | 'drop' } | { readonly kind: 'jump'; readonly chain: string };
+
+export interface Element {
+  readonly key: Buffer;
+  readonly data?: Buffer | Verdict;
+}
+
+/** The types are only for people who list the table with nft. */
+export interface SetShape {
+  readonly keyType: number;
+  readonly keyLength: number;
+  readonly data?: { readonly type: number; readonly length: number } | 'verdict';
+}
+
+const TYPE_BITS = 6;
+const DATATYPE = { integer: 4, address: 7, protocol: 12, port: 13 } as const;
+export const typeOf = (...fields: (keyof typeof DATATYPE)[]): number =>
+  fields.reduce((type, field) => (type << TYPE_BITS) | DATATYPE[field], 0);
+
+/** One condition or action of a rule. */
+export type Expression = (batch: NftBatch) => void;
+
+/** A transaction: all of it or nothing, in one step for every packet. */
+export class NftBatch {
+  readonly writer = new MessageWriter();
+  readonly #table: string;
+  #sets = 0;
+
+  constructor(table: string) {
+    this.#table = table;
+    this.writer.message(BATCH_BEGIN, 0, Buffer.from([0, 0, 0, 10]));
+  }
+
+  /** True while nothing was added. */
+  get isEmpty(): boolean {
+    return this.writer.count === 1;
+  }
+
+  finish(): Buffer {
+    // Only the last change asks to be acknowledged; it is answered after all errors.
+    this.writer.message(NEWTABLE, NLM_F_ACK, familyHeader(), () => this.writer.text(1, this.#table));
+    this.writer.message(BATCH_END, 0, Buffer.from([0, 0, 0, 10]));
+    return this.writer.finish();
+  }
+
+  /** Ends a batch whose table is gone afterwards. */
+  finishDeleting(): Buffer {
+    this.writer.message(DELTABLE, NLM_F_ACK, familyHeader(), () => this.writer.text(1, this.#table));
+    this.writer.message(BATCH_END, 0, Buffer.from([0, 0, 0, 10]));
+    return this.writer.finish();
+  }
+
+  /** Makes the table if it is not there. */
+  addTable(): void {
+    this.writer.message(NEWTABLE, NLM_F_CREATE, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.u32big(2, 0);
+    });
+  }
+
+  deleteTable(): void {
+    this.writer.message(DELTABLE, 0, familyHeader(), () => this.writer.text(1, this.#table));
+  }
+
+  addChain(name: string): void {
+    this.writer.message(NEWCHAIN, NLM_F_CREATE, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(3, name);
+    });
+  }
+
+  addBaseChain(name: string, base: { type: 'nat' | 'filter'; hook: keyof typeof HOOK; priority: number }): void {
+    this.writer.message(NEWCHAIN, NLM_F_CREATE, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(3, name);
+      this.writer.text(7, base.type);
+      this.writer.nested(4, () => {
+        this.writer.u32big(1, HOOK[base.hook]);
+        this.writer.u32big(2, base.priority);
+      });
+      this.writer.u32big(5, 1); // policy accept
+    });
+  }
+
+  deleteChain(name: string): void {
+    this.writer.message(DELCHAIN, 0, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(3, name);
+    });
+  }
+
+  flushChain(name: string): void {
+    this.writer.message(DELRULE, 0, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(2, name);
+    });
+  }
+
+  addSet(name: string, shape: SetShape): void {
+    this.#set(name, shape, 0);
+  }
+
+  addRule(chain: string, expressions: readonly Expression[]): void {
+    this.writer.message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(2, chain);
+      this.writer.nested(4, () => {
+        for (const add of expressions) add(this);
+      });
+    });
+  }
+
+  addElements(set: string, elements: readonly Element[]): void {
+    this.#elements(NEWSETELEM, set, elements);
+  }
+
+  deleteElements(set: string, elements: readonly Element[]): void {
+    this.#elements(DELSETELEM, set, elements);
+  }
+
+  /** A set that lives and dies with the one rule that names its id. */
+  addAnonymousMap(shape: SetShape, elements: readonly Element[]): number {
+    const id = this.#set('__map%d', shape, 0x1 | 0x2, elements.length);
+    this.#elements(NEWSETELEM, '__map%d', elements, id);
+    return id;
+  }
+
+  expression(name: string, body: () => void): void {
+    this.writer.nested(1, () => {
+      this.writer.text(1, name);
+      this.writer.nested(2, body);
+    });
+  }
+
+  verdict(verdict: Verdict): void {
+    this.writer.nested(2, () => {
+      this.writer.u32big(1, verdict.kind === 'accept' ? 1 : verdict.kind === 'drop' ? 0 : -3);
+      if (verdict.kind === 'jump') this.writer.text(2, verdict.chain);
+    });
+  }
+
+  #set(name: string, shape: SetShape, flags: number, size?: number): number {
+    const id = ++this.#sets;
+    const data = shape.data === 'verdict' ? { type: 0xffff_ff00, length: 0 } : shape.data;
+    this.writer.message(NEWSET, NLM_F_CREATE, familyHeader(), () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(2, name);
+      this.writer.u32big(3, flags | (data ? 0x8 : 0));
+      this.writer.u32big(4, shape.keyType);
+      this.writer.u32big(5, shape.keyLength);
+      if (data) {
+        this.writer.u32big(6, data.type);
+        this.writer.u32big(7, data.length);
+      }
+      if (size !== undefined) this.writer.nested(9, () => this.writer.u32big(1, size));
+      this.writer.u32big(10, id);
+    });
+    return id;
+  }
+
+  #elements(type: number, set: string, elements: readonly Element[], id?: number): void {
+    for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE) {
+      this.writer.message(type, type === NEWSETELEM ? NLM_F_CREATE : 0, familyHeader(), () => {
+        this.writer.text(1, this.#table);
+        this.writer.text(2, set);
+        if (id !== undefined) this.writer.u32big(4, id);
+        this.writer.nested(3, () => {
+          for (const element of elements.slice(at, at + ELEMENTS_PER_MESSAGE)) this.#element(element);
+        });
+      });
+    }
+  }
+
+  #element({ key, data }: Element): void {
+    this.writer.nested(1, () => {
+      this.writer.nested(1, () => this.writer.bytes(1, key));
+      if (data === undefined) return;
+      this.writer.nested(2, () => (Buffer.isBuffer(data) ? this.writer.bytes(1, data) : this.verdict(data)));
+    });
+  }
+}
+
+function familyHeader(): Buffer {
+  return Buffer.from([NFPROTO_INET, 0, 0, 0]);
+}
+
+const META = { l4proto: 16, nfproto: 15, iifname: 6, oifname: 7 } as const;
+
+export const loadMeta =
+  (key: keyof typeof META, to = 0): Expression =>
+  (batch) =>
+    batch.expression('meta', () => {
+      batch.writer.u32big(2, META[key]);
+      batch.writer.u32big(1, register(to));
+    });
+
+const PAYLOAD = {
+  sourceAddress: { base: 1, offset: 12, length: 4 },
+  destinationAddress: { base: 1, offset: 16, length: 4 },
+  destinationPort: { base: 2, offset: 2, length: 2 },
+} as const;
+
+export const loadPayload =
+  (field: keyof typeof PAYLOAD, to = 0): Expression =>
+  (batch) =>
+    batch.expression('payload', () => {
+      batch.writer.u32big(1, register(to));
+      batch.writer.u32big(2, PAYLOAD[field].base);
+      batch.writer.u32big(3, PAYLOAD[field].offset);
+      batch.writer.u32big(4, PAYLOAD[field].length);
+    });
+
+export const compare =
+  (operator: 'equal' | 'not-equal', value: Uint8Array): Expression =>
+  (batch) =>
+    batch.expression('cmp', () => {
+      batch.writer.u32big(1, register(0));
+      batch.writer.u32big(2, operator === 'equal' ? 0 : 1);
+      batch.writer.nested(3, () => batch.writer.bytes(1, value));
+    });
+
+export const mask =
+  (value: Uint8Array): Expression =>
+  (batch) =>
+    batch.expression('bitwise', () => {
+      batch.writer.u32big(1, register(0));
+      batch.writer.u32big(2, register(0));
+      batch.writer.u32big(3, value.length);
+      batch.writer.nested(4, () => batch.writer.bytes(1, value));
+      batch.writer.nested(5, () => batch.writer.bytes(1, Buffer.alloc(value.length)));
+    });
+
+const CONNTRACK = { state: 0, status: 2 } as const;
+
+export const loadConntrack =
+  (key: keyof typeof CONNTRACK): Expression =>
+  (batch) =>
+    batch.expression('ct', () => {
+      batch.writer.u32big(2, CONNTRACK[key]);
+      batch.writer.u32big(1, register(0));
+    });
+
+/** The kind of the packet's destination address; 2 is one of this host. */
+export const loadDestinationType: Expression = (batch) =>
+  batch.expression('fib', () => {
+    batch.writer.u32big(3, 2); // by destination address
+    batch.writer.u32big(2, 3); // address type
+    batch.writer.u32big(1, register(0));
+  });
+
+/** Without `into`: is the key there. `into` 'verdict': do what the map says. Otherwise: the value to register 0. */
+export const lookup =
+  (set: string | { readonly id: number }, into?: 'value' | 'verdict'): Expression =>
+  (batch) =>
+    batch.expression('lookup', () => {
+      batch.writer.text(1, typeof set === 'string' ? set : '__map%d');
+      batch.writer.u32big(2, register(0));
+      if (into) batch.writer.u32big(3, into === 'verdict' ? 0 : register(0));
+      if (typeof set !== 'string') batch.writer.u32big(4, set.id);
+    });
+
+export const randomBelow =
+  (bound: number): Expression =>
+  (batch) =>
+    batch.expression('numgen', () => {
+      batch.writer.u32big(1, register(0));
+      batch.writer.u32big(2, bound);
+      batch.writer.u32big(3, 1); // random
+      batch.writer.u32big(4, 0);
+    });
+
+export const loadConstant =
+  (value: Uint8Array, to = 0): Expression =>
+  (batch) =>
+    batch.expression('immediate', () => {
+      batch.writer.u32big(1, register(to));
+      batch.writer.nested(2, () => batch.writer.bytes(1, value));
+    });
+
+export const verdict =
+  (what: Verdict): Expression =>
+  (batch) =>
+    batch.expression('immediate', () => {
+      batch.writer.u32big(1, 0);
+      batch.writer.nested(2, () => batch.verdict(what));
+    });
+
+/** To the address in register 0 and the port in register 1. */
+export const translateDestination: Expression = (batch) =>
+  batch.expression('nat', () => {
+    batch.writer.u32big(1, 1); // destination
+    batch.writer.u32big(2, NFPROTO_IPV4);
+    batch.writer.u32big(3, register(0));
+    batch.writer.u32big(5, register(1));
+  });
+
+export const masquerade: Expression = (batch) => batch.expression('masq', () => undefined);

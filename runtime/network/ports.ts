@@ -1,0 +1,159 @@
+// Host ports held for containers and services. A held port is bound by netd, so that a second holder, ours or a
+// stranger, is refused when it asks.
+import { constants } from 'node:os';
+import { CodedError } from '../../base/errors.ts';
+import { formatAddress, parseAddress } from './addresses.ts';
+import type { PortPublish } from './contract.ts';
+import { type Netd, StepError } from './netd.ts';
+import type { PortProtocol, Step } from './netd-protocol.ts';
+
+const DEFAULT_RANGE = { first: 49_153, last: 65_535 };
+
+export interface HeldPort {
+  readonly handle: number;
+  readonly protocol: PortProtocol;
+  readonly address: number; // 0: any
+  readonly port: number;
+}
+
+interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** '' and 0.0.0.0: any. */
+export function hostAddressOf(publish: PortPublish): number {
+  if (publish.hostAddress === '') return 0;
+  if (publish.hostAddress.includes(':')) {
+    throw new CodedError(
+      'not-implemented',
+      `publishing on the IPv6 address ${publish.hostAddress} is not available yet: use an IPv4 address`,
+    );
+  }
+  return parseAddress(publish.hostAddress, 'host address');
+}
+
+/** What the kernel hands out to clients by itself (`32768\t60999`). */
+export function parseRange(text: string): Range {
+  const [first, last] = text.trim().split(/\s+/).map(Number);
+  const valid = first !== undefined && last !== undefined && first > 0 && last >= first && last < 65_536;
+  return valid ? { first, last } : DEFAULT_RANGE;
+}
+
+export class Ports {
+  readonly #netd: () => Netd;
+  readonly #held = new Map<number, HeldPort>();
+  readonly #cursors = new Map<PortProtocol, number>();
+  #nextHandle = 1;
+  #range: Range = DEFAULT_RANGE;
+
+  constructor(netd: () => Netd) {
+    this.#netd = netd;
+  }
+
+  async open(): Promise<void> {
+    const step: Step = { do: 'read-sysctl', where: '', name: 'ipv4/ip_local_port_range' };
+    const [result] = await this.#netd().do('reading the port range', [step]);
+    if (result) this.#range = parseRange(result.bytes.toString());
+  }
+
+  /** Holds every port asked for, or none. `who` is the endpoint, for the sentence. */
+  async hold(who: string, publishes: readonly PortPublish[]): Promise<HeldPort[]> {
+    const held: HeldPort[] = [];
+    try {
+      for (const publish of publishes) held.push(await this.#holdOne(publish));
+      return held;
+    } catch (cause) {
+      await this.release(held);
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const code = cause instanceof CodedError ? cause.code : 'internal';
+      throw new CodedError(code, `driver failed programming external connectivity on endpoint ${who}: ${reason}`, {
+        cause,
+      });
+    }
+  }
+
+  /** Holds one port if nobody has it. */
+  async tryHold(protocol: PortProtocol, port: number): Promise<HeldPort | undefined> {
+    try {
+      return await this.#bind(protocol, 0, { first: port, last: port });
+    } catch (error) {
+      if (isInUse(error) || (error instanceof CodedError && error.code === 'conflict')) return undefined;
+      throw error;
+    }
+  }
+
+  async release(ports: readonly HeldPort[]): Promise<void> {
+    const known = ports.filter((port) => this.#held.delete(port.handle));
+    if (known.length === 0) return;
+    await this.#netd().do(
+      'releasing ports',
+      known.map((port): Step => ({ do: 'release-port', handle: port.handle })),
+    );
+  }
+
+  /** After netd was lost: holds again what it held. Answers those that somebody took meanwhile. */
+  async holdAgain(): Promise<HeldPort[]> {
+    const lost: HeldPort[] = [];
+    for (const port of this.#held.values()) {
+      const [result] = await this.#netd().run([reserveStep(port.handle, port.protocol, port.address, only(port.port))]);
+      if (result?.errno !== 0) lost.push(port);
+    }
+    return lost;
+  }
+
+  async #holdOne(publish: PortPublish): Promise<HeldPort> {
+    const address = hostAddressOf(publish);
+    const { protocol, hostPort } = publish;
+    try {
+      if (hostPort !== 0) return await this.#bind(protocol, address, only(hostPort));
+      return await this.#bindAnywhere(protocol, address);
+    } catch (error) {
+      if (!isInUse(error)) throw error;
+      const where = hostPort === 0 ? `${formatAddress(address)}` : `${formatAddress(address)}:${hostPort}`;
+      if (hostPort === 0) throw new CodedError('exhausted', `all ports of ${where} are allocated`);
+      throw new CodedError('conflict', `failed to bind host port ${where}/${protocol}: address already in use`);
+    }
+  }
+
+  /** The ports after the last one given, so that a freed port rests; then from the start of the range. */
+  async #bindAnywhere(protocol: PortProtocol, address: number): Promise<HeldPort> {
+    const { first, last } = this.#range;
+    const start = this.#cursors.get(protocol) ?? first;
+    let held: HeldPort;
+    try {
+      held = await this.#bind(protocol, address, { first: start, last });
+    } catch (error) {
+      if (!isInUse(error) || start === first) throw error;
+      held = await this.#bind(protocol, address, { first, last: start - 1 });
+    }
+    this.#cursors.set(protocol, held.port >= last ? first : held.port + 1);
+    return held;
+  }
+
+  async #bind(protocol: PortProtocol, address: number, range: Range): Promise<HeldPort> {
+    const handle = this.#nextHandle++;
+    if (range.first === range.last) this.#refuseOurs(protocol, address, range.first);
+    const step = reserveStep(handle, protocol, address, range);
+    const [result] = await this.#netd().do('holding a port', [step]);
+    const held = { handle, protocol, address, port: result?.bytes.readUInt16LE(0) ?? 0 };
+    this.#held.set(handle, held);
+    return held;
+  }
+
+  #refuseOurs(protocol: PortProtocol, address: number, port: number): void {
+    for (const held of this.#held.values()) {
+      const meets = held.address === address || held.address === 0 || address === 0;
+      if (held.protocol !== protocol || held.port !== port || !meets) continue;
+      throw new CodedError('conflict', `Bind for ${formatAddress(address)}:${port} failed: port is already allocated`);
+    }
+  }
+}
+
+const only = (port: number): Range => ({ first: port, last: port });
+
+function reserveStep(handle: number, protocol: PortProtocol, address: number, range: Range): Step {
+  return { do: 'reserve-port', handle, protocol, address, ...range };
+}
+
+const isInUse = (error: unknown): boolean => error instanceof StepError && error.errno === constants.errno.EADDRINUSE;

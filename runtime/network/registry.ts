@@ -1,0 +1,124 @@
+// The networks that exist, durable. One JSON file, replaced whole; `format` says how to read it.
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CodedError, errnoOf } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
+import {
+  asArray,
+  asBoolean,
+  asInteger,
+  asMap,
+  asObject,
+  asOneOf,
+  asString,
+  optional,
+  parseJson,
+} from '../../base/parse.ts';
+
+const FORMAT = 1;
+
+export interface NetworkRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly driver: 'bridge' | 'host' | 'null';
+  readonly createdAtMs: number;
+  readonly internal: boolean;
+  readonly attachable: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  readonly bridge?: { readonly name: string; readonly subnet: string; readonly gateway: string };
+}
+
+/** Settings of the host as they were before we changed them, and in which namespace that was. */
+export interface HostRecord {
+  readonly namespace: string;
+  readonly sysctls: Readonly<Record<string, string>>;
+}
+
+export interface Registry {
+  readonly networks: readonly NetworkRecord[];
+  readonly host: HostRecord | undefined;
+}
+
+export class RegistryFile {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async load(): Promise<Registry> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await checkFormat(join(this.#directory, 'format'));
+    const text = await readIfThere(this.#path());
+    return text === undefined ? { networks: [], host: undefined } : parseRegistry(text);
+  }
+
+  async save(registry: Registry): Promise<void> {
+    await writeFileAtomic(this.#path(), `${JSON.stringify(registry, undefined, 1)}\n`);
+  }
+
+  #path(): string {
+    return join(this.#directory, 'networks.json');
+  }
+}
+
+async function checkFormat(path: string): Promise<void> {
+  const text = await readIfThere(path);
+  if (text === undefined) return await writeFileAtomic(path, `${FORMAT}\n`);
+  const format = asInteger(Number(text.trim()), path, { min: 1 });
+  if (format > FORMAT) {
+    throw new CodedError(
+      'invalid',
+      `${path} is format ${format}, written by a newer version; this one reads up to ${FORMAT}`,
+    );
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export function parseRegistry(text: string): Registry {
+  const root = asObject(parseJson(text, 'networks.json'), 'networks.json');
+  return {
+    networks: asArray(root['networks'], 'networks', parseNetwork),
+    host: optional(root['host'], 'host', parseHost),
+  };
+}
+
+function parseHost(value: unknown, path: string): HostRecord {
+  const host = asObject(value, path);
+  return {
+    namespace: asString(host['namespace'], `${path}.namespace`),
+    sysctls: asMap(host['sysctls'], `${path}.sysctls`, asString),
+  };
+}
+
+function parseNetwork(value: unknown, path: string): NetworkRecord {
+  const network = asObject(value, path);
+  const bridge = optional(network['bridge'], `${path}.bridge`, (inner, at) => {
+    const fields = asObject(inner, at);
+    return {
+      name: asString(fields['name'], `${at}.name`),
+      subnet: asString(fields['subnet'], `${at}.subnet`),
+      gateway: asString(fields['gateway'], `${at}.gateway`),
+    };
+  });
+  return {
+    id: asString(network['id'], `${path}.id`),
+    name: asString(network['name'], `${path}.name`),
+    driver: asOneOf(network['driver'], `${path}.driver`, ['bridge', 'host', 'null']),
+    createdAtMs: asInteger(network['createdAtMs'], `${path}.createdAtMs`),
+    internal: asBoolean(network['internal'], `${path}.internal`),
+    attachable: asBoolean(network['attachable'], `${path}.attachable`),
+    labels: asMap(network['labels'], `${path}.labels`, asString),
+    options: asMap(network['options'], `${path}.options`, asString),
+    ...(bridge ? { bridge } : {}),
+  };
+}

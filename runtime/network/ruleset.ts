@@ -1,0 +1,355 @@
+// What nf_tables should hold for this daemon, and the transaction that leads there from what it holds. Pure.
+// Invariant: everything is in one table of our own; nobody else's table is read or written.
+import { isDeepStrictEqual } from 'node:util';
+import { addressBytes, maskOf, type Subnet } from './addresses.ts';
+import { PROTOCOL_NUMBER, type PortProtocol } from './netd-protocol.ts';
+import {
+  compare,
+  type Element,
+  type Expression,
+  loadConntrack,
+  loadConstant,
+  loadDestinationType,
+  loadMeta,
+  loadPayload,
+  lookup,
+  mask,
+  masquerade,
+  NftBatch,
+  randomBelow,
+  type SetShape,
+  translateDestination,
+  typeOf,
+  verdict,
+} from './nft-messages.ts';
+
+export interface BridgeRules {
+  readonly name: string;
+  readonly subnet: Subnet;
+  readonly internal: boolean;
+}
+
+export interface Target {
+  readonly address: number;
+  readonly port: number;
+}
+
+/** A container's published port. `hostAddress` 0: any of the host's addresses. */
+export interface PublishedPort {
+  readonly protocol: PortProtocol;
+  readonly hostAddress: number;
+  readonly hostPort: number;
+  readonly to: Target;
+}
+
+/** A service's published port: new connections go to one of the targets, at random. */
+export interface IngressRule {
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+  readonly targets: readonly Target[];
+  /** The targets are other nodes: they must answer to us, not to the client. */
+  readonly remote: boolean;
+}
+
+/** Keys are made by `publishedKey` and `ingressKey`. */
+export interface Ruleset {
+  readonly bridges: readonly BridgeRules[];
+  readonly published: ReadonlyMap<string, PublishedPort>;
+  readonly ingress: ReadonlyMap<string, IngressRule>;
+}
+
+export const emptyRuleset: Ruleset = { bridges: [], published: new Map(), ingress: new Map() };
+
+export const publishedKey = (port: Omit<PublishedPort, 'to'>): string =>
+  `${port.protocol}/${port.hostAddress}/${port.hostPort}`;
+export const ingressKey = (rule: Pick<IngressRule, 'protocol' | 'port'>): string => `${rule.protocol}/${rule.port}`;
+
+/** Chains and sets that are always there. */
+const PUBLISHED = 'published';
+const PUBLISHED_ON_ADDRESS = 'published_on_address';
+const INGRESS = 'ingress';
+const INGRESS_REMOTE = 'ingress_remote';
+const TARGET_SHAPE = { type: typeOf('address', 'port'), length: 8 } as const;
+const SETS: Readonly<Record<string, SetShape>> = {
+  [PUBLISHED]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: TARGET_SHAPE },
+  [PUBLISHED_ON_ADDRESS]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12, data: TARGET_SHAPE },
+  [INGRESS]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: 'verdict' },
+  [INGRESS_REMOTE]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
+};
+
+const CONNECTION = { invalid: 0x1, known: 0x6, destinationTranslated: 0x20 } as const;
+const LOCAL_ADDRESS = u32(2);
+const IPV4 = Buffer.from([2]);
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function portBytes(port: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt16BE(port);
+  return bytes;
+}
+
+const protocolBytes = (protocol: PortProtocol): Buffer => Buffer.from([PROTOCOL_NUMBER[protocol], 0, 0, 0]);
+const targetBytes = (target: Target): Buffer => Buffer.concat([addressBytes(target.address), portBytes(target.port)]);
+
+const onlyIpv4: readonly Expression[] = [loadMeta('nfproto'), compare('equal', IPV4)];
+const toThisHost: readonly Expression[] = [...onlyIpv4, loadDestinationType, compare('equal', LOCAL_ADDRESS)];
+
+const loadProtocolAndPort: readonly Expression[] = [loadMeta('l4proto'), loadPayload('destinationPort', 1)];
+const loadAddressProtocolPort: readonly Expression[] = [
+  loadPayload('destinationAddress'),
+  loadMeta('l4proto', 1),
+  loadPayload('destinationPort', 2),
+];
+
+function link(direction: 'iifname' | 'oifname', operator: 'equal' | 'not-equal', name: string): Expression[] {
+  const value = Buffer.alloc(16);
+  value.write(name);
+  return [loadMeta(direction), compare(operator, value)];
+}
+
+function fromSubnet(subnet: Subnet): Expression[] {
+  const bits = addressBytes(maskOf(subnet.prefixLength));
+  return [...onlyIpv4, loadPayload('sourceAddress'), mask(bits), compare('equal', addressBytes(subnet.base))];
+}
+
+function connection(key: 'state' | 'status', bits: number): Expression[] {
+  return [loadConntrack(key), mask(u32(bits)), compare('not-equal', u32(0))];
+}
+
+const accept = verdict({ kind: 'accept' });
+const drop = verdict({ kind: 'drop' });
+const LOOPBACK: Subnet = { base: 0x7f00_0000, prefixLength: 8 };
+
+/** The rules of the chains that do not depend on any bridge. */
+function fixedRules(): [chain: string, rule: readonly Expression[]][] {
+  const toPublish = [...toThisHost, verdict({ kind: 'jump', chain: 'publish' })];
+  const toLoopback = [
+    ...onlyIpv4,
+    loadPayload('destinationAddress'),
+    mask(addressBytes(maskOf(8))),
+    compare('equal', addressBytes(LOOPBACK.base)),
+  ];
+  return [
+    ['prerouting', toPublish],
+    ['output', toPublish],
+    ['publish', [...loadAddressProtocolPort, lookup(PUBLISHED_ON_ADDRESS, 'value'), translateDestination]],
+    ['publish', [...loadProtocolAndPort, lookup(PUBLISHED, 'value'), translateDestination]],
+    ['publish', [...loadProtocolAndPort, lookup(INGRESS, 'verdict')]],
+    // We let loopback sources leave through bridges (route_localnet); nobody may come in by that door.
+    ['guard', [...link('iifname', 'not-equal', 'lo'), ...toLoopback, drop]],
+  ];
+}
+
+/** Direct access from outside, and from other bridges, is closed: only what was published, and answers, come in. */
+function forwardRules({ name, internal }: BridgeRules): Expression[][] {
+  const into = link('oifname', 'equal', name);
+  const outOf = link('iifname', 'equal', name);
+  const inside = [...outOf, ...into, accept];
+  if (internal) return [inside, [...into, drop], [...outOf, drop]];
+  return [
+    inside,
+    [...into, ...connection('state', CONNECTION.known), accept],
+    [...into, ...connection('status', CONNECTION.destinationTranslated), accept],
+    [...into, drop],
+    // Packets that belong to no known connection would leave with the container's own address.
+    [...outOf, ...connection('state', CONNECTION.invalid), drop],
+  ];
+}
+
+function masqueradeRules({ name, subnet, internal }: BridgeRules): Expression[][] {
+  const translated = connection('status', CONNECTION.destinationTranslated);
+  const rules = [
+    // A container that reaches itself or a neighbour through a published port: the answer must pass us again.
+    [...link('oifname', 'equal', name), ...fromSubnet(subnet), ...translated, masquerade],
+    [...link('oifname', 'equal', name), ...fromSubnet(LOOPBACK), masquerade],
+  ];
+  if (!internal) rules.push([...link('oifname', 'not-equal', name), ...fromSubnet(subnet), masquerade]);
+  return rules;
+}
+
+const remoteRule: readonly Expression[] = [
+  ...onlyIpv4,
+  ...connection('status', CONNECTION.destinationTranslated),
+  ...loadAddressProtocolPort,
+  lookup(INGRESS_REMOTE),
+  masquerade,
+];
+
+/** The rules that depend on the bridges. */
+function bridgeRules(bridges: readonly BridgeRules[]): [chain: string, rule: readonly Expression[]][] {
+  return [
+    ...bridges.flatMap(forwardRules).map((rule): [string, Expression[]] => ['forward', rule]),
+    ['postrouting', remoteRule],
+    ...bridges.flatMap(masqueradeRules).map((rule): [string, Expression[]] => ['postrouting', rule]),
+  ];
+}
+
+function addBridgeRules(batch: NftBatch, bridges: readonly BridgeRules[]): void {
+  for (const [chain, rule] of bridgeRules(bridges)) batch.addRule(chain, rule);
+}
+
+function addSkeleton(batch: NftBatch): void {
+  for (const [name, shape] of Object.entries(SETS)) batch.addSet(name, shape);
+  batch.addChain('publish');
+  batch.addBaseChain('guard', { type: 'filter', hook: 'prerouting', priority: -300 });
+  batch.addBaseChain('prerouting', { type: 'nat', hook: 'prerouting', priority: -100 });
+  batch.addBaseChain('output', { type: 'nat', hook: 'output', priority: -100 });
+  batch.addBaseChain('postrouting', { type: 'nat', hook: 'postrouting', priority: 100 });
+  batch.addBaseChain('forward', { type: 'filter', hook: 'forward', priority: 0 });
+  for (const [chain, rule] of fixedRules()) batch.addRule(chain, rule);
+}
+
+const publishedSet = (port: PublishedPort): string => (port.hostAddress === 0 ? PUBLISHED : PUBLISHED_ON_ADDRESS);
+
+function publishedElement(port: PublishedPort): Element {
+  const key = [protocolBytes(port.protocol), portBytes(port.hostPort)];
+  if (port.hostAddress !== 0) key.unshift(addressBytes(port.hostAddress));
+  return { key: Buffer.concat(key), data: targetBytes(port.to) };
+}
+
+function changePublished(batch: NftBatch, from: Ruleset['published'], to: Ruleset['published']): void {
+  const gone = [...from].filter(([key, port]) => !isDeepStrictEqual(to.get(key), port)).map(([, port]) => port);
+  const come = [...to].filter(([key, port]) => !isDeepStrictEqual(from.get(key), port)).map(([, port]) => port);
+  for (const set of [PUBLISHED, PUBLISHED_ON_ADDRESS]) {
+    const inSet = (port: PublishedPort): boolean => publishedSet(port) === set;
+    batch.deleteElements(set, gone.filter(inSet).map(publishedElement));
+    batch.addElements(set, come.filter(inSet).map(publishedElement));
+  }
+}
+
+const ingressChain = (rule: IngressRule): string => `ingress_${rule.protocol}_${rule.port}`;
+
+function ingressElement(rule: IngressRule): Element {
+  return {
+    key: Buffer.concat([protocolBytes(rule.protocol), portBytes(rule.port)]),
+    data: { kind: 'jump', chain: ingressChain(rule) },
+  };
+}
+
+function addBalancing(batch: NftBatch, rule: IngressRule): void {
+  const [only] = rule.targets;
+  if (rule.targets.length === 1 && only) {
+    const constants = [loadConstant(addressBytes(only.address)), loadConstant(portBytes(only.port).subarray(0, 2), 1)];
+    batch.addRule(ingressChain(rule), [...constants, translateDestination]);
+    return;
+  }
+  const shape: SetShape = { keyType: typeOf('integer'), keyLength: 4, data: TARGET_SHAPE };
+  const elements = rule.targets.map((target, index) => ({ key: u32(index), data: targetBytes(target) }));
+  const id = batch.addAnonymousMap(shape, elements);
+  batch.addRule(ingressChain(rule), [randomBelow(elements.length), lookup({ id }, 'value'), translateDestination]);
+}
+
+function changeIngress(batch: NftBatch, from: Ruleset['ingress'], to: Ruleset['ingress']): void {
+  const usable = [...to.values()].filter((rule) => rule.targets.length > 0);
+  const wanted = new Map(usable.map((rule) => [ingressKey(rule), rule]));
+  for (const [key, rule] of wanted) {
+    const old = from.get(key);
+    if (old && old.targets.length > 0) {
+      if (isDeepStrictEqual(old.targets, rule.targets)) continue;
+      batch.flushChain(ingressChain(rule));
+      addBalancing(batch, rule);
+    } else {
+      batch.addChain(ingressChain(rule));
+      addBalancing(batch, rule);
+      batch.addElements(INGRESS, [ingressElement(rule)]);
+    }
+  }
+  const gone = [...from].filter(([key, rule]) => rule.targets.length > 0 && !wanted.has(key)).map(([, rule]) => rule);
+  batch.deleteElements(INGRESS, gone.map(ingressElement));
+  for (const rule of gone) {
+    batch.flushChain(ingressChain(rule));
+    batch.deleteChain(ingressChain(rule));
+  }
+}
+
+/** Where packets go on another node: what the masquerade rule recognises them by. */
+function remoteElements(ingress: Ruleset['ingress']): Map<string, Element> {
+  const found = new Map<string, Element>();
+  for (const { protocol, targets, remote } of ingress.values()) {
+    if (!remote) continue;
+    for (const target of targets) {
+      const key = Buffer.concat([addressBytes(target.address), protocolBytes(protocol), portBytes(target.port)]);
+      found.set(key.toString('hex'), { key });
+    }
+  }
+  return found;
+}
+
+function changeRemote(batch: NftBatch, from: Ruleset['ingress'], to: Ruleset['ingress']): void {
+  const [old, wanted] = [remoteElements(from), remoteElements(to)];
+  batch.deleteElements(
+    INGRESS_REMOTE,
+    [...old].filter(([key]) => !wanted.has(key)).map(([, element]) => element),
+  );
+  batch.addElements(
+    INGRESS_REMOTE,
+    [...wanted].filter(([key]) => !old.has(key)).map(([, element]) => element),
+  );
+}
+
+function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
+  changePublished(batch, from.published, to.published);
+  changeIngress(batch, from.ingress, to.ingress);
+  changeRemote(batch, from.ingress, to.ingress);
+}
+
+/** The transaction from one ruleset to another; undefined when there is nothing to do. */
+export function planChange(table: string, from: Ruleset, to: Ruleset): Buffer | undefined {
+  const batch = new NftBatch(table);
+  if (!isDeepStrictEqual(from.bridges, to.bridges)) {
+    batch.flushChain('forward');
+    batch.flushChain('postrouting');
+    addBridgeRules(batch, to.bridges);
+  }
+  change(batch, from, to);
+  return batch.isEmpty ? undefined : batch.finish();
+}
+
+/** The transaction that replaces whatever the table holds, in one step for every packet. */
+export function planReplacement(table: string, to: Ruleset): Buffer {
+  const batch = new NftBatch(table);
+  batch.addTable();
+  batch.deleteTable();
+  batch.addTable();
+  addSkeleton(batch);
+  addBridgeRules(batch, to.bridges);
+  change(batch, emptyRuleset, to);
+  return batch.finish();
+}
+
+/** Removes the table, whether it is there or not. */
+export function planRemoval(table: string): Buffer {
+  const batch = new NftBatch(table);
+  batch.addTable();
+  return batch.finishDeleting();
+}
+
+const hasTargets = (rule: IngressRule): boolean => rule.targets.length > 0;
+
+/** How many rules each chain has. For the audit. */
+export function countRules({ bridges, ingress }: Ruleset): Map<string, number> {
+  const chains = [...fixedRules(), ...bridgeRules(bridges)].map(([chain]) => chain);
+  chains.push(...[...ingress.values()].filter(hasTargets).map(ingressChain));
+  const counts = new Map<string, number>([['forward', 0]]);
+  for (const chain of chains) counts.set(chain, (counts.get(chain) ?? 0) + 1);
+  return counts;
+}
+
+/** The elements of each set, as nft-read.ts writes them. For the audit. */
+export function listSets({ published, ingress }: Ruleset): Map<string, Set<string>> {
+  const sets = new Map<string, Set<string>>(Object.keys(SETS).map((name) => [name, new Set<string>()]));
+  const add = (set: string, { key, data }: Element): void => {
+    const value =
+      data === undefined ? undefined : Buffer.isBuffer(data) ? data.toString('hex') : 'chain' in data ? data.chain : '';
+    sets.get(set)?.add(value === undefined ? key.toString('hex') : `${key.toString('hex')}:${value}`);
+  };
+  for (const port of published.values()) add(publishedSet(port), publishedElement(port));
+  for (const rule of [...ingress.values()].filter(hasTargets)) add(INGRESS, ingressElement(rule));
+  for (const element of remoteElements(ingress).values()) add(INGRESS_REMOTE, element);
+  return sets;
+}

@@ -1,0 +1,171 @@
+// Network namespaces for containers, some made in advance: a namespace costs more than all of its wiring.
+// A sandbox is a namespace file with its loopback up and, unless bare, a veth whose outer end has no master yet.
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sentenceOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { type Instance, vethName } from './instance.ts';
+import { addVeth, changeLink, LOOPBACK_INDEX } from './link-messages.ts';
+import type { Netd } from './netd.ts';
+import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
+import { MessageWriter } from './netlink.ts';
+
+export const INSIDE_NAME = 'eth0';
+const PATH_LENGTH_MAX = 200;
+
+export interface Sandbox {
+  readonly path: string;
+  readonly hostInterfaceName: string; // '' for a bare one
+}
+
+/** What Docker sets in every container's own network namespace, and what keeps neighbours' caches right. */
+const SYSCTLS: readonly (readonly [name: string, value: string])[] = [
+  ['ipv4/ip_unprivileged_port_start', '0'],
+  ['ipv4/ping_group_range', '0 2147483647'],
+  ['ipv4/conf/default/arp_notify', '1'],
+  ['ipv6/conf/default/disable_ipv6', '1'],
+];
+
+export class Sandboxes {
+  readonly #netd: () => Netd;
+  readonly #directory: string;
+  readonly #instance: Instance;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #size: number;
+  readonly #ready: Sandbox[] = [];
+  readonly #mine = new Set<string>();
+  #filling: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: {
+    netd: () => Netd;
+    directory: string;
+    instance: Instance;
+    random: Random;
+    log: Log;
+    size: number;
+  }) {
+    this.#netd = options.netd;
+    this.#directory = options.directory;
+    this.#instance = options.instance;
+    this.#random = options.random;
+    this.#log = options.log;
+    this.#size = options.size;
+  }
+
+  async open(): Promise<void> {
+    if (Buffer.byteLength(this.#directory) > PATH_LENGTH_MAX) {
+      throw new RangeError(
+        `the path ${this.#directory} is longer than ${PATH_LENGTH_MAX} bytes: choose a shorter exec root`,
+      );
+    }
+    await mkdir(this.#directory, { recursive: true, mode: 0o710 });
+  }
+
+  /** Every namespace file there is: our pool, our endpoints, and what an earlier daemon left. */
+  async paths(): Promise<string[]> {
+    return (await readdir(this.#directory)).map((name) => join(this.#directory, name));
+  }
+
+  /** Those in reserve, being made, or given out by us. */
+  inUse(): Iterable<string> {
+    return this.#mine;
+  }
+
+  /** A ready one, or one made now. The pool fills again behind. */
+  async take(): Promise<Sandbox> {
+    const sandbox = this.#ready.shift() ?? (await this.#make());
+    this.fill();
+    return sandbox;
+  }
+
+  /** Loopback only. */
+  async makeBare(): Promise<Sandbox> {
+    const path = join(this.#directory, this.#newId());
+    this.#mine.add(path);
+    await this.#netd().do('making a network namespace', namespaceSteps(path));
+    return { path, hostInterfaceName: '' };
+  }
+
+  /** Gives the namespace back to the kernel, which takes its links down in its own time. */
+  async discard(path: string): Promise<void> {
+    await this.#netd().do('removing a network namespace', [{ do: 'remove-namespace', path }]);
+    this.#mine.delete(path);
+  }
+
+  fill(): void {
+    if (this.#closed || this.#filling || this.#ready.length >= this.#size) return;
+    this.#filling = this.#fillUp()
+      .catch((error: unknown) => this.#log.warn('no network namespace in reserve', { reason: sentenceOf(error) }))
+      .finally(() => {
+        this.#filling = undefined;
+      });
+  }
+
+  /** Drops the reserve: at the end, or when memory is short (`fill` starts it again). */
+  async drain(): Promise<void> {
+    await this.#filling;
+    const dropped = this.#ready.splice(0);
+    await Promise.all(dropped.map((sandbox) => this.discard(sandbox.path)));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.drain();
+  }
+
+  async #fillUp(): Promise<void> {
+    while (!this.#closed && this.#ready.length < this.#size) this.#ready.push(await this.#make());
+  }
+
+  #newId(): string {
+    return Buffer.from(this.#random.bytes(6)).toString('hex');
+  }
+
+  async #make(): Promise<Sandbox> {
+    const id = this.#newId();
+    const sandbox = { path: join(this.#directory, id), hostInterfaceName: vethName(this.#instance, id) };
+    this.#mine.add(sandbox.path);
+    const veth: Step = this.vethStep(sandbox);
+    try {
+      await this.#netd().do('making a network namespace', [
+        ...namespaceSteps(sandbox.path),
+        veth,
+        withoutIpv6(sandbox.hostInterfaceName),
+      ]);
+    } catch (error) {
+      await this.discard(sandbox.path);
+      throw error;
+    }
+    return sandbox;
+  }
+
+  vethStep(sandbox: Sandbox): Step {
+    const writer = new MessageWriter();
+    addVeth(writer, {
+      inside: INSIDE_NAME,
+      outside: sandbox.hostInterfaceName,
+      homeFd: this.#netd().hello.homeFd,
+      group: this.#instance.linkGroup,
+    });
+    return { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: writer.finish() };
+  }
+}
+
+/** A link of the node that makes no IPv6 address of its own accord: what nobody asked for answers nobody. */
+export function withoutIpv6(name: string): Step {
+  return { do: 'write-sysctl', where: '', name: `ipv6/conf/${name}/disable_ipv6`, value: '1', mayFail: true };
+}
+
+function namespaceSteps(path: string): Step[] {
+  const writer = new MessageWriter();
+  changeLink(writer, { index: LOOPBACK_INDEX, up: true });
+  return [
+    { do: 'create-namespace', path },
+    // A kernel without one of them (no IPv6) has nothing to set.
+    ...SYSCTLS.map(([name, value]): Step => ({ do: 'write-sysctl', where: path, name, value, mayFail: true })),
+    { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: writer.finish() },
+  ];
+}

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { joinContainer, isRoot, NetworkLab, publish } from '../support/network-lab.ts';
+
+describe('endpoints on the default bridge', function () {
+  this.timeout(60_000);
+  before(function () {
+    if (!isRoot) this.skip();
+  });
+
+  it('gives a container an address, a route and a neighbour', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const networks = await machine.networks();
+    const [a, b] = [await joinContainer(networks), await joinContainer(networks)];
+    assert.equal(a.address, '172.17.0.2');
+    assert.equal(a.macAddress, '02:42:ac:11:00:02');
+    await lab.serve(b.sandboxPath, 80, 'b');
+    assert.equal(await lab.ask(a.sandboxPath, b.address, 80), `b ${a.address}`);
+  });
+
+  it('lets containers out under the address of the machine', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const endpoint = await joinContainer(networks);
+    await lab.serve(outside.namespace, 80, 'outside');
+    assert.equal(await lab.ask(endpoint.sandboxPath, outside.address, 80), `outside ${machine.address}`);
+  });
+
+  it('publishes a port to outside, to the machine itself and to containers', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const web = await joinContainer(networks, { publish: [publish(8080, 80)] });
+    const other = await joinContainer(networks);
+    await lab.serve(web.sandboxPath, 80, 'web');
+    assert.equal(await lab.ask(outside.namespace, machine.address, 8080), `web ${outside.address}`);
+    assert.equal(await lab.ask(machine.namespace, '127.0.0.1', 8080), `web ${web.gateway}`);
+    assert.match(await lab.ask(machine.namespace, machine.address, 8080), /^web /);
+    assert.match(await lab.ask(other.sandboxPath, machine.address, 8080), /^web /);
+    assert.match(await lab.ask(web.sandboxPath, machine.address, 8080), /^web /);
+    assert.match(await lab.ask(other.sandboxPath, web.gateway, 8080), /^web /);
+  });
+});
