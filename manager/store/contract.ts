@@ -2,7 +2,7 @@
 // The store is the meeting place: loops never call each other; each scans, watches and reconciles.
 import type { Cluster, Network, Node, NodeId, Service, ServiceId, Task, TaskIdentity } from '../../proto/objects.ts';
 
-/** Kind of object → its type. One entry in store/kinds.ts (codec, indices, validator) makes a kind. */
+/** Kind of object → its type. A kind is a line here and an entry in kinds.ts (codec, indices, validator). */
 export interface ObjectKinds {
   cluster: Cluster;
   node: Node;
@@ -29,16 +29,16 @@ export interface TaskView extends TableView<Task> {
   ofSlot(id: ServiceId, identity: TaskIdentity): readonly Task[];
 }
 
-/** A consistent reading at one version; cheap; not to be held across an await. */
-export interface View {
+type ViewOf<K extends Kind> = K extends 'task' ? TaskView : TableView<ObjectKinds[K]>;
+
+/**
+ * A consistent reading at one version; cheap; not to be held across an await. One table for each kind, named by its
+ * plural: `clusters`, `nodes`, `services`, `tasks`, `networks`.
+ */
+export type View = {
   /** Raft index of the last applied change. */
   readonly version: number;
-  readonly clusters: TableView<Cluster>;
-  readonly nodes: TableView<Node>;
-  readonly services: TableView<Service>;
-  readonly tasks: TaskView;
-  readonly networks: TableView<Network>;
-}
+} & { readonly [K in Kind as `${K}s`]: ViewOf<K> };
 
 type Meta = 'version' | 'createdAtMs' | 'updatedAtMs';
 /** What a caller writes: the store fills in version and times. */
@@ -54,14 +54,10 @@ export interface WritableTable<T> {
   remove(id: string): void;
 }
 
-/** Reads inside see the transaction's own writes. */
-export interface Transaction extends View {
-  readonly clusters: TableView<Cluster> & WritableTable<Cluster>;
-  readonly nodes: TableView<Node> & WritableTable<Node>;
-  readonly services: TableView<Service> & WritableTable<Service>;
-  readonly tasks: TaskView & WritableTable<Task>;
-  readonly networks: TableView<Network> & WritableTable<Network>;
-}
+/** As `View`, with tables to write to. Reads inside see the transaction's own writes. */
+export type Transaction = {
+  readonly version: number;
+} & { readonly [K in Kind as `${K}s`]: ViewOf<K> & WritableTable<ObjectKinds[K]> };
 
 export type Change = {
   [K in Kind]: {

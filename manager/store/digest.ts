@@ -1,7 +1,7 @@
 // A digest of the whole state, for simulators and tests: two machines at the same index must have the same one.
 // Each object is hashed once and remembered; the sum does not depend on the order of objects.
 import { createHash } from 'node:crypto';
-import { ownText, sharedText } from './codec.ts';
+import { ownText, SharedTexts } from './codec.ts';
 import { definitionOf, KIND_NAMES, type StoredObject } from './kinds.ts';
 import type { State } from './tables.ts';
 
@@ -11,10 +11,11 @@ export class Digest {
   readonly #known = new WeakMap<StoredObject, Lanes>();
 
   of(state: State): string {
+    const texts = new SharedTexts();
     let [a, b] = [0, 0];
     for (const kind of KIND_NAMES) {
       for (const object of state.tables.of(kind).all()) {
-        const lanes = this.#lanes(kind, object);
+        const lanes = this.#lanes(kind, object, texts);
         a = (a + lanes[0]) >>> 0;
         b = (b + lanes[1]) >>> 0;
       }
@@ -22,13 +23,13 @@ export class Digest {
     return `${state.version}:${hex(a)}${hex(b)}`;
   }
 
-  #lanes(kind: (typeof KIND_NAMES)[number], object: StoredObject): Lanes {
+  #lanes(kind: (typeof KIND_NAMES)[number], object: StoredObject, texts: SharedTexts): Lanes {
     const known = this.#known.get(object);
     if (known) return known;
     const definition = definitionOf(kind);
     const meta = `${kind}\n${object.version}\n${object.createdAtMs}\n${object.updatedAtMs}\n`;
     const hash = createHash('sha256')
-      .update(`${meta}${sharedText(definition, object)}\n${ownText(definition, object)}`)
+      .update(`${meta}${texts.of(definition, object)}\n${ownText(definition, object)}`)
       .digest();
     const lanes: Lanes = [hash.readUInt32LE(0), hash.readUInt32LE(4)];
     this.#known.set(object, lanes);

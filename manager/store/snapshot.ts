@@ -4,7 +4,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { assemble, type Interner, ownText, sharedText } from './codec.ts';
+import { assemble, type Interner, ownText, SharedTexts } from './codec.ts';
 import type { SnapshotChunk } from './contract.ts';
 import { definitionOf, KIND_NAMES, KINDS, kindFrom, type StoredObject } from './kinds.ts';
 import { Tables } from './tables.ts';
@@ -22,12 +22,13 @@ export function takeSnapshot(tables: Tables, index: number, clock: Clock): Async
 type Lists = readonly { readonly kind: keyof typeof KINDS; readonly objects: readonly StoredObject[] }[];
 
 async function* chunksOf(lists: Lists, index: number, slices: Slices): AsyncGenerator<SnapshotChunk, void, void> {
+  const texts = new SharedTexts();
   let count = 0;
   for (const { kind, objects } of lists) {
     for (let from = 0; from < objects.length; from += CHUNK_OBJECTS_MAX) {
       const part = objects.slice(from, from + CHUNK_OBJECTS_MAX);
       count += part.length;
-      yield { kind, bytes: encodeChunk(kind, part) };
+      yield { kind, bytes: encodeChunk(kind, part, texts) };
       await slices.pause();
     }
   }
@@ -56,9 +57,9 @@ export async function readSnapshot(
   return whole ? tables : fail('internal', `the snapshot at ${index} has no end`);
 }
 
-function encodeChunk(kind: keyof typeof KINDS, objects: readonly StoredObject[]): Uint8Array {
+function encodeChunk(kind: keyof typeof KINDS, objects: readonly StoredObject[], sharedTexts: SharedTexts): Uint8Array {
   const definition = definitionOf(kind);
-  const shared = objects.map((object) => sharedText(definition, object));
+  const shared = objects.map((object) => sharedTexts.of(definition, object));
   const texts = [...new Set(shared)];
   const numbers = new Map(texts.map((text, number) => [text, number]));
   const writer = new ByteWriter(64 * 1024);

@@ -11,8 +11,8 @@ import type { Changeset } from './entry.ts';
 import { applyEntry } from './machine.ts';
 import { Pipeline } from './pipeline.ts';
 import { readSnapshot, takeSnapshot } from './snapshot.ts';
-import { LiveView, type State, Tables } from './tables.ts';
-import { StoreTransaction } from './transaction.ts';
+import { liveView, type State, Tables } from './tables.ts';
+import { openTransaction } from './transaction.ts';
 import { WatchHub } from './watch.ts';
 
 /** So often may the state move under a change before its caller is told. */
@@ -32,7 +32,7 @@ class ConsensusStore implements ReplicatedStore {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #state: State = { tables: new Tables(), version: 0 };
-  readonly #view: View = new LiveView(this.#state);
+  readonly #view: View = liveView(this.#state);
   readonly #interner = new Interner();
   readonly #watchers = new WatchHub();
   readonly #digest = new Digest();
@@ -101,10 +101,10 @@ class ConsensusStore implements ReplicatedStore {
   }
 
   #run<T>(change: (transaction: Transaction) => T): { result: T; changeset: Changeset } {
-    const transaction = new StoreTransaction(this.#state, this.#clock.nowMs());
+    const { transaction, finish } = openTransaction(this.#state, this.#clock.nowMs());
     const result = change(transaction);
     invariant(!(result instanceof Promise), 'a change is a synchronous function of its transaction');
-    return { result, changeset: transaction.finish() };
+    return { result, changeset: finish() };
   }
 
   #refusedIn(index: number): ReadonlySet<number> | 'unknown' {

@@ -1,18 +1,20 @@
-// All tables together, and the live view on them.
+// All tables together, and the live view on them. Both follow from the kinds.
 import type { Kind, View } from './contract.ts';
-import { KINDS, type StoredObject } from './kinds.ts';
+import { definitionOf, KIND_NAMES, KINDS, type StoredObject } from './kinds.ts';
 import { Table, TaskTable } from './table.ts';
 
 export class Tables {
-  readonly cluster = new Table(KINDS.cluster);
-  readonly node = new Table(KINDS.node);
-  readonly service = new Table(KINDS.service);
-  readonly task = new TaskTable(KINDS.task);
-  readonly network = new Table(KINDS.network);
+  readonly #tables = new Map<Kind, Table<StoredObject>>(KIND_NAMES.map((kind) => [kind, newTable(kind)]));
 
   of(kind: Kind): Table<StoredObject> {
-    return this[kind] as unknown as Table<StoredObject>;
+    return this.#tables.get(kind) as Table<StoredObject>;
   }
+}
+
+function newTable(kind: Kind): Table<StoredObject> {
+  return kind === 'task'
+    ? (new TaskTable(KINDS.task) as unknown as Table<StoredObject>)
+    : new Table(definitionOf(kind));
 }
 
 /** What the store applies to: the tables (swapped whole by a restore) and the index they stand at. */
@@ -21,34 +23,19 @@ export interface State {
   version: number;
 }
 
-export class LiveView implements View {
-  readonly #state: State;
+/** Always the present state. */
+export function liveView(state: State): View {
+  return withTables({
+    version: () => state.version,
+    table: (kind) => state.tables.of(kind),
+  }) as View;
+}
 
-  constructor(state: State) {
-    this.#state = state;
-  }
-
-  get version(): number {
-    return this.#state.version;
-  }
-
-  get clusters(): View['clusters'] {
-    return this.#state.tables.cluster;
-  }
-
-  get nodes(): View['nodes'] {
-    return this.#state.tables.node;
-  }
-
-  get services(): View['services'] {
-    return this.#state.tables.service;
-  }
-
-  get tasks(): View['tasks'] {
-    return this.#state.tables.task;
-  }
-
-  get networks(): View['networks'] {
-    return this.#state.tables.network;
-  }
+/** An object with `version` and one property for each kind, named by its plural. */
+export function withTables(source: { version: () => number; table: (kind: Kind) => unknown }): object {
+  const tables = KIND_NAMES.map((kind) => [`${kind}s`, { get: () => source.table(kind), enumerable: true }] as const);
+  return Object.defineProperties(
+    {},
+    { version: { get: source.version, enumerable: true }, ...Object.fromEntries(tables) },
+  );
 }

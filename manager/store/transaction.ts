@@ -3,55 +3,33 @@
 import { invariant } from '../../base/assert.ts';
 import { fail } from '../../base/errors.ts';
 import type { Task } from '../../proto/objects.ts';
-import { ownText, sharedText, sharesWith } from './codec.ts';
-import type { Draft, Kind, ObjectKinds, TableView, TaskView, Transaction, WritableTable } from './contract.ts';
+import { ownText, SharedTexts, sharesWith } from './codec.ts';
+import type { Draft, Kind, TableView, Transaction, WritableTable } from './contract.ts';
 import type { Changeset, Operation, Shared } from './entry.ts';
 import { KIND_NAMES, type KindDefinition, type StoredObject, slotKey } from './kinds.ts';
 import { Table, uniqueKeys } from './table.ts';
-import type { State } from './tables.ts';
+import { type State, withTables } from './tables.ts';
 
-type WritableTables = { readonly [K in Kind]: WritableView<ObjectKinds[K]> } & { readonly task: WritableTasks };
-
-export class StoreTransaction implements Transaction {
-  readonly version: number;
-  readonly #tables: WritableTables;
-
-  constructor(state: State, nowMs: number) {
-    const { tables } = state;
-    this.version = state.version;
-    this.#tables = {
-      cluster: new WritableView('cluster', tables.cluster, nowMs),
-      node: new WritableView('node', tables.node, nowMs),
-      service: new WritableView('service', tables.service, nowMs),
-      task: new WritableTasks('task', tables.task, nowMs),
-      network: new WritableView('network', tables.network, nowMs),
-    };
-  }
-
-  get clusters(): Transaction['clusters'] {
-    return this.#tables.cluster;
-  }
-
-  get nodes(): Transaction['nodes'] {
-    return this.#tables.node;
-  }
-
-  get services(): Transaction['services'] {
-    return this.#tables.service;
-  }
-
-  get tasks(): Transaction['tasks'] {
-    return this.#tables.task;
-  }
-
-  get networks(): Transaction['networks'] {
-    return this.#tables.network;
-  }
-
+export interface OpenTransaction {
+  readonly transaction: Transaction;
   /** What was written. The transaction is over: later writes are refused. */
-  finish(): Changeset {
-    return KIND_NAMES.flatMap((kind) => this.#tables[kind].finish());
-  }
+  readonly finish: () => Changeset;
+}
+
+export function openTransaction(state: State, nowMs: number): OpenTransaction {
+  const { tables, version } = state;
+  const opened = new Map<Kind, WritableView<StoredObject>>();
+  const open = (kind: Kind): WritableView<StoredObject> => {
+    const present = opened.get(kind);
+    if (present) return present;
+    const view = new (kind === 'task' ? WritableTasks : WritableView)(kind, tables.of(kind), nowMs);
+    opened.set(kind, view);
+    return view;
+  };
+  return {
+    transaction: withTables({ version: () => version, table: open }) as Transaction,
+    finish: () => KIND_NAMES.flatMap((kind) => opened.get(kind)?.finish() ?? []),
+  };
 }
 
 class WritableView<T extends StoredObject> implements TableView<T>, WritableTable<T> {
@@ -61,6 +39,7 @@ class WritableView<T extends StoredObject> implements TableView<T>, WritableTabl
   readonly #nowMs: number;
   readonly #written: Table<T>;
   readonly #removed = new Set<string>();
+  readonly #texts = new SharedTexts();
   #created = 0;
   #finished = false;
 
@@ -147,7 +126,7 @@ class WritableView<T extends StoredObject> implements TableView<T>, WritableTabl
     if (this.#definition.sharedFields.length > 0 && committed && sharesWith(this.#definition, object, committed)) {
       return { same: true };
     }
-    return { text: sharedText(this.#definition, object) };
+    return { text: this.#texts.of(this.#definition, object) };
   }
 
   #ifVisible(object: T | undefined): T | undefined {
@@ -176,16 +155,16 @@ class WritableView<T extends StoredObject> implements TableView<T>, WritableTabl
   }
 }
 
-class WritableTasks extends WritableView<Task> implements TaskView {
-  ofService(id: string): readonly Task[] {
+class WritableTasks extends WritableView<StoredObject> {
+  ofService(id: string): readonly StoredObject[] {
     return this.by('service', id);
   }
 
-  ofNode(id: string): readonly Task[] {
+  ofNode(id: string): readonly StoredObject[] {
     return this.by('node', id);
   }
 
-  ofSlot(id: string, identity: Task['identity']): readonly Task[] {
+  ofSlot(id: string, identity: Task['identity']): readonly StoredObject[] {
     return this.by('slot', slotKey(id, identity));
   }
 }
