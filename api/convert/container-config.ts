@@ -1,0 +1,218 @@
+// The body of /containers/create (Config, HostConfig and NetworkingConfig in one) as the runtime's ContainerConfig.
+// Strict: a wrong type is refused naming its field, and what we cannot do yet is refused instead of being forgotten.
+import { fail } from '../../base/errors.ts';
+import type { Json } from '../../base/parse.ts';
+import type { ContainerConfig, ContainerMount } from '../../runtime/container/contract.ts';
+import { parseBind, parseMount } from './container-mounts.ts';
+import { Fields } from './fields.ts';
+import { parseHealthCheck } from './health.ts';
+import { parseLimits, parseRestart, refuseUnsupportedResources } from './host-limits.ts';
+import { expandPorts, parsePortBindings } from './ports.ts';
+
+const CONTAINER_NAME = /^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+const LABEL_BYTES_MAX = 1_000_000;
+
+export function requireContainerName(name: string): string {
+  if (!CONTAINER_NAME.test(name)) {
+    fail('invalid', `Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  }
+  return name.replace(/^\//, '');
+}
+
+export function parseContainerConfig(body: Json, name: string): ContainerConfig {
+  const config = new Fields(body);
+  const host = config.object('HostConfig');
+  refuseUnsupported(config, host);
+  const network = networkOf(config, host);
+  const image = config.text('Image');
+  if (image === '') fail('invalid', 'no image specified: Image must not be empty');
+  return {
+    name: name === '' ? '' : requireContainerName(name),
+    image,
+    ...processOf(config),
+    ...stdioOf(config),
+    ...isolationOf(host),
+    labels: labelsOf(config),
+    hostname: config.text('Hostname'),
+    domainName: config.text('Domainname'),
+    groups: host.texts('GroupAdd'),
+    healthCheck: parseHealthCheck(config.objectOrAbsent('Healthcheck')),
+    exposedPorts: config
+      .keys('ExposedPorts')
+      .flatMap(expandPorts)
+      .map(({ port, protocol }) => `${port}/${protocol}`),
+    publish: parsePortBindings(host),
+    publishAll: host.flag('PublishAllPorts'),
+    ...network,
+    dns: { servers: host.texts('Dns'), search: host.texts('DnsSearch'), options: host.texts('DnsOptions') },
+    extraHosts: host.texts('ExtraHosts').map(checkedHost),
+    mounts: mountsOf(config, host),
+    tmpfs: host.textMap('Tmpfs'),
+    limits: parseLimits(host),
+    restart: parseRestart(host),
+    autoRemove: autoRemoveOf(host),
+    logDriver: logDriverOf(host),
+    asRequested: body,
+  };
+}
+
+function refuseUnsupported(config: Fields, host: Fields): void {
+  config.refuse('OnBuild', 'ONBUILD triggers of a container are');
+  host.refuse('Links', 'links to other containers are');
+  host.refuse('DeviceRequests', 'requesting devices such as GPUs is');
+  host.refuse('StorageOpt', 'storage options are');
+  host.refuse('DeviceCgroupRules', 'device cgroup rules are');
+  refuseUnsupportedResources(host);
+  const usernsMode = host.text('UsernsMode');
+  if (usernsMode !== '' && usernsMode !== 'host') {
+    fail('not-implemented', `${host.path('UsernsMode')}: user namespaces are not implemented yet`);
+  }
+  const isolation = host.text('Isolation');
+  if (isolation !== '' && isolation !== 'default') fail('invalid', `invalid isolation: "${isolation}"`);
+  const runtime = host.text('Runtime');
+  if (runtime !== '' && runtime !== 'runc') fail('invalid', `unknown or invalid runtime name: ${runtime}`);
+}
+
+function processOf(config: Fields) {
+  const entrypoint = config.wordsOrAbsent('Entrypoint');
+  const command = config.wordsOrAbsent('Cmd');
+  return {
+    // `--entrypoint ""` arrives as [""] and means: none, not even the image's.
+    entrypoint: entrypoint?.length === 1 && entrypoint[0] === '' ? [] : entrypoint,
+    command: command?.length === 0 ? undefined : command,
+    env: config.texts('Env').map((entry) => checkedEnv(entry)),
+    workingDirectory: checkedDirectory(config.text('WorkingDir')),
+    user: config.text('User'),
+    stopSignal: config.text('StopSignal'),
+    stopGraceMs: config.has('StopTimeout') ? config.integer('StopTimeout', { min: -1 }) * 1000 : -1,
+  };
+}
+
+function stdioOf(config: Fields) {
+  return {
+    terminal: config.flag('Tty'),
+    openStdin: config.flag('OpenStdin'),
+    stdinOnce: config.flag('StdinOnce'),
+  };
+}
+
+function isolationOf(host: Fields) {
+  const shmBytes = host.integer('ShmSize', {});
+  if (shmBytes < 0) fail('invalid', 'SHM size can not be less than 0');
+  return {
+    readOnlyRoot: host.flag('ReadonlyRootfs'),
+    init: host.flag('Init'),
+    privileged: host.flag('Privileged'),
+    capabilityAdd: host.wordsOrAbsent('CapAdd') ?? [],
+    capabilityDrop: host.wordsOrAbsent('CapDrop') ?? [],
+    securityOptions: host.texts('SecurityOpt'),
+    ulimits: host.objects('Ulimits').map(parseUlimit),
+    sysctls: host.textMap('Sysctls'),
+    devices: host.objects('Devices').map((device) => ({
+      hostPath: device.text('PathOnHost'),
+      containerPath: device.text('PathInContainer'),
+      access: device.text('CgroupPermissions') || 'rwm',
+    })),
+    pidMode: host.text('PidMode'),
+    ipcMode: host.text('IpcMode'),
+    utsMode: host.text('UTSMode'),
+    cgroupNamespaceMode: host.text('CgroupnsMode'),
+    cgroupParent: host.text('CgroupParent'),
+    shmBytes,
+    oomScoreAdjustment: host.integer('OomScoreAdj', { min: -1000, max: 1000 }),
+  };
+}
+
+export function parseUlimit(limit: Fields): { name: string; soft: number; hard: number } {
+  const name = limit.text('Name');
+  if (!/^[a-z]+$/.test(name)) fail('invalid', `${limit.path('Name')}: invalid ulimit type: ${name}`);
+  const soft = limit.integer('Soft', { min: -1 });
+  const hard = limit.integer('Hard', { min: -1 });
+  if (hard !== -1 && (soft === -1 || soft > hard)) {
+    fail('invalid', `ulimit soft limit must be less than or equal to hard limit: ${soft} > ${hard}`);
+  }
+  return { name, soft, hard };
+}
+
+function labelsOf(config: Fields): Record<string, string> {
+  const labels = config.textMap('Labels');
+  if (JSON.stringify(labels).length > LABEL_BYTES_MAX)
+    fail('invalid', `Labels are larger than ${LABEL_BYTES_MAX} bytes`);
+  return labels;
+}
+
+function checkedEnv(entry: string): string {
+  if (entry === '' || entry.startsWith('=')) fail('invalid', `invalid environment variable: ${entry}`);
+  return entry;
+}
+
+function checkedDirectory(path: string): string {
+  if (path !== '' && !path.startsWith('/')) {
+    fail('invalid', `the working directory '${path}' is invalid, it needs to be an absolute path`);
+  }
+  return path;
+}
+
+function checkedHost(entry: string): string {
+  if (!/^[^:=\s]+[:=]\S+$/.test(entry)) fail('invalid', `bad format for add-host: "${entry}"`);
+  return entry;
+}
+
+function networkOf(config: Fields, host: Fields) {
+  const endpoints = config.object('NetworkingConfig').object('EndpointsConfig');
+  const asked = Object.keys(endpoints.json);
+  const mode = host.text('NetworkMode');
+  const network = realNetwork(mode === '' || mode === 'default' ? (asked[0] ?? '') : mode);
+  const others = asked.filter((name) => realNetwork(name) !== network);
+  if (others.length > 0) {
+    fail(
+      'not-implemented',
+      `Container cannot be connected to network endpoints: ${[network, ...others].join(', ')}: more than one network is not implemented yet`,
+    );
+  }
+  const endpoint = endpoints.object(asked[0] ?? network);
+  endpoint.refuse('Links', 'links to other containers are');
+  endpoint.refuse('IPAMConfig', 'choosing the address of a container is');
+  return {
+    network: config.flag('NetworkDisabled') ? 'none' : network,
+    networkAliases: endpoint.texts('Aliases'),
+    macAddress: checkedMac(endpoint.text('MacAddress') || config.text('MacAddress')),
+  };
+}
+
+const realNetwork = (name: string): string => (name === '' || name === 'default' ? 'bridge' : name);
+
+function checkedMac(address: string): string {
+  if (address !== '' && !/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(address))
+    fail('invalid', `invalid MAC address: ${address}`);
+  return address;
+}
+
+function mountsOf(config: Fields, host: Fields): ContainerMount[] {
+  const listed = [...host.texts('Binds').map(parseBind), ...host.objects('Mounts').map(parseMount)];
+  const taken = new Set<string>();
+  for (const { target } of listed) {
+    if (taken.has(target)) fail('invalid', `Duplicate mount point: ${target}`);
+    taken.add(target);
+  }
+  const anonymous = config.keys('Volumes').filter((target) => !taken.has(target.split(':')[1] ?? target));
+  return [...listed, ...anonymous.map(parseBind)];
+}
+
+function autoRemoveOf(host: Fields): boolean {
+  const autoRemove = host.flag('AutoRemove');
+  const policy = host.object('RestartPolicy').text('Name');
+  if (autoRemove && policy !== '' && policy !== 'no') {
+    fail('invalid', "can't create 'AutoRemove' container with restart policy");
+  }
+  return autoRemove;
+}
+
+function logDriverOf(host: Fields) {
+  const log = host.object('LogConfig');
+  const name = log.text('Type') || 'json-file';
+  if (!['json-file', 'local', 'none'].includes(name)) {
+    fail('invalid', `logger: no log driver named '${name}' is registered`);
+  }
+  return { name, options: log.textMap('Config') };
+}

@@ -1,0 +1,109 @@
+// A container as /containers/{id}/json shows it, with every key that templates ask for.
+import type { ContainerConfig, ContainerInfo } from '../../runtime/container/contract.ts';
+import type { ContainerConfigJson, ContainerInspect, NetworkSettings } from '../types/container.ts';
+import { mountPoints } from './container-mounts.ts';
+import { stateOf } from './container-status.ts';
+import { networksOf } from './container-summary.ts';
+import { Fields } from './fields.ts';
+import { healthConfigOf } from './health.ts';
+import { hostConfigOf } from './host-config.ts';
+import { portMapOf } from './ports.ts';
+import { goTime } from './time.ts';
+
+export function containerInspect(info: ContainerInfo, storageDriver: string): ContainerInspect {
+  const [path = '', ...args] = info.args;
+  return {
+    Id: info.id,
+    Created: goTime(info.createdAtMs),
+    Path: path,
+    Args: args,
+    State: stateOf(info),
+    Image: info.imageId,
+    ResolvConfPath: info.paths.resolvConf,
+    HostnamePath: info.paths.hostname,
+    HostsPath: info.paths.hosts,
+    LogPath: info.logPath,
+    Name: `/${info.name}`,
+    RestartCount: info.restartCount,
+    Driver: storageDriver,
+    Platform: 'linux',
+    MountLabel: '',
+    ProcessLabel: '',
+    AppArmorProfile: '',
+    ExecIDs: info.execIds.length > 0 ? [...info.execIds] : null,
+    HostConfig: hostConfigOf(info.config),
+    GraphDriver: { Name: storageDriver, Data: layersOf(info) },
+    Mounts: mountPoints(info),
+    Config: configOf(info),
+    NetworkSettings: networkSettings(info),
+  };
+}
+
+function layersOf({ paths }: ContainerInfo): Record<string, string> {
+  return { LowerDir: paths.lowers.join(':'), UpperDir: paths.upper };
+}
+
+export function configOf(info: ContainerInfo): ContainerConfigJson {
+  const { config } = info;
+  const asked = new Fields(config.asRequested);
+  return {
+    Hostname: config.hostname || info.id.slice(0, 12),
+    Domainname: config.domainName,
+    User: config.user,
+    AttachStdin: askedFlag(asked, 'AttachStdin'),
+    AttachStdout: askedFlag(asked, 'AttachStdout'),
+    AttachStderr: askedFlag(asked, 'AttachStderr'),
+    ...(config.exposedPorts.length > 0 ? { ExposedPorts: keySet(config.exposedPorts) } : {}),
+    Tty: config.terminal,
+    OpenStdin: config.openStdin,
+    StdinOnce: config.stdinOnce,
+    Env: [...config.env],
+    Cmd: config.command ? [...config.command] : null,
+    ...(config.healthCheck ? { Healthcheck: healthConfigOf(config.healthCheck) } : {}),
+    Image: info.imageReference,
+    Volumes: volumesOf(config, asked),
+    WorkingDir: config.workingDirectory,
+    Entrypoint: config.entrypoint && config.entrypoint.length > 0 ? [...config.entrypoint] : null,
+    OnBuild: null,
+    Labels: { ...config.labels },
+    ...(config.stopSignal === '' ? {} : { StopSignal: config.stopSignal }),
+    ...(config.stopGraceMs < 0 ? {} : { StopTimeout: Math.round(config.stopGraceMs / 1000) }),
+  };
+}
+
+const askedFlag = (asked: Fields, key: string): boolean => asked.raw(key) === true;
+
+const keySet = (keys: readonly string[]): Record<string, Record<string, never>> =>
+  Object.fromEntries(keys.map((key) => [key, {}]));
+
+function volumesOf(config: ContainerConfig, asked: Fields): Record<string, Record<string, never>> | null {
+  const anonymous = config.mounts.filter((mount) => mount.type === 'volume' && mount.source === '');
+  const targets = [...new Set([...asked.keys('Volumes'), ...anonymous.map((mount) => mount.target)])];
+  return targets.length > 0 ? keySet(targets) : null;
+}
+
+function networkSettings(info: ContainerInfo): NetworkSettings {
+  const networks = networksOf(info);
+  // The flat fields are the default bridge's, as they were before there were other networks.
+  const bridge = networks['bridge'];
+  return {
+    Bridge: '',
+    SandboxID: info.endpoint?.id ?? '',
+    SandboxKey: info.endpoint?.sandboxPath ?? '',
+    Ports: portMapOf(info.endpoint, info.config.exposedPorts),
+    HairpinMode: false,
+    LinkLocalIPv6Address: '',
+    LinkLocalIPv6PrefixLen: 0,
+    SecondaryIPAddresses: null,
+    SecondaryIPv6Addresses: null,
+    EndpointID: bridge?.EndpointID ?? '',
+    Gateway: bridge?.Gateway ?? '',
+    GlobalIPv6Address: '',
+    GlobalIPv6PrefixLen: 0,
+    IPAddress: bridge?.IPAddress ?? '',
+    IPPrefixLen: bridge?.IPPrefixLen ?? 0,
+    IPv6Gateway: '',
+    MacAddress: bridge?.MacAddress ?? '',
+    Networks: networks,
+  };
+}

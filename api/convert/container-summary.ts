@@ -1,0 +1,136 @@
+// One row of /containers/json, and its filters.
+import { fail } from '../../base/errors.ts';
+import type { ContainerInfo, Containers } from '../../runtime/container/contract.ts';
+import { type Filters, matchesName } from '../filters.ts';
+import type { ContainerSummary, EndpointSettings } from '../types/container.ts';
+import { mountPoints } from './container-mounts.ts';
+import { statusText } from './container-status.ts';
+import { endpointSettings } from './endpoint.ts';
+import { portSummaries } from './ports.ts';
+import { unixSeconds } from './time.ts';
+
+export const CONTAINER_FILTERS = [
+  'ancestor',
+  'before',
+  'exited',
+  'expose',
+  'health',
+  'id',
+  'is-task',
+  'isolation',
+  'label',
+  'label!',
+  'name',
+  'network',
+  'publish',
+  'since',
+  'status',
+  'volume',
+];
+
+const STATES = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'];
+const HEALTHS = ['starting', 'healthy', 'unhealthy', 'none'];
+
+export function containerSummary(info: ContainerInfo, tagStillThere: boolean, nowMs: number): ContainerSummary {
+  return {
+    Id: info.id,
+    Names: [`/${info.name}`],
+    Image: tagStillThere ? info.imageReference : info.imageId,
+    ImageID: info.imageId,
+    Command: commandText(info.args),
+    Created: unixSeconds(info.createdAtMs),
+    Ports: portSummaries(info.endpoint, info.config.exposedPorts),
+    Labels: { ...info.config.labels },
+    State: info.state,
+    Status: statusText(info, nowMs),
+    HostConfig: { NetworkMode: info.config.network },
+    NetworkSettings: { Networks: networksOf(info) },
+    Mounts: mountPoints(info),
+  };
+}
+
+/** Arguments with spaces are quoted, as Docker does for reading, not for a shell. */
+function commandText(args: readonly string[]): string {
+  const [path = '', ...rest] = args;
+  return [path, ...rest.map((word) => (word.includes(' ') ? `'${word}'` : word))].join(' ');
+}
+
+export function networksOf(info: ContainerInfo): Record<string, EndpointSettings> {
+  if (info.config.network.startsWith('container:')) return {};
+  const name = info.endpoint?.networkName ?? info.config.network;
+  return { [name]: endpointSettings(info.endpoint, info) };
+}
+
+/** Newest first, filtered; `all` off leaves the stopped ones out unless the filters ask for a state. */
+export function selectContainers(
+  containers: Containers,
+  filters: Filters,
+  options: { all: boolean; limit: number },
+): ContainerInfo[] {
+  for (const state of filters.values('status')) {
+    if (!STATES.includes(state)) fail('invalid', `invalid filter 'status=${state}'`);
+  }
+  for (const health of filters.values('health')) {
+    if (!HEALTHS.includes(health)) fail('invalid', `invalid filter 'health=${health}'`);
+  }
+  const withStopped = options.all || options.limit > 0 || filters.has('status') || filters.has('exited');
+  const bounds = timeBounds(containers, filters);
+  const chosen = containers
+    .list()
+    .filter((info) => withStopped || ['running', 'paused', 'restarting'].includes(info.state))
+    .filter((info) => info.createdAtMs > bounds.afterMs && info.createdAtMs < bounds.beforeMs)
+    .filter((info) => matches(info, filters))
+    .sort((a, b) => b.createdAtMs - a.createdAtMs);
+  return options.limit > 0 ? chosen.slice(0, options.limit) : chosen;
+}
+
+function timeBounds(containers: Containers, filters: Filters): { afterMs: number; beforeMs: number } {
+  const times = (key: string): number[] => filters.values(key).map((name) => containers.get(name).createdAtMs);
+  return { afterMs: Math.max(-1, ...times('since')), beforeMs: Math.min(Infinity, ...times('before')) };
+}
+
+function matches(info: ContainerInfo, filters: Filters): boolean {
+  const { config } = info;
+  return (
+    filters.some('id', (id) => info.id.startsWith(id)) &&
+    filters.some('name', (name) => matchesName(name, `/${info.name}`) || matchesName(name, info.name)) &&
+    filters.matchLabels(config.labels) &&
+    filters.some('status', (state) => info.state === state) &&
+    filters.some('exited', (code) => info.state === 'exited' && info.exitCode === exitCode(code)) &&
+    filters.some('health', (health) => (info.health?.status ?? 'none') === health) &&
+    filters.some('ancestor', (image) => isAncestor(info, image)) &&
+    filters.some('network', (network) => isOn(info, network)) &&
+    filters.some('volume', (volume) =>
+      info.mounts.some((mount) => [mount.name, mount.source, mount.target].includes(volume)),
+    ) &&
+    filters.some('publish', (port) => publishes(info, port)) &&
+    filters.some('expose', (port) => config.exposedPorts.some((exposed) => samePort(exposed, port))) &&
+    filters.some('is-task', (value) => ['1', 'true'].includes(value) === 'com.docker.swarm.task.id' in config.labels)
+  );
+}
+
+function exitCode(text: string): number {
+  if (!/^\d+$/.test(text)) fail('invalid', `invalid filter 'exited=${text}'`);
+  return Number(text);
+}
+
+function isAncestor(info: ContainerInfo, image: string): boolean {
+  const tagged = image.includes(':') || image.includes('@') ? image : `${image}:latest`;
+  const reference = info.imageReference.includes(':') ? info.imageReference : `${info.imageReference}:latest`;
+  const hex = image.replace(/^sha256:/, '');
+  const byId = /^[0-9a-f]{6,64}$/.test(hex) && info.imageId.replace(/^sha256:/, '').startsWith(hex);
+  return tagged === reference || byId;
+}
+
+function isOn(info: ContainerInfo, network: string): boolean {
+  const id = info.endpoint?.networkId ?? '';
+  return info.config.network === network || info.endpoint?.networkName === network || (id !== '' && id === network);
+}
+
+const samePort = (exposed: string, asked: string): boolean =>
+  exposed === (asked.includes('/') ? asked : `${asked}/tcp`);
+
+function publishes(info: ContainerInfo, asked: string): boolean {
+  const published = info.endpoint?.published ?? info.config.publish;
+  return published.some(({ containerPort, protocol }) => samePort(`${containerPort}/${protocol}`, asked));
+}

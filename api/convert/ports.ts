@@ -1,0 +1,104 @@
+// Ports of containers: `80/tcp`, ranges, bindings; and back for inspect and ps.
+import { fail } from '../../base/errors.ts';
+import { asArray, asObject, asString } from '../../base/parse.ts';
+import type { Endpoint, PortPublish } from '../../runtime/network/contract.ts';
+import type { PortBinding, PortMap, PortSummary } from '../types/container.ts';
+import { Fields } from './fields.ts';
+
+interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
+type Protocol = (typeof PROTOCOLS)[number];
+
+/** `80`, `80/tcp`, `8000-8010/udp` as single ports in normal form. */
+export function expandPorts(text: string): { port: number; protocol: Protocol }[] {
+  const [ports = '', protocolText = 'tcp', ...rest] = text.split('/');
+  const protocol = PROTOCOLS.find((candidate) => candidate === protocolText.toLowerCase());
+  if (!protocol || rest.length > 0) fail('invalid', `invalid proto: ${text}`);
+  const range = parseRange(ports, text);
+  if (range.first === 0) fail('invalid', `invalid port specification: "${text}"`);
+  return Array.from({ length: range.last - range.first + 1 }, (_, i) => ({ port: range.first + i, protocol }));
+}
+
+function parseRange(ports: string, whole: string): PortRange {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(ports);
+  const first = Number(match?.[1]);
+  const last = Number(match?.[2] ?? match?.[1]);
+  if (!match || last < first || last > 65_535) fail('invalid', `invalid port specification: "${whole}"`);
+  return { first, last };
+}
+
+/** PortBindings: `{"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}`. */
+export function parsePortBindings(host: Fields): PortPublish[] {
+  const table = host.objectOrAbsent('PortBindings');
+  if (!table) return [];
+  return Object.entries(table.json).flatMap(([container, bindings]) => {
+    const path = table.path(container);
+    const list = bindings === null ? [] : asArray(bindings, path, (value, at) => new Fields(asObject(value, at), at));
+    // Docker takes an empty list of bindings as: any host port.
+    const wanted = list.length === 0 ? [new Fields({}, path)] : list;
+    return wanted.flatMap((binding) => publishes(container, binding));
+  });
+}
+
+function publishes(container: string, binding: Fields): PortPublish[] {
+  const ports = expandPorts(container);
+  const hostText = asString(binding.raw('HostPort') ?? '', binding.path('HostPort'));
+  const hostAddress = binding.text('HostIp');
+  const range = hostText === '' ? { first: 0, last: 0 } : parseRange(hostText, hostText);
+  const length = range.last - range.first + 1;
+  if (range.first !== 0 && ports.length > 1 && length !== ports.length) {
+    fail('invalid', `invalid ranges specified for container and host ports: ${container} and ${hostText}`);
+  }
+  if (ports.length === 1 && length > 1) {
+    fail(
+      'not-implemented',
+      `${binding.path('HostPort')}: choosing a host port from the range ${hostText} is not implemented yet`,
+    );
+  }
+  return ports.map(({ port, protocol }, i) => ({
+    protocol,
+    containerPort: port,
+    hostAddress: hostAddress === '0.0.0.0' || hostAddress === '::' ? '' : hostAddress,
+    hostPort: range.first === 0 ? 0 : range.first + i,
+  }));
+}
+
+const keyOf = (publish: PortPublish): string => `${publish.containerPort}/${publish.protocol}`;
+
+const hostPortText = (port: number): string => (port === 0 ? '' : String(port));
+
+/** HostConfig.PortBindings from what was asked. */
+export function bindingsOf(publish: readonly PortPublish[]): Record<string, PortBinding[]> {
+  const map: Record<string, PortBinding[]> = {};
+  for (const entry of publish) {
+    const list = (map[keyOf(entry)] ??= []);
+    list.push({ HostIp: entry.hostAddress, HostPort: hostPortText(entry.hostPort) });
+  }
+  return map;
+}
+
+/** NetworkSettings.Ports: null for ports that are exposed only; empty once the container has no endpoint. */
+export function portMapOf(endpoint: Endpoint | undefined, exposed: readonly string[]): PortMap {
+  if (!endpoint) return {};
+  const map: PortMap = {};
+  for (const port of exposed) map[port.includes('/') ? port : `${port}/tcp`] = null;
+  for (const entry of endpoint.published) {
+    const list = map[keyOf(entry)] ?? [];
+    map[keyOf(entry)] = [...list, { HostIp: entry.hostAddress || '0.0.0.0', HostPort: String(entry.hostPort) }];
+  }
+  return map;
+}
+
+/** The PORTS column: published ones with their address, the rest bare; none while there is no endpoint. */
+export function portSummaries(endpoint: Endpoint | undefined, exposed: readonly string[]): PortSummary[] {
+  return Object.entries(portMapOf(endpoint, exposed)).flatMap(([key, bindings]): PortSummary[] => {
+    const [port = '', type = 'tcp'] = key.split('/');
+    const bare = { PrivatePort: Number(port), Type: type };
+    if (!bindings) return [bare];
+    return bindings.map(({ HostIp, HostPort }) => ({ IP: HostIp, ...bare, PublicPort: Number(HostPort) }));
+  });
+}

@@ -1,0 +1,90 @@
+// What the Engine API needs from the rest of the daemon, said as narrowly as it is used.
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { ClusterControl } from '../proto/control.ts';
+import type { NodeAvailability } from '../proto/objects.ts';
+import type { Runtime } from '../runtime/contract.ts';
+
+export interface ApiDeps {
+  readonly runtime: Runtime;
+  readonly swarm: SwarmAccess;
+  readonly system: SystemFacts;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** This node's place in a swarm, as far as it knows it without asking anybody. */
+export interface SwarmInfo {
+  readonly state: 'inactive' | 'pending' | 'active' | 'error' | 'locked';
+  readonly nodeId: string; // '' when inactive
+  readonly nodeAddress: string; // '' when inactive
+  readonly controlAvailable: boolean; // this node is a manager
+  readonly error: string;
+  readonly remoteManagers: readonly { readonly nodeId: string; readonly address: string }[];
+}
+
+export interface SwarmInitRequest {
+  readonly listenAddress: string; // host[:port], '' for the default
+  readonly advertiseAddress: string; // host[:port] or interface[:port], '' to choose
+  readonly dataPathAddress: string;
+  readonly dataPathPort: number; // 0: default
+  readonly defaultAddressPools: readonly string[];
+  readonly subnetSize: number; // 0: default
+  readonly forceNewCluster: boolean;
+  readonly autoLockManagers: boolean;
+  readonly availability: NodeAvailability;
+  /** Docker's Spec as it came, for the periods and limits in it; {} when absent. */
+  readonly spec: SwarmSpecChange;
+}
+
+/** What an operator may set of the cluster's spec; absent means: leave it. */
+export interface SwarmSpecChange {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly taskHistoryLimit?: number;
+  readonly snapshotIntervalEntries?: number;
+  readonly keepOldSnapshots?: number;
+  readonly logEntriesForSlowFollowers?: number;
+  readonly heartbeatMs?: number;
+  readonly certificateLifetimeMs?: number;
+}
+
+export interface SwarmJoinRequest {
+  readonly listenAddress: string;
+  readonly advertiseAddress: string;
+  readonly dataPathAddress: string;
+  readonly remoteAddresses: readonly string[];
+  readonly joinToken: string;
+  readonly availability: NodeAvailability;
+}
+
+export interface SwarmAccess {
+  info(): SwarmInfo;
+  /** Throws `unavailable` with Docker's words when this node is not a manager. */
+  control(): ClusterControl;
+  /** Resolves with this node's id once the one-node cluster answers. `unavailable`: already part of a swarm. */
+  init(request: SwarmInitRequest): Promise<string>;
+  /** Resolves when the node is a member. */
+  join(request: SwarmJoinRequest): Promise<void>;
+  leave(options: { force: boolean }): Promise<void>;
+}
+
+/** Facts about the machine and this daemon. Functions are read at every request. */
+export interface SystemFacts {
+  readonly daemonId: string;
+  readonly hostname: string;
+  readonly dataRoot: string;
+  readonly version: string; // of Shoal
+  readonly gitCommit: string;
+  readonly buildTime: string;
+  readonly kernelVersion: string;
+  readonly operatingSystem: string; // PRETTY_NAME of os-release
+  readonly osVersion: string;
+  readonly architecture: string; // as uname has it: x86_64
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly cgroupVersion: '1' | '2';
+  readonly storageDriver: string; // overlay2
+  readonly labels: readonly string[]; // key=value
+  readonly debug: boolean;
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,13 @@
+// Log entries as the bytes of a logs answer: framed unless raw, each with its time if asked.
+import type { LogEntry } from '../runtime/container/contract.ts';
+import { frame } from './stdio-frames.ts';
+
+export async function* logChunks(
+  entries: AsyncIterable<LogEntry>,
+  options: { timestamps: boolean; raw: boolean },
+): AsyncGenerator<Buffer> {
+  for await (const { stream, time, bytes } of entries) {
+    const line = options.timestamps ? Buffer.concat([Buffer.from(`${time} `), bytes]) : bytes;
+    yield options.raw ? line : frame(stream, line);
+  }
+}

@@ -1,0 +1,123 @@
+// /containers: what answers at once. Streams are in container-streams.ts, files in container-files.ts.
+import type { ApiDeps } from '../deps.ts';
+import { containerInspect } from '../convert/container-inspect.ts';
+import { CONTAINER_FILTERS, containerSummary, selectContainers } from '../convert/container-summary.ts';
+import { parseContainerConfig, requireContainerName } from '../convert/container-config.ts';
+import { Fields } from '../convert/fields.ts';
+import { parseLimitChange, parseRestart, refuseUnsupportedResources } from '../convert/host-limits.ts';
+import { parseFilters } from '../filters.ts';
+import { fail } from '../../base/errors.ts';
+import { empty, json } from '../reply.ts';
+import type { ApiRequest } from '../request.ts';
+import type { Routes } from '../routes.ts';
+import { containersWithoutImage, pruneContainers } from './container-prune.ts';
+
+const NO_CONTENT = empty(204);
+
+export function addContainerRoutes(router: Routes, { runtime, system, clock }: ApiDeps): void {
+  const { containers } = runtime;
+
+  router.add('GET', '/containers/json', async ({ query }) => {
+    const filters = parseFilters(query.text('filters'), CONTAINER_FILTERS);
+    const options = { all: query.flag('all'), limit: query.integer('limit') ?? 0 };
+    const chosen = selectContainers(containers, filters, options);
+    const untagged = containersWithoutImage(runtime.images, chosen);
+    return json(
+      200,
+      chosen.map((info) => containerSummary(info, !untagged.has(info.id), clock.nowMs())),
+    );
+  });
+
+  router.add('POST', '/containers/create', async (request) => {
+    const config = parseContainerConfig(await request.json(), request.query.text('name'));
+    const { id, warnings } = await containers.create(config);
+    return json(201, { Id: id, Warnings: warnings });
+  });
+
+  router.add('GET', '/containers/{id}/json', async (request) =>
+    json(200, containerInspect(containers.get(request.param('id')), system.storageDriver)),
+  );
+
+  router.add('POST', '/containers/{id}/start', async (request) => {
+    await containers.start(request.param('id'));
+    return NO_CONTENT;
+  });
+
+  router.add('POST', '/containers/{id}/stop', async (request) => {
+    await containers.stop(request.param('id'), stopOptions(request));
+    return NO_CONTENT;
+  });
+
+  router.add('POST', '/containers/{id}/restart', async (request) => {
+    await containers.restart(request.param('id'), stopOptions(request));
+    return NO_CONTENT;
+  });
+
+  router.add('POST', '/containers/{id}/kill', async (request) => {
+    await containers.kill(request.param('id'), request.query.text('signal') || 'SIGKILL');
+    return NO_CONTENT;
+  });
+
+  router.add('POST', '/containers/{id}/pause', async (request) => {
+    await containers.pause(request.param('id'));
+    return NO_CONTENT;
+  });
+
+  router.add('POST', '/containers/{id}/unpause', async (request) => {
+    await containers.unpause(request.param('id'));
+    return NO_CONTENT;
+  });
+
+  router.add('POST', '/containers/{id}/rename', async (request) => {
+    const name = request.query.text('name');
+    if (name === '' || name === '/') fail('invalid', 'Neither old nor new names may be empty');
+    await containers.rename(request.param('id'), requireContainerName(name));
+    return NO_CONTENT;
+  });
+
+  router.add('DELETE', '/containers/{id}', async (request) => {
+    const { query } = request;
+    if (query.flag('link')) fail('not-implemented', 'removing links is not implemented yet');
+    await containers.remove(request.param('id'), { force: query.flag('force'), volumes: query.flag('v') });
+    return NO_CONTENT;
+  });
+
+  router.add('GET', '/containers/{id}/top', async (request) => {
+    const { titles, processes } = await containers.top(request.param('id'), request.query.text('ps_args') || '-ef');
+    return json(200, { Titles: titles, Processes: processes });
+  });
+
+  router.add('POST', '/containers/{id}/update', async (request) => {
+    const body = new Fields(await request.json());
+    refuseUnsupportedResources(body);
+    const restart = body.object('RestartPolicy').text('Name') === '' ? {} : { restart: parseRestart(body) };
+    await containers.update(request.param('id'), { limits: parseLimitChange(body), ...restart });
+    return json(200, { Warnings: [] });
+  });
+
+  router.add('POST', '/containers/{id}/resize', async (request) => {
+    await containers.resize(request.param('id'), sizeOf(request));
+    return empty(200);
+  });
+
+  router.add('POST', '/containers/prune', async ({ query }) =>
+    json(200, await pruneContainers(containers, query, clock)),
+  );
+}
+
+export function sizeOf({ query }: ApiRequest): { rows: number; columns: number } {
+  const limits = { min: 0, max: 65_535 };
+  return { rows: query.requiredInteger('h', limits), columns: query.requiredInteger('w', limits) };
+}
+
+function stopOptions({ query }: ApiRequest): { signal?: string; graceMs?: number } {
+  const seconds = query.integer('t', { min: -1 });
+  const signal = query.text('signal');
+  return {
+    ...(seconds === undefined ? {} : { graceMs: seconds < 0 ? WAIT_FOR_EVER_MS : seconds * 1000 }),
+    ...(signal === '' ? {} : { signal }),
+  };
+}
+
+/** `--timeout -1`: no SIGKILL. The longest that a timer can hold. */
+const WAIT_FOR_EVER_MS = 2 ** 31 - 1;

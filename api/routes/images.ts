@@ -1,0 +1,133 @@
+// /images: list, inspect, tag, delete, load, save, import. Pulling and pushing wait for the registry client.
+import type { ApiDeps } from '../deps.ts';
+import { codeOf, fail } from '../../base/errors.ts';
+import type { Image, Images } from '../../runtime/image/contract.ts';
+import { deletedItem, imageHistory, imageInspect, imageSummary } from '../convert/image.ts';
+import { parseFilters } from '../filters.ts';
+import { notImplemented } from '../faults.ts';
+import { progressLines } from '../progress.ts';
+import { empty, json, stream } from '../reply.ts';
+import type { ApiRequest } from '../request.ts';
+import type { Routes } from '../routes.ts';
+import { IMAGE_FILTERS, pruneImages, selectImages } from './image-selection.ts';
+
+export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDeps): void {
+  const { images, containers } = runtime;
+
+  router.add('GET', '/images/json', async ({ query, version }) => {
+    const filters = parseFilters(query.text('filters'), IMAGE_FILTERS);
+    const inUse = containers.list().map((info) => info.imageId);
+    const rows = selectImages(images, filters, clock.nowMs()).map((image) =>
+      imageSummary(image, inUse.filter((id) => id === image.id).length, version),
+    );
+    return json(200, rows);
+  });
+
+  router.add('GET', '/images/{name...}/json', async (request) =>
+    json(200, imageInspect(images.get(request.param('name')), system.storageDriver, request.version)),
+  );
+
+  router.add('GET', '/images/{name...}/history', async (request) =>
+    json(200, imageHistory(images.get(request.param('name')))),
+  );
+
+  router.add('POST', '/images/{name...}/tag', async (request) => {
+    const repository = request.query.text('repo');
+    if (repository === '') fail('invalid', 'parameter repo is required');
+    const tag = request.query.text('tag');
+    await images.tag(request.param('name'), tag === '' ? repository : `${repository}:${tag}`);
+    return empty(201);
+  });
+
+  router.add('DELETE', '/images/{name...}', async (request) => {
+    const removed = await images.remove(request.param('name'), { force: request.query.flag('force') });
+    return json(200, removed.map(deletedItem));
+  });
+
+  router.add('POST', '/images/load', async (request) =>
+    stream(
+      'application/json',
+      progressLines(async (report) => {
+        await images.load(request.body, report, request.abort);
+        return [];
+      }),
+    ),
+  );
+
+  router.add('GET', '/images/get', async ({ query }) => save(images, query.list('names')));
+  router.add('GET', '/images/{name...}/get', async (request) => save(images, [request.param('name')]));
+
+  router.add('POST', '/images/create', async (request) =>
+    request.query.text('fromImage') === '' ? await importImage(images, request) : pullImage(images, request),
+  );
+
+  router.add('POST', '/images/prune', async ({ query }) => {
+    const filters = parseFilters(query.text('filters'), ['dangling', 'label', 'label!', 'until']);
+    const inUse = new Set(containers.list().map((info) => info.imageId));
+    return json(200, await pruneImages(images, inUse, filters, clock.nowMs()));
+  });
+
+  router.add('GET', '/images/search', async () => {
+    throw notImplemented('searching a registry');
+  });
+  router.add('POST', '/images/{name...}/push', async (request) => {
+    images.get(request.param('name'));
+    throw notImplemented('pushing to a registry', 'move images with docker save and docker load');
+  });
+  router.add('GET', '/distribution/{name...}/json', async (request) => {
+    fail('not-found', `no registry is asked for ${request.param('name')}: pulling is not implemented yet`);
+  });
+}
+
+async function save(images: Images, names: readonly string[]) {
+  if (names.length === 0) fail('invalid', 'no image named: parameter names is required');
+  for (const name of names) images.get(name);
+  return stream('application/x-tar', await images.save(names));
+}
+
+async function importImage(images: Images, { query, body, abort }: ApiRequest) {
+  const source = query.text('fromSrc');
+  if (source === '') fail('invalid', 'either fromImage or fromSrc is required');
+  if (source !== '-')
+    throw notImplemented(`importing from ${source}`, 'send the archive itself: docker import - < FILE');
+  const repository = query.text('repo');
+  const tag = query.text('tag');
+  const target = tag === '' || repository === '' ? repository : `${repository}:${tag}`;
+  const options = { target, changes: query.list('changes'), message: query.text('message') };
+  return stream(
+    'application/json',
+    progressLines(async () => [{ status: await images.import(body, options, abort) }]),
+  );
+}
+
+/** There is no registry client yet; an image that is here already is as good as pulled. */
+function pullImage(images: Images, { query }: ApiRequest) {
+  const tag = query.text('tag');
+  const name = query.text('fromImage');
+  const separator = tag.includes(':') ? '@' : ':';
+  const reference = tag === '' ? name : `${name}${separator}${tag}`;
+  const image = imageOrUndefined(images, reference);
+  if (!image) {
+    throw notImplemented(
+      `pulling ${familiarName(reference)} from a registry`,
+      'bring the image with docker load or docker import',
+    );
+  }
+  const shown = familiarName(/[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`);
+  return stream(
+    'application/json',
+    progressLines(async () => [{ status: `Status: Image is up to date for ${shown}` }]),
+  );
+}
+
+/** As people write it: the client names the registry and the library even where they did not. */
+const familiarName = (reference: string): string => reference.replace(/^docker\.io\/(library\/)?/, '');
+
+function imageOrUndefined(images: Images, reference: string): Image | undefined {
+  try {
+    return images.get(reference);
+  } catch (error) {
+    if (codeOf(error) === 'not-found') return undefined;
+    throw error;
+  }
+}

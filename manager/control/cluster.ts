@@ -1,0 +1,51 @@
+// The cluster object: its settings and its join tokens. The signing key never leaves the managers' stores.
+import { fail } from '../../base/errors.ts';
+import type { Caller, ControlReply, ControlRequest, PublicCluster } from '../../proto/control.ts';
+import type { Cluster } from '../../proto/objects.ts';
+import { checkClusterSpec } from '../../proto/validate.ts';
+import type { View } from '../store/contract.ts';
+import type { Handlers, HandlerDeps } from './handlers.ts';
+
+export function clusterHandlers(deps: HandlerDeps): Pick<Handlers, 'GetCluster' | 'UpdateCluster'> {
+  return {
+    GetCluster: async (_, { caller }) => getCluster(deps, caller),
+    UpdateCluster: (request, { caller, abort }) => updateCluster(deps, request, caller, abort),
+  };
+}
+
+function getCluster({ store, members }: HandlerDeps, caller: Caller): ControlReply<'GetCluster'> {
+  const view = store.view();
+  return { cluster: publicCluster(theCluster(view), caller), managers: members(), nodesTotal: view.nodes.size };
+}
+
+async function updateCluster(
+  { store, newJoinToken }: HandlerDeps,
+  request: ControlRequest<'UpdateCluster'>,
+  caller: Caller,
+  abort: AbortSignal | undefined,
+): Promise<ControlReply<'UpdateCluster'>> {
+  checkClusterSpec(request.spec);
+  await store.update(
+    (tx) => {
+      const cluster = theCluster(tx);
+      if (cluster.version !== request.version) fail('out-of-sequence', 'update out of sequence');
+      const worker = request.rotateWorkerToken ? newJoinToken(cluster, 'worker') : cluster.tokens.worker;
+      const manager = request.rotateManagerToken ? newJoinToken(cluster, 'manager') : cluster.tokens.manager;
+      tx.clusters.put({ ...cluster, spec: request.spec, tokens: { worker, manager } });
+    },
+    { abort },
+  );
+  return { cluster: publicCluster(theCluster(store.view()), caller) };
+}
+
+function theCluster(view: View): Cluster {
+  const [cluster] = view.clusters.all();
+  return cluster ?? fail('unavailable', 'the swarm has no cluster object yet');
+}
+
+/** Without the key, field by field, so that a new secret field is not shown by default. */
+function publicCluster(cluster: Cluster, caller: Caller): PublicCluster {
+  const { id, version, createdAtMs, updatedAtMs, spec, formatVersion, rootCertificates } = cluster;
+  const tokens = caller.role === 'worker' ? { worker: '', manager: '' } : cluster.tokens;
+  return { id, version, createdAtMs, updatedAtMs, spec, formatVersion, rootCertificates, tokens };
+}

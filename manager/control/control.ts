@@ -1,0 +1,44 @@
+// The control operations, as the leader carries them out: after a read barrier, on its own store.
+// Whoever calls has been authenticated; what they may do is decided here.
+import { fail } from '../../base/errors.ts';
+import type { Caller, ControlMethod, ControlReply } from '../../proto/control.ts';
+import { CONTROL_METHODS } from '../../proto/control.ts';
+import { clusterHandlers } from './cluster.ts';
+import type { HandlerDeps, Handlers } from './handlers.ts';
+import { networkHandlers } from './networks.ts';
+import { nodeHandlers } from './nodes.ts';
+import { REQUESTS } from './requests.ts';
+import { serviceHandlers } from './services.ts';
+import { taskHandlers } from './tasks.ts';
+import { Turns } from './turns.ts';
+
+export type ControlOptions = Omit<HandlerDeps, 'turns'>;
+
+export interface Control {
+  /** `request` is JSON from outside; it is parsed here. Errors: `invalid`, `not-found`, …, and those of `Store.update`. */
+  call<M extends ControlMethod>(
+    method: M,
+    request: unknown,
+    context: { caller: Caller; abort?: AbortSignal | undefined },
+  ): Promise<ControlReply<M>>;
+}
+
+export function createControl(options: ControlOptions): Control {
+  const deps: HandlerDeps = { ...options, turns: new Turns() };
+  const handlers: Handlers = {
+    ...serviceHandlers(deps),
+    ...taskHandlers(deps),
+    ...nodeHandlers(deps),
+    ...clusterHandlers(deps),
+    ...networkHandlers(deps),
+  };
+  return {
+    async call(method, request, { caller, abort }) {
+      if (!isControlMethod(method)) fail('not-implemented', `there is no control operation ${String(method)}`);
+      if (caller.role === 'worker') fail('forbidden', `node ${caller.id} is a worker: ${method} is for managers`);
+      return await handlers[method](REQUESTS[method](request, 'request'), { caller, abort });
+    },
+  };
+}
+
+export const isControlMethod = (name: string): name is ControlMethod => Object.hasOwn(CONTROL_METHODS, name);

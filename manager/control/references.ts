@@ -1,0 +1,42 @@
+// From what a person typed to the object: exact id, then exact name, then unique prefix of an id.
+import { fail } from '../../base/errors.ts';
+import type { Network, NetworkAttachmentSpec, Node, Service, Task } from '../../proto/objects.ts';
+import { isPredefinedNetwork } from '../../proto/defaults.ts';
+import type { TableView, View } from '../store/contract.ts';
+
+export function findService(view: View, text: string): Service {
+  const exact = view.services.get(text) ?? view.services.byName(text);
+  return exact ?? onlyOne('service', text, byPrefix(view.services, text));
+}
+
+export function findTask(view: View, text: string): Task {
+  return view.tasks.get(text) ?? onlyOne('task', text, byPrefix(view.tasks, text));
+}
+
+export function findNetwork(view: View, text: string): Network {
+  const exact = view.networks.get(text) ?? view.networks.byName(text);
+  return exact ?? onlyOne('network', text, byPrefix(view.networks, text));
+}
+
+/** Nodes also answer to their hostname, which several may have. */
+export function findNode(view: View, text: string): Node {
+  const exact = view.nodes.get(text) ?? view.nodes.byName(text);
+  if (exact) return exact;
+  const named = [...view.nodes.all()].filter((node) => sameName(node.description?.hostname ?? '', text));
+  return onlyOne('node', text, named.length > 0 ? named : byPrefix(view.nodes, text));
+}
+
+/** Every network that a service asks for is one of every node or one of the cluster. */
+export function checkNetworksExist(view: View, attachments: readonly NetworkAttachmentSpec[]): void {
+  for (const { target } of attachments) if (!isPredefinedNetwork(target)) findNetwork(view, target);
+}
+
+export const sameName = (a: string, b: string): boolean => a !== '' && a.toLowerCase() === b.toLowerCase();
+
+/** An empty text is a prefix of everything and means nothing. */
+const byPrefix = <T>(table: TableView<T>, text: string): readonly T[] => (text === '' ? [] : table.byIdPrefix(text));
+
+function onlyOne<T>(kind: string, text: string, found: readonly T[]): T {
+  if (found.length > 1) fail('invalid', `${kind} ${text} is ambiguous (${found.length} matches found)`);
+  return found[0] ?? fail('not-found', `${kind} ${text} not found`);
+}

@@ -1,0 +1,207 @@
+// A runtime without a machine, one image in it.
+import { BoundedQueue } from '../../../base/bounded-queue.ts';
+import { fail } from '../../../base/errors.ts';
+import type { Readable } from 'node:stream';
+import { Readable as NodeReadable } from 'node:stream';
+import type { Events, Runtime, RuntimeEvent, VolumeInfo, Volumes } from '../../../runtime/contract.ts';
+import type { Image, Images, ProgressLine } from '../../../runtime/image/contract.ts';
+import type { NetworkInfo, Networks } from '../../../runtime/network/contract.ts';
+import { FakeContainers, NOW_MS } from './fake-containers.ts';
+
+export const BUSYBOX: Image = {
+  id: `sha256:${'b'.repeat(64)}`,
+  tags: ['busybox:latest'],
+  digests: [],
+  parentId: '',
+  createdAtMs: NOW_MS - 3_600_000,
+  author: '',
+  comment: '',
+  architecture: 'amd64',
+  os: 'linux',
+  sizeBytes: 1_234_567,
+  config: {
+    user: '',
+    env: ['PATH=/bin'],
+    entrypoint: undefined,
+    command: ['sh'],
+    workingDirectory: '',
+    exposedPorts: [],
+    volumes: [],
+    labels: {},
+    stopSignal: '',
+  },
+  layers: [`sha256:${'c'.repeat(64)}`],
+  history: [{ createdAtMs: NOW_MS - 3_600_000, createdBy: 'ADD rootfs', comment: '', emptyLayer: false }],
+};
+
+export class FakeImages implements Images {
+  readonly calls: string[] = [];
+  images: Image[] = [BUSYBOX];
+
+  list() {
+    return this.images;
+  }
+
+  get(reference: string): Image {
+    const familiar = reference.replace(/^docker\.io\/(library\/)?/, '');
+    const tagged = /[:@][^/]*$/.test(familiar) ? familiar : `${familiar}:latest`;
+    const found = this.images.find(
+      ({ id, tags }) => tags.includes(tagged) || id === reference || id.startsWith(`sha256:${reference}`),
+    );
+    return found ?? fail('not-found', `No such image: ${tagged}`);
+  }
+
+  async tag(reference: string, target: string) {
+    this.calls.push(`tag ${target}`);
+    const image = this.get(reference);
+    this.images = this.images.map((other) => (other === image ? { ...image, tags: [...image.tags, target] } : other));
+  }
+
+  async remove(reference: string) {
+    this.calls.push('remove');
+    const image = this.get(reference);
+    this.images = this.images.filter((other) => other !== image);
+    return [{ untagged: reference }, { deleted: image.id }];
+  }
+
+  async load(archive: Readable, onProgress: (line: ProgressLine) => void) {
+    let length = 0;
+    for await (const chunk of archive) length += (chunk as Buffer).length;
+    if (length === 0) fail('invalid', 'the archive is empty');
+    onProgress({ stream: 'Loaded image: busybox:latest\n' });
+    return [BUSYBOX.id];
+  }
+
+  async save() {
+    return NodeReadable.from([Buffer.from('a tar')]);
+  }
+
+  async import(archive: Readable, options: { target: string; changes: readonly string[]; message: string }) {
+    for await (const chunk of archive) void chunk;
+    this.calls.push(`import ${JSON.stringify(options)}`);
+    return BUSYBOX.id;
+  }
+
+  hold() {
+    return { lowers: [], layers: [], release() {} };
+  }
+
+  holdLayers() {
+    return this.hold();
+  }
+}
+
+export class FakeEvents implements Events {
+  readonly past: RuntimeEvent[] = [];
+  readonly #queues = new Set<BoundedQueue<RuntimeEvent>>();
+
+  publish(event: Omit<RuntimeEvent, 'timeNs'>): void {
+    const stamped = { ...event, timeNs: BigInt(NOW_MS) * 1_000_000n + BigInt(this.past.length + 1) };
+    this.past.push(stamped);
+    for (const queue of this.#queues) queue.push(stamped);
+  }
+
+  subscribe(options: { sinceNs?: bigint; abort: AbortSignal }) {
+    const queue = new BoundedQueue<RuntimeEvent>({ lengthMax: 1_000, whenFull: 'fail' });
+    this.#queues.add(queue);
+    const { sinceNs } = options;
+    if (sinceNs !== undefined) for (const event of this.past) if (event.timeNs >= sinceNs) queue.push(event);
+    return queue.drain(options.abort) as AsyncIterable<RuntimeEvent>;
+  }
+
+  listen() {
+    return { [Symbol.dispose]() {} };
+  }
+}
+
+export class FakeVolumes implements Volumes {
+  volumes: VolumeInfo[] = [];
+
+  list() {
+    return this.volumes;
+  }
+
+  get(name: string) {
+    return this.volumes.find((volume) => volume.name === name) ?? fail('not-found', `get ${name}: no such volume`);
+  }
+
+  async create(request: {
+    name: string;
+    driver: string;
+    labels: VolumeInfo['labels'];
+    options: VolumeInfo['options'];
+  }) {
+    const existing = this.volumes.find((volume) => volume.name === request.name);
+    if (existing) return existing;
+    const anonymous = request.name === '';
+    const name = anonymous ? 'f'.repeat(64) : request.name;
+    const volume = { ...request, name, mountpoint: `/v/${name}`, createdAtMs: NOW_MS, anonymous, usedBy: [] };
+    this.volumes = [...this.volumes, volume];
+    return volume;
+  }
+
+  async remove(name: string) {
+    const volume = this.get(name);
+    if (volume.usedBy.length > 0) fail('conflict', `remove ${name}: volume is in use - [${volume.usedBy.join(', ')}]`);
+    this.volumes = this.volumes.filter((other) => other !== volume);
+  }
+}
+
+const BRIDGE: NetworkInfo = {
+  id: 'd'.repeat(64),
+  name: 'bridge',
+  driver: 'bridge',
+  scope: 'local',
+  createdAtMs: NOW_MS - 60_000,
+  internal: false,
+  attachable: false,
+  labels: {},
+  options: {},
+  subnet: '172.17.0.0/16',
+  gateway: '172.17.0.1',
+  endpoints: [],
+};
+
+export class FakeNetworks implements Networks {
+  networks: NetworkInfo[] = [BRIDGE];
+
+  list() {
+    return this.networks;
+  }
+
+  get(name: string) {
+    const found = this.networks.find((network) => network.name === name || network.id.startsWith(name));
+    return found ?? fail('not-found', `network ${name} not found`);
+  }
+
+  async create(request: Parameters<Networks['create']>[0]) {
+    if (this.networks.some(({ name }) => name === request.name))
+      fail('conflict', `network with name ${request.name} already exists`);
+    const network: NetworkInfo = { ...BRIDGE, ...request, id: '9'.repeat(64), driver: 'bridge' };
+    this.networks = [...this.networks, network];
+    return network;
+  }
+
+  async remove(name: string) {
+    const network = this.get(name);
+    if (network.name === 'bridge') fail('forbidden', 'bridge is a pre-defined network and cannot be removed');
+    this.networks = this.networks.filter((other) => other !== network);
+  }
+
+  async join(): Promise<never> {
+    return fail('internal', 'not in this fake');
+  }
+  async leave() {}
+  async adopt() {}
+  async applyIngress() {}
+}
+
+export class FakeRuntime implements Runtime {
+  readonly containers = new FakeContainers();
+  readonly images = new FakeImages();
+  readonly networks = new FakeNetworks();
+  readonly volumes = new FakeVolumes();
+  readonly events = new FakeEvents();
+
+  async [Symbol.asyncDispose]() {}
+}

@@ -1,0 +1,138 @@
+import { strict as assert } from 'node:assert';
+import { CONTROL_METHODS, type ControlMethod } from '../../proto/control.ts';
+import { type ControlBench, controlBench } from '../support/control.ts';
+import { aClusterSpec, aNetworkSpec, aServiceSpec, aTask, aTaskSpec, anId } from '../support/objects.ts';
+
+describe('the cluster', () => {
+  let bench: ControlBench;
+  beforeEach(async () => {
+    bench = await controlBench();
+  });
+  const update = async (changes: object = {}) => {
+    const { cluster } = await bench.call('GetCluster', {});
+    const none = { rotateWorkerToken: false, rotateManagerToken: false };
+    return { version: cluster.version, spec: cluster.spec, ...none, ...changes };
+  };
+
+  it('is shown with tokens and members, never with its key', async () => {
+    const reply = await bench.call('GetCluster', {});
+    assert.equal(reply.cluster.tokens.worker, 'SWMTKN-1-digest-worker');
+    assert.deepEqual([reply.nodesTotal, reply.managers.length], [3, 1]);
+    assert.doesNotMatch(JSON.stringify(reply), /private key/);
+    assert.doesNotMatch(JSON.stringify(await bench.call('UpdateCluster', await update())), /private key/);
+  });
+
+  it('rotates only the token that was asked for', async () => {
+    const { cluster } = await bench.call('UpdateCluster', await update({ rotateWorkerToken: true }));
+    assert.deepEqual(cluster.tokens, { worker: 'SWMTKN-1-worker-1', manager: 'SWMTKN-1-digest-manager' });
+    assert.equal(bench.store.view().clusters.byName('default')?.rootKey, 'the private key');
+  });
+
+  it('changes its settings, and only from the version that was read', async () => {
+    const request = await update({ spec: aClusterSpec({ orchestration: { taskHistoryLimit: 2 } }) });
+    const { cluster } = await bench.call('UpdateCluster', request);
+    assert.equal(cluster.spec.orchestration.taskHistoryLimit, 2);
+    await bench.refused('UpdateCluster', request, 'out-of-sequence', 'update out of sequence');
+  });
+
+  it('refuses bad settings', async () => {
+    const spec = aClusterSpec({ certificates: { lifetimeMs: 1 } });
+    await bench.refused(
+      'UpdateCluster',
+      await update({ spec }),
+      'invalid',
+      'minimum certificate expiry time is 1h0m0s',
+    );
+  });
+});
+
+describe('networks', () => {
+  let bench: ControlBench;
+  beforeEach(async () => {
+    bench = await controlBench();
+  });
+
+  it('that span nodes are not there yet, and the answer names the way out', () =>
+    bench.refused(
+      'CreateNetwork',
+      { spec: aNetworkSpec() },
+      'not-implemented',
+      "the network driver 'overlay' does not span nodes yet: put the service on the network 'bridge' of its node, " +
+        "in a stack file as an external network named 'bridge'",
+    ));
+
+  it('with a bad or a predefined name are refused', async () => {
+    const spec = (name: string) => ({ spec: aNetworkSpec({ name }) });
+    await bench.refused('CreateNetwork', spec('a.b'), 'invalid', 'name must be valid as a DNS name component');
+    const message = 'operation is not permitted on predefined bridge network';
+    await bench.refused('CreateNetwork', spec('bridge'), 'forbidden', message);
+    const removal = 'bridge is a pre-defined network and cannot be removed';
+    await bench.refused('RemoveNetwork', { network: 'bridge' }, 'forbidden', removal);
+  });
+
+  it('in use by a service stay', async () => {
+    await bench.store.update((tx) => tx.networks.put({ id: anId('network', 1), spec: aNetworkSpec() }));
+    const task = aTaskSpec({ networks: [{ target: 'back', aliases: [] }] });
+    const { service } = await bench.call('CreateService', { spec: aServiceSpec({ task }) });
+    const message = `network ${anId('network', 1)} is in use by service ${service.id}`;
+    await bench.refused('RemoveNetwork', { network: 'back' }, 'invalid', message);
+    await bench.call('RemoveService', { service: 'web' });
+    await bench.call('RemoveNetwork', { network: 'back' });
+    assert.deepEqual((await bench.call('ListNetworks', { filter: {} })).networks, []);
+    await bench.refused('GetNetwork', { network: 'back' }, 'not-found', 'network back not found');
+  });
+});
+
+describe('tasks', () => {
+  it('are found by id or its start, and listed by service, node, state wanted, name and version', async () => {
+    const bench = await controlBench();
+    const { service } = await bench.call('CreateService', { spec: aServiceSpec({ labels: { stack: 's' } }) });
+    await bench.store.update((tx) => {
+      tx.tasks.put(aTask({ id: anId('task', 1), nodeId: anId('node', 2) }, service));
+      tx.tasks.put(aTask({ id: anId('task', 2), desired: 'shutdown', identity: { kind: 'slot', slot: 2 } }, service));
+      tx.tasks.put(aTask({ id: anId('task', 3), specVersion: 0, nodeId: anId('node', 3) }, service));
+      tx.tasks.put(aTask({ id: anId('task', 4), serviceId: anId('service', 9), nodeId: anId('node', 2) }));
+    });
+    const list = async (filter: object): Promise<number[]> => {
+      const { tasks } = await bench.call('ListTasks', { filter });
+      return tasks.map(({ id }) => Number(id.slice(-3)));
+    };
+    assert.equal((await bench.call('GetTask', { task: anId('task', 2) })).task.desired, 'shutdown');
+    await bench.refused('GetTask', { task: 'task' }, 'invalid', 'task task is ambiguous (4 matches found)');
+    assert.deepEqual(await list({}), [1, 2, 3, 4]);
+    assert.deepEqual(await list({ services: ['web'] }), [1, 2, 3]);
+    assert.deepEqual(await list({ services: [service.id], nodes: ['node2'] }), [1]);
+    assert.deepEqual(await list({ services: ['unknown'] }), []);
+    assert.deepEqual(await list({ nodes: ['node2', 'node3'] }), [1, 4, 3]);
+    assert.deepEqual(await list({ desired: ['shutdown'] }), [2]);
+    assert.deepEqual(await list({ services: ['web'], upToDate: true }), [1, 2]);
+    assert.deepEqual(await list({ services: ['web'], upToDate: false }), [3]);
+    assert.deepEqual(await list({ names: ['web.2'] }), [2]);
+    assert.deepEqual(await list({ labels: ['stack=s'] }), [1, 2, 3]);
+    assert.deepEqual(await list({ ids: [anId('task', 4)] }), [4]);
+  });
+});
+
+describe('every operation', () => {
+  for (const method of Object.keys(CONTROL_METHODS) as ControlMethod[]) {
+    it(`${method} is refused to workers`, async () => {
+      const bench = await controlBench();
+      const call = bench.control.call(method, {}, { caller: { id: 'w', role: 'worker' } });
+      await assert.rejects(call, { code: 'forbidden', message: `node w is a worker: ${method} is for managers` });
+    });
+
+    it(`${method} refuses what is no request`, async () => {
+      const bench = await controlBench();
+      const before = bench.store.stateDigest();
+      const call = bench.control.call(method, 7, { caller: { id: 'm', role: 'manager' } });
+      await assert.rejects(call, { code: 'invalid', message: 'request must be an object' });
+      assert.equal(bench.store.stateDigest(), before);
+    });
+  }
+
+  it('that is not one is refused', async () => {
+    const bench = await controlBench();
+    const call = bench.control.call('toString' as ControlMethod, {}, { caller: { id: 'm', role: 'manager' } });
+    await assert.rejects(call, { code: 'not-implemented' });
+  });
+});
