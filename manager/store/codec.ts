@@ -22,10 +22,21 @@ export function ownText(definition: Sharing, object: StoredObject): string {
   return JSON.stringify(own);
 }
 
-/** '' for kinds that share nothing. */
-export function sharedText(definition: Sharing, object: StoredObject): string {
-  if (definition.sharedFields.length === 0) return '';
-  return JSON.stringify(sharedPart(definition, object));
+/** Texts of shared fields. Objects that come one after another mostly share them, so the last text of each is kept. */
+export class SharedTexts {
+  readonly #last = new Map<unknown, { readonly object: StoredObject; readonly text: string }>();
+
+  /** '' for kinds that share nothing. */
+  of(definition: Sharing, object: StoredObject): string {
+    const [first] = definition.sharedFields;
+    if (first === undefined) return '';
+    const key: unknown = Reflect.get(object, first);
+    const last = this.#last.get(key);
+    if (last && sharesWith(definition, object, last.object)) return last.text;
+    const text = JSON.stringify(sharedPart(definition, object));
+    this.#last.set(key, { object, text });
+    return text;
+  }
 }
 
 /** True when `object` was made from `previous` without touching what they share. */
@@ -33,12 +44,9 @@ export function sharesWith(definition: Sharing, object: StoredObject, previous: 
   return definition.sharedFields.every((field) => Reflect.get(object, field) === Reflect.get(previous, field));
 }
 
-export function sharedPart(definition: Sharing, object: StoredObject): Fields {
+function sharedPart(definition: Sharing, object: StoredObject): Fields {
   const shared: Record<string, unknown> = {};
-  for (const field of definition.sharedFields) {
-    const value: unknown = Reflect.get(object, field);
-    if (value !== undefined) shared[field] = value;
-  }
+  for (const field of definition.sharedFields) shared[field] = Reflect.get(object, field);
   return shared;
 }
 
@@ -49,18 +57,22 @@ export function assemble(
   own: string,
   meta: ObjectMeta,
 ): StoredObject {
-  const fields = JSON.parse(own) as Fields;
-  const { version, createdAtMs, updatedAtMs } = meta;
-  return { ...sharedOf(definition, from), ...fields, version, createdAtMs, updatedAtMs } as unknown as StoredObject;
+  const object = JSON.parse(own) as Record<string, unknown>;
+  const shared = sharedOf(from);
+  for (const field of definition.sharedFields) {
+    const value: unknown = Reflect.get(shared, field);
+    if (value !== undefined) object[field] = value;
+  }
+  object['version'] = meta.version;
+  object['createdAtMs'] = meta.createdAtMs;
+  object['updatedAtMs'] = meta.updatedAtMs;
+  return object as unknown as StoredObject;
 }
 
-function sharedOf(
-  definition: Sharing,
-  from: { previous: StoredObject | undefined; shared: Shared; interner: Interner },
-): Fields {
+function sharedOf(from: { previous: StoredObject | undefined; shared: Shared; interner: Interner }): object {
   if ('text' in from.shared) return from.interner.parse(from.shared.text);
   invariant(from.previous, 'only an object that is replaced can pass on its shared fields');
-  return sharedPart(definition, from.previous);
+  return from.previous;
 }
 
 const TEXTS_MAX = 4096;

@@ -194,6 +194,8 @@ export class FakeNetworks implements Networks {
   async leave() {}
   async adopt() {}
   async applyIngress() {}
+  async clearIngress() {}
+  async breakConnections() {}
 }
 
 export class FakeRuntime implements Runtime {
