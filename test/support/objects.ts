@@ -4,6 +4,7 @@ import type {
   Cluster,
   ClusterSpec,
   ContainerSpec,
+  NetworkSpec,
   Node,
   NodeId,
   Service,
@@ -129,4 +130,8 @@ export function aCluster(changes: Partial<Cluster> = {}): Omit<Cluster, Stored> 
     tokens: { worker: 'SWMTKN-1-digest-worker', manager: 'SWMTKN-1-digest-manager' },
     ...changes,
   };
+}
+
+export function aNetworkSpec(changes: Partial<NetworkSpec> = {}): NetworkSpec {
+  return { name: 'back', labels: {}, driver: 'overlay', options: {}, attachable: false, internal: false, ...changes };
 }
