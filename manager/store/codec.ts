@@ -46,7 +46,10 @@ export function sharesWith(definition: Sharing, object: StoredObject, previous: 
 
 function sharedPart(definition: Sharing, object: StoredObject): Fields {
   const shared: Record<string, unknown> = {};
-  for (const field of definition.sharedFields) shared[field] = Reflect.get(object, field);
+  for (const field of definition.sharedFields) {
+    const value: unknown = Reflect.get(object, field);
+    if (value !== undefined) shared[field] = value;
+  }
   return shared;
 }
 

@@ -44,6 +44,7 @@ const service: KindDefinition<Service> = {
   ...plain,
   name: (object) => object.spec.name,
   unique: ingressPorts,
+  sharedFields: ['spec', 'specVersion', 'previousSpec', 'previousSpecVersion'], // a rollout's steps leave them alone
 };
 
 const task: KindDefinition<Task> = {
