@@ -174,6 +174,8 @@ export interface UpdateStatus {
   readonly monitorUntilMs?: number;
   /** Slots (or node ids, for global services) dirty when the rollout started. */
   readonly slotsTotal?: number;
+  /** The most slots so far that ran as the service says. */
+  readonly slotsDone?: number;
   /** Without a slot begun or finished by then, the slots on their way count as failed: no rollout hangs for ever. */
   readonly progressDeadlineAtMs?: number;
   /** Slots (or node ids) whose new task failed, with the first such task: a crash loop counts once. */
@@ -245,11 +247,10 @@ export interface Task extends ObjectMeta {
   readonly specVersion: number;
   readonly desired: DesiredState;
   readonly status: TaskStatus;
-  /**
-   * A successor held in `ready` is let go at this time, or earlier once `replaces`, if it names one, has stopped.
-   * A start-first successor: the one it replaces on a leaving node may stay until then, and no longer.
-   */
+  /** A successor held in `ready` is let go at this time, or earlier once `replaces`, if it names one, has stopped. */
   readonly holdUntilMs?: number;
+  /** A start-first successor: the task it replaces on a node that is being drained stays until then, and no longer. */
+  readonly overlapUntilMs?: number;
   /** The task whose place this one takes: waited for when stop-first, let go once this one runs when start-first. */
   readonly replaces?: TaskId;
   /** Restarts of this slot under this specVersion, for attemptsMax: times within the window. */

@@ -13,6 +13,7 @@ export interface Birth {
   readonly random: Random;
   readonly replaces?: TaskId | undefined;
   readonly holdUntilMs?: number | undefined;
+  readonly overlapUntilMs?: number | undefined;
   readonly restartTimesMs?: readonly number[] | undefined;
 }
 
@@ -37,6 +38,7 @@ export function newTask(birth: Birth): PlanTask {
     createdAtMs: nowMs,
     ...(birth.replaces !== undefined && { replaces: birth.replaces }),
     ...(birth.holdUntilMs !== undefined && { holdUntilMs: birth.holdUntilMs }),
+    ...(birth.overlapUntilMs !== undefined && { overlapUntilMs: birth.overlapUntilMs }),
     ...(birth.restartTimesMs !== undefined && { restartTimesMs: birth.restartTimesMs }),
   };
 }

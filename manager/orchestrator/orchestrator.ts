@@ -1,0 +1,143 @@
+// The loop that keeps services as their specifications say. It scans, then watches, and plans every service that
+// something happened to; all judgement is in service-plan.ts.
+import type { Clock, Loop } from '../../base/clock.ts';
+import { DirtySet } from '../../base/dirty-set.ts';
+import { codeOf } from '../../base/errors.ts';
+import { together } from '../../base/together.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { Node, ServiceId, Task } from '../../proto/objects.ts';
+import { isTerminal } from '../../proto/task-state.ts';
+import type { Change, ChangeOrResync, Store, View } from '../store/contract.ts';
+import type { Plan } from './plan.ts';
+import { planService } from './service-plan.ts';
+
+export interface OrchestratorOptions extends Loop {
+  readonly log: Log;
+  readonly random: Random;
+}
+
+/** Tasks written in one transaction: it stays well under the entry limit, and planning it well under 10 ms. */
+const ROOM = 400;
+/** After a failed write the services are looked at again, so late that a lost leadership is noticed meanwhile. */
+const RETRY_MS = 100;
+
+/** Runs until aborted. */
+export async function runOrchestrator(store: Store, options: OrchestratorOptions): Promise<void> {
+  using dirty = new DirtySet<ServiceId>(options.clock);
+  const { view, changes } = store.viewAndWatch(['service', 'task', 'node'], { abort: options.abort });
+  markAll(view, dirty);
+  await together(options.abort, [
+    () => follow(changes, store, dirty),
+    (abort) => reconcileAll(store, dirty, { ...options, abort }),
+  ]);
+}
+
+/** Every service, and every service that left tasks behind. */
+function markAll(view: View, dirty: DirtySet<ServiceId>): void {
+  for (const service of view.services.all()) dirty.add(service.id);
+  for (const task of view.tasks.all()) dirty.add(task.serviceId);
+}
+
+async function follow(changes: AsyncIterable<ChangeOrResync>, store: Store, dirty: DirtySet<ServiceId>): Promise<void> {
+  for await (const change of changes) {
+    if (change.kind === 'resync') markAll(store.view(), dirty);
+    else for (const id of touchedBy(change, store.view())) dirty.add(id);
+  }
+}
+
+/** Services that a change can give work to. */
+function touchedBy(change: Change, view: View): Iterable<ServiceId> {
+  switch (change.kind) {
+    case 'service':
+      return [change.object.id];
+    case 'task':
+      return matters(change.object, change.previous) ? [change.object.serviceId] : [];
+    case 'node':
+      return standingChanged(change.object, change.previous) || change.action === 'remove'
+        ? servicesNear(change.object, view)
+        : [];
+    default:
+      return [];
+  }
+}
+
+/** Of a task's way, only birth, start, end and what the managers want of it can give work. */
+function matters(task: Task, previous: Task | undefined): boolean {
+  if (!previous || task.desired !== previous.desired) return true;
+  const [state, before] = [task.status.state, previous.status.state];
+  return state !== before && (state === 'running' || isTerminal(state));
+}
+
+function standingChanged(node: Node, previous: Node | undefined): boolean {
+  return (
+    !previous ||
+    node.spec !== previous.spec ||
+    node.role !== previous.role ||
+    node.status.state !== previous.status.state ||
+    node.status.address !== previous.status.address ||
+    node.description !== previous.description
+  );
+}
+
+/** Those with tasks on the node, and those that may want one there. */
+function servicesNear(node: Node, view: View): Set<ServiceId> {
+  const ids = new Set(view.tasks.ofNode(node.id).map((task) => task.serviceId));
+  for (const service of view.services.all()) if (service.spec.mode.kind === 'global') ids.add(service.id);
+  return ids;
+}
+
+async function reconcileAll(store: Store, dirty: DirtySet<ServiceId>, options: OrchestratorOptions): Promise<void> {
+  const { abort, clock, log } = options;
+  while (!abort.aborted) {
+    const ids = await dirty.take(abort);
+    try {
+      await reconcile(store, ids, dirty, options);
+    } catch (error) {
+      if (abort.aborted) throw error;
+      log.warn('services could not be reconciled', { error, services: ids.length, code: codeOf(error) });
+      for (const id of ids) dirty.addAt(id, clock.nowMs() + RETRY_MS);
+    }
+  }
+}
+
+/** Plans on a plain reading first, so that the many looks that find nothing to do wait for nobody. */
+async function reconcile(
+  store: Store,
+  ids: readonly ServiceId[],
+  dirty: DirtySet<ServiceId>,
+  options: OrchestratorOptions,
+): Promise<void> {
+  const work = ids.filter((id) => !plannedOn(store.view(), id, ROOM, dirty, options).isEmpty);
+  for (let rest: readonly ServiceId[] = work; rest.length > 0; ) {
+    const done = await store.update(
+      (transaction) => {
+        let room = ROOM;
+        let count = 0;
+        for (const id of rest) {
+          if (room <= 0) break;
+          const plan = plannedOn(transaction, id, room, dirty, options);
+          plan.writeTo(transaction);
+          room -= plan.tasks.length;
+          count += 1;
+        }
+        return count;
+      },
+      { abort: options.abort },
+    );
+    rest = rest.slice(done);
+  }
+}
+
+function plannedOn(
+  view: View,
+  id: ServiceId,
+  room: number,
+  dirty: DirtySet<ServiceId>,
+  { clock, random }: { clock: Clock; random: Random },
+): Plan {
+  const plan = planService(view, id, { nowMs: clock.nowMs(), random, room });
+  if (plan.more) dirty.add(id);
+  if (Number.isFinite(plan.wakeAtMs)) dirty.addAt(id, plan.wakeAtMs);
+  return plan;
+}

@@ -1,0 +1,60 @@
+// Everything a planner looks at: one service, its tasks and the nodes, at one moment. Read-only.
+import type { Random } from '../../base/random.ts';
+import type { Node, Service, UpdateConfig } from '../../proto/objects.ts';
+import type { View } from '../store/contract.ts';
+import { type Fitness, fitnessOf, type NodeLookup, nodeMatcher } from './fitness.ts';
+import { type Difference, differences } from './outdated.ts';
+import type { PlanTask, TaskLookup } from './slots.ts';
+
+export interface Situation {
+  readonly service: Service;
+  readonly tasks: readonly PlanTask[];
+  readonly nowMs: number;
+  readonly random: Random;
+  readonly node: NodeLookup;
+  readonly nodes: () => Iterable<Node>;
+  readonly task: TaskLookup;
+  readonly fitness: (task: PlanTask) => Fitness;
+  readonly differenceOf: (task: PlanTask) => Difference;
+  /** The task must be replaced to be as its service says. */
+  readonly isOutdated: (task: PlanTask) => boolean;
+}
+
+export function situationOf(view: View, service: Service, given: { nowMs: number; random: Random }): Situation {
+  const node: NodeLookup = (id) => view.nodes.get(id);
+  const differenceOf = differences(service);
+  const fitness = fitnessOf({ service, node, differenceOf });
+  return {
+    ...given,
+    service,
+    tasks: view.tasks.ofService(service.id),
+    node,
+    nodes: () => view.nodes.all(),
+    task: (id) => view.tasks.get(id),
+    fitness,
+    differenceOf,
+    isOutdated: outdatedBy(service, node, differenceOf),
+  };
+}
+
+/** Changed constraints alone do not replace a task whose node satisfies them. */
+function outdatedBy(service: Service, node: NodeLookup, differenceOf: Situation['differenceOf']) {
+  const matches = nodeMatcher(service);
+  return (task: PlanTask): boolean => {
+    switch (differenceOf(task)) {
+      case 'none':
+        return false;
+      case 'specification':
+        return true;
+      case 'constraints': {
+        const where = task.nodeId === undefined ? undefined : node(task.nodeId);
+        return where === undefined || !matches(where);
+      }
+    }
+  };
+}
+
+/** The rules of the rollout that is going on, or would be: a rollback has its own. */
+export function rolloutConfig(service: Service): UpdateConfig {
+  return service.updateStatus?.state.startsWith('rollback') ? service.spec.rollback : service.spec.update;
+}
