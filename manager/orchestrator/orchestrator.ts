@@ -2,13 +2,14 @@
 // something happened to; all judgement is in service-plan.ts.
 import type { Clock, Loop } from '../../base/clock.ts';
 import { DirtySet } from '../../base/dirty-set.ts';
+import { equalData } from '../../base/equal.ts';
 import { codeOf } from '../../base/errors.ts';
 import { together } from '../../base/together.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Node, ServiceId, Task } from '../../proto/objects.ts';
 import { isTerminal } from '../../proto/task-state.ts';
-import type { Change, ChangeOrResync, Store, View } from '../store/contract.ts';
+import type { Change, Store, View } from '../store/contract.ts';
 import type { Plan } from './plan.ts';
 import { planService } from './service-plan.ts';
 
@@ -25,10 +26,8 @@ const RETRY_MS = 100;
 /** Runs until aborted. */
 export async function runOrchestrator(store: Store, options: OrchestratorOptions): Promise<void> {
   using dirty = new DirtySet<ServiceId>(options.clock);
-  const { view, changes } = store.viewAndWatch(['service', 'task', 'node'], { abort: options.abort });
-  markAll(view, dirty);
   await together(options.abort, [
-    () => follow(changes, store, dirty),
+    (abort) => follow(store, dirty, abort),
     (abort) => reconcileAll(store, dirty, { ...options, abort }),
   ]);
 }
@@ -39,10 +38,12 @@ function markAll(view: View, dirty: DirtySet<ServiceId>): void {
   for (const task of view.tasks.all()) dirty.add(task.serviceId);
 }
 
-async function follow(changes: AsyncIterable<ChangeOrResync>, store: Store, dirty: DirtySet<ServiceId>): Promise<void> {
+async function follow(store: Store, dirty: DirtySet<ServiceId>, abort: AbortSignal): Promise<void> {
+  const { view, changes } = store.viewAndWatch(['service', 'task', 'node'], { abort });
+  markAll(view, dirty);
   for await (const change of changes) {
-    if (change.kind === 'resync') markAll(store.view(), dirty);
-    else for (const id of touchedBy(change, store.view())) dirty.add(id);
+    if (change.kind === 'resync') markAll(view, dirty);
+    else for (const id of touchedBy(change, view)) dirty.add(id);
   }
 }
 
@@ -72,11 +73,11 @@ function matters(task: Task, previous: Task | undefined): boolean {
 function standingChanged(node: Node, previous: Node | undefined): boolean {
   return (
     !previous ||
-    node.spec !== previous.spec ||
     node.role !== previous.role ||
     node.status.state !== previous.status.state ||
     node.status.address !== previous.status.address ||
-    node.description !== previous.description
+    !equalData(node.spec, previous.spec) ||
+    !equalData(node.description, previous.description)
   );
 }
 
