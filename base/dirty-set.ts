@@ -27,6 +27,14 @@ export class DirtySet<K> implements Disposable {
     this.#wake?.();
   }
 
+  /** Adds all of them at once and empties `keys`. */
+  addAll(keys: Set<K>): void {
+    if (keys.size === 0) return;
+    for (const key of keys) this.#ready.add(key);
+    keys.clear();
+    this.#wake?.();
+  }
+
   /** Makes `key` due at the wall-clock time `atMs`; of several times the earliest counts. */
   addAt(key: K, atMs: number): void {
     const known = this.#later.get(key);

@@ -41,9 +41,14 @@ function markAll(view: View, dirty: DirtySet<ServiceId>): void {
 async function follow(store: Store, dirty: DirtySet<ServiceId>, abort: AbortSignal): Promise<void> {
   const { view, changes } = store.viewAndWatch(['service', 'task', 'node'], { abort });
   markAll(view, dirty);
+  const touched = new Set<ServiceId>();
   for await (const change of changes) {
-    if (change.kind === 'resync') markAll(view, dirty);
-    else for (const id of touchedBy(change, view)) dirty.add(id);
+    if (change.kind === 'resync') {
+      markAll(view, dirty);
+      continue;
+    }
+    for (const id of touchedBy(change, view)) touched.add(id);
+    if (change.endsCommit) dirty.addAll(touched); // a commit is looked at as a whole, and once
   }
 }
 
@@ -58,7 +63,8 @@ function touchedBy(change: Change, view: View): Iterable<ServiceId> {
       return standingChanged(change.object, change.previous) || change.action === 'remove'
         ? servicesNear(change.object, view)
         : [];
-    default:
+    case 'cluster':
+    case 'network':
       return [];
   }
 }

@@ -30,10 +30,13 @@ export async function runTaskReaper(store: Store, options: TaskReaperOptions): P
 async function follow(store: Store, dirty: DirtySet<ServiceId>, abort: AbortSignal): Promise<void> {
   const { view, changes } = store.viewAndWatch(['task', 'cluster'], { abort });
   markAll(view, dirty);
+  const touched = new Set<ServiceId>();
   for await (const change of changes) {
     if (change.kind === 'resync' || change.kind === 'cluster') markAll(view, dirty);
-    else if (change.kind === 'task' && change.action !== 'remove' && isOver(change.object))
-      dirty.add(change.object.serviceId);
+    else if (change.kind === 'task' && change.action !== 'remove' && isOver(change.object)) {
+      touched.add(change.object.serviceId);
+    }
+    if (change.kind === 'resync' || change.endsCommit) dirty.addAll(touched);
   }
 }
 

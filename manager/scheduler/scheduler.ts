@@ -41,6 +41,8 @@ class Scheduler implements Disposable {
   readonly #log: Log;
   readonly #dirty: DirtySet<string>;
   readonly #groups = new Map<string, Group>();
+  /** Groups that the changes read so far give work. */
+  readonly #touched = new Set<string>();
   readonly #groupOf = new Map<TaskId, string>();
   #ledger = new NodeLedger();
 
@@ -59,8 +61,12 @@ class Scheduler implements Disposable {
     const { view, changes } = this.#store.viewAndWatch(['task', 'node'], { abort });
     await this.#scan(view, abort);
     for await (const change of changes) {
-      if (change.kind === 'resync') await this.#scan(view, abort);
-      else this.#note(change, view);
+      if (change.kind === 'resync') {
+        await this.#scan(view, abort);
+        continue;
+      }
+      this.#note(change, view);
+      if (change.endsCommit) this.#dirty.addAll(this.#touched); // a group is placed as a whole
     }
   }
 
@@ -75,21 +81,16 @@ class Scheduler implements Disposable {
       count += 1;
       if (count % SCAN_SLICE === 0) await this.#clock.sleep(0, { abort });
     }
+    this.#dirty.addAll(this.#touched);
   }
 
   /** The change says what to look at; what it is now is read anew, so that late news does no harm. */
   #note(change: Change, view: View): void {
-    switch (change.kind) {
-      case 'task': {
-        const task = view.tasks.get(change.object.id);
-        if (task) this.#noteTask(task);
-        else this.#forgetTask(change.object.id);
-        break;
-      }
-      case 'node':
-        this.#noteNode(change.object, view);
-        break;
-    }
+    if (change.kind === 'node') this.#noteNode(change.object, view);
+    if (change.kind !== 'task') return;
+    const task = view.tasks.get(change.object.id);
+    if (task) this.#noteTask(task);
+    else this.#forgetTask(change.object.id);
   }
 
   #noteTask(task: Task): void {
@@ -122,7 +123,7 @@ class Scheduler implements Disposable {
     group.tasks.set(task.id, task);
     this.#groupOf.set(task.id, key);
     // Our own explanation comes back as a change; it is no reason to look again.
-    if (!known || known.desired !== task.desired) this.#dirty.add(key);
+    if (!known || known.desired !== task.desired) this.#touched.add(key);
   }
 
   #awaitNoMore(id: TaskId): void {
@@ -137,7 +138,7 @@ class Scheduler implements Disposable {
   /** A changed node may help whatever is blocked; an ended task only what wants room. */
   #wake(cause: 'by-nodes' | 'by-tasks'): void {
     for (const [key, group] of this.#groups) {
-      if (group.blocked !== 'no' && (cause === 'by-nodes' || group.blocked === 'by-tasks')) this.#dirty.add(key);
+      if (group.blocked !== 'no' && (cause === 'by-nodes' || group.blocked === 'by-tasks')) this.#touched.add(key);
     }
   }
 
@@ -184,6 +185,7 @@ class Scheduler implements Disposable {
     this.#ledger.takeBack(id);
     const task = this.#store.view().tasks.get(id);
     if (task) this.#noteTask(task);
+    this.#dirty.addAll(this.#touched);
   }
 
   /** Writes placements and explanations; returns the tasks that could not be placed after all. */
