@@ -71,7 +71,10 @@ export type Change = {
   };
 }[Kind];
 
-/** `resync`: the reader was too slow or a snapshot was restored; scan again and go on. */
+/**
+ * `resync`: the reader was far too slow or a snapshot was restored; scan again and go on. One that is merely slow may get
+ * several commits as one, with each object once.
+ */
 export type ChangeOrResync = Change | { readonly kind: 'resync' };
 
 export interface Store {
@@ -85,7 +88,7 @@ export interface Store {
    * same objects were changed by others again and again).
    */
   update<T>(change: (transaction: Transaction) => T, options?: { abort?: AbortSignal | undefined }): Promise<T>;
-  /** A view and, without a gap, every later change of these kinds in commit order. */
+  /** A view and, without a gap, every later change of these kinds in commit order. Ends with code `aborted`. */
   viewAndWatch(
     kinds: readonly Kind[],
     options: { abort: AbortSignal },

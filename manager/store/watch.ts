@@ -1,20 +1,20 @@
 // Subscribers to changes. Each sees every commit that touches its kinds, whole and in order; the last change it gets of a
-// commit is marked. One that reads too slowly loses its queue and is told to scan again: `resync`.
-import { BoundedQueue } from '../../base/bounded-queue.ts';
+// commit is marked. What happens to one that reads too slowly: change-queue.ts.
+import { ChangeQueue } from './change-queue.ts';
 import type { Change, ChangeOrResync, Kind } from './contract.ts';
 
 const QUEUE_LENGTH_MAX = 20_000;
 
 interface Subscriber {
   readonly kinds: ReadonlySet<Kind>;
-  readonly queue: BoundedQueue<ChangeOrResync>;
+  readonly queue: ChangeQueue;
 }
 
 export class WatchHub {
   readonly #subscribers = new Set<Subscriber>();
 
   subscribe(kinds: readonly Kind[], abort: AbortSignal): AsyncIterable<ChangeOrResync> {
-    const queue = new BoundedQueue<ChangeOrResync>({ lengthMax: QUEUE_LENGTH_MAX, whenFull: 'drop-and-resync' });
+    const queue = new ChangeQueue({ lengthMax: QUEUE_LENGTH_MAX });
     const subscriber = { kinds: new Set(kinds), queue };
     if (!abort.aborted) {
       this.#subscribers.add(subscriber);
@@ -26,22 +26,20 @@ export class WatchHub {
   /** The changes of one commit, in the order in which they were applied. */
   publish(changes: readonly Change[]): void {
     for (const { kinds, queue } of this.#subscribers) {
-      const last = changes.findLastIndex((change) => kinds.has(change.kind));
-      for (const [position, change] of changes.entries()) {
-        if (position > last) break;
-        if (kinds.has(change.kind)) queue.push(position === last ? { ...change, endsCommit: true } : change);
-      }
+      const theirs = changes.filter((change) => kinds.has(change.kind));
+      const last = theirs.at(-1);
+      if (last) queue.push([...theirs.slice(0, -1), { ...last, endsCommit: true }]);
     }
   }
 
   /** The whole state was replaced. */
   resync(): void {
-    for (const { queue } of this.#subscribers) queue.push({ kind: 'resync' });
+    for (const { queue } of this.#subscribers) queue.resync();
   }
 
   async *#drain(subscriber: Subscriber, abort: AbortSignal): AsyncGenerator<ChangeOrResync, void, void> {
     try {
-      for await (const change of subscriber.queue.drain(abort)) yield change === 'resync' ? { kind: 'resync' } : change;
+      yield* subscriber.queue.drain(abort);
     } finally {
       this.#subscribers.delete(subscriber);
     }

@@ -1,6 +1,8 @@
 // Watching: no gap, commit order, commit marks, and `resync` instead of an unbounded queue.
 import { strict as assert } from 'node:assert';
-import type { ChangeOrResync, Kind } from '../../manager/store/contract.ts';
+import { coalesce } from '../../manager/store/change-queue.ts';
+import type { Change, ChangeOrResync, Kind, Transaction } from '../../manager/store/contract.ts';
+import type { TaskState } from '../../proto/objects.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
 import { aNode, aService, aTask, anId } from '../support/objects.ts';
 
@@ -21,6 +23,11 @@ function watcher(store: ReturnType<typeof createMemoryStore>['store'], kinds: re
     return seen;
   };
   return { take, abort };
+}
+
+function putTasks(tx: Transaction, count: number, state: TaskState): void {
+  const status = { state, atMs: 0, message: '' };
+  for (let number = 0; number < count; number += 1) tx.tasks.put(aTask({ id: anId('task', number), status }));
 }
 
 describe('a watch', () => {
@@ -63,23 +70,65 @@ describe('a watch', () => {
     assert.deepEqual(await take(1), ['remove service.']);
   });
 
+  it('gives a slow reader its backlog as one commit with each object once', async () => {
+    const { store } = createMemoryStore();
+    const { take } = watcher(store, ['task']);
+    const states = ['pending', 'assigned', 'running', 'complete'] as const;
+    await store.update((tx) => putTasks(tx, 4_500, 'new'));
+    for (const state of states) await store.update((tx) => putTasks(tx, 4_500, state));
+    const seen = await take(4_500);
+    assert.deepEqual(new Set(seen.slice(0, -1)), new Set(['create task']));
+    assert.equal(seen.at(-1), 'create task.');
+  });
+
   it('tells a reader that fell too far behind to scan again, and goes on from there', async () => {
     const { store } = createMemoryStore();
     const { take } = watcher(store, ['task']);
-    for (let batch = 0; batch < 101; batch += 1) {
+    for (let first = 0; first <= 20_000; first += 4_000) {
       await store.update((tx) => {
-        for (let number = 0; number < 200; number += 1) tx.tasks.put(aTask({ id: anId('task', batch * 200 + number) }));
+        for (let number = first; number < first + 4_000; number += 1) tx.tasks.put(aTask({ id: anId('task', number) }));
       });
     }
-    const [first] = await take(1);
-    assert.equal(first, 'resync');
+    await store.update((tx) => tx.tasks.remove(anId('task', 1)));
+    assert.deepEqual(await take(2), ['resync', 'remove task.']);
   });
 
   it('ends with code aborted when its reader is stopped', async () => {
     const { store } = createMemoryStore();
     const { take, abort } = watcher(store, ['task']);
-    const reading = take(1);
+    await store.update((tx) => tx.tasks.put(aTask()));
+    assert.deepEqual(await take(1), ['create task.']);
+    await store.update((tx) => tx.tasks.put(aTask({ desired: 'shutdown' })));
     abort.abort();
-    await assert.rejects(reading, { code: 'aborted' });
+    await assert.rejects(take(1), { code: 'aborted' });
   });
+});
+
+describe('coalescing', () => {
+  const stored = (desired: 'running' | 'shutdown' | 'remove') => ({
+    ...aTask({ desired }),
+    version: 1,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+  });
+  const [a, b, c] = [stored('running'), stored('shutdown'), stored('remove')];
+  const common = { kind: 'task', version: 1, endsCommit: true } as const;
+  const created: Change = { ...common, action: 'create', object: a };
+  const updated: Change = { ...common, action: 'update', object: b, previous: a };
+  const again: Change = { ...common, action: 'update', object: c, previous: b };
+  const removed: Change = { ...common, action: 'remove', object: c };
+
+  for (const [what, changes, expected] of [
+    ['a creation and its updates are a creation', [created, updated, again], [{ ...created, object: c }]],
+    ['updates are one, from the first state to the last', [updated, again], [{ ...again, previous: a }]],
+    ['an update before a removal is a removal', [again, removed], [removed]],
+    ['what came and went was never there', [created, updated, removed], []],
+    [
+      'what went and came back is an update',
+      [removed, created],
+      [{ ...common, action: 'update', object: a, previous: c }],
+    ],
+  ] as const) {
+    it(what, () => assert.deepEqual(coalesce(changes), expected));
+  }
 });
