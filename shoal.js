@@ -178,12 +178,12 @@ function buildAll() {
 
 function buildTypeScript() {
   fs.mkdirSync(DIST, { recursive: true });
-  run(process.execPath, [path.join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', ROOT]);
+  const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+  for (const project of [ROOT, path.join(ROOT, 'web')]) run(process.execPath, [compiler, '-p', project]);
   removeStaleOutput();
 }
 
 function buildWeb() {
-  if (!fs.existsSync(path.join(ROOT, 'web/vite.config.js'))) return;
   const vite = path.join(ROOT, 'node_modules/vite/bin/vite.js');
   run(process.execPath, [vite, 'build', '--config', 'web/vite.config.js', '--logLevel', 'warn']);
 }

@@ -103,7 +103,7 @@ function allowed({ from, to, typeOnly }: Import): boolean {
   if (within(own, other) && isContract(to)) return typeOnly;
   return may.some((entry) => {
     const [, types, room = ''] = /^(types:)?(.*)$/.exec(entry) ?? [];
-    return within(other, room) && (!types || typeOnly);
+    return to.startsWith(`${room}/`) && (!types || typeOnly);
   });
 }
 

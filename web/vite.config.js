@@ -1,0 +1,16 @@
+// Static files in dist/web; no page loads anything from elsewhere.
+import { resolve } from 'node:path';
+
+const here = import.meta.dirname;
+
+export default {
+  root: here,
+  base: '/',
+  build: {
+    outDir: resolve(here, '../dist/web'),
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+  },
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+};
