@@ -1,0 +1,116 @@
+// Networks as the Engine API shows them, and the body of /networks/create.
+import { fail } from '../../base/errors.ts';
+import type { Json } from '../../base/parse.ts';
+import type { Network } from '../../proto/objects.ts';
+import type { ContainerInfo } from '../../runtime/container/contract.ts';
+import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
+import type { NetworkJson } from '../types/network.ts';
+import { Fields } from './fields.ts';
+import { goTime } from './time.ts';
+
+export function networkJson(network: NetworkInfo): NetworkJson {
+  const { subnet, gateway } = network;
+  const range =
+    subnet === undefined ? [] : [{ Subnet: subnet, ...(gateway === undefined ? {} : { Gateway: gateway }) }];
+  return {
+    Name: network.name,
+    Id: network.id,
+    Created: goTime(network.createdAtMs),
+    Scope: network.scope,
+    Driver: network.driver,
+    EnableIPv4: true,
+    EnableIPv6: false,
+    IPAM: { Driver: 'default', Options: null, Config: range },
+    Internal: network.internal,
+    Attachable: network.attachable,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: {},
+    Options: { ...network.options },
+    Labels: { ...network.labels },
+  };
+}
+
+/** Inspect shows who is on it; a list does not. */
+export function networkInspect(network: NetworkInfo, containers: readonly ContainerInfo[]): NetworkJson {
+  const nameOf = new Map(containers.map(({ id, name }) => [id, name]));
+  const attached = network.endpoints.map((endpoint) => [
+    endpoint.containerId,
+    {
+      Name: nameOf.get(endpoint.containerId) ?? '',
+      EndpointID: endpoint.id,
+      MacAddress: endpoint.macAddress,
+      IPv4Address: endpoint.address === '' ? '' : `${endpoint.address}/${endpoint.prefixLength}`,
+      IPv6Address: '',
+    },
+  ]);
+  return { ...networkJson(network), Containers: Object.fromEntries(attached) as NetworkJson['Containers'] };
+}
+
+/** A network of the cluster, which no node has an end of yet. */
+export function clusterNetworkJson({ id, spec, createdAtMs }: Network): NetworkJson {
+  return {
+    Name: spec.name,
+    Id: id,
+    Created: goTime(createdAtMs),
+    Scope: 'swarm',
+    Driver: spec.driver,
+    EnableIPv4: true,
+    EnableIPv6: false,
+    IPAM: { Driver: 'default', Options: null, Config: [] },
+    Internal: spec.internal,
+    Attachable: spec.attachable,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: {},
+    Options: { ...spec.options },
+    Labels: { ...spec.labels },
+  };
+}
+
+const NETWORK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
+  const network = new Fields(body);
+  const name = network.text('Name');
+  if (!NETWORK_NAME.test(name)) {
+    fail('invalid', `invalid network name "${name}": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  }
+  const driver = network.text('Driver') || 'bridge';
+  if (driver === 'overlay' || network.text('Scope') === 'swarm') {
+    fail(
+      'not-implemented',
+      'overlay networks are not implemented yet: attach services to the external network "bridge" (in a stack file: networks: {default: {external: true, name: bridge}})',
+    );
+  }
+  if (driver !== 'bridge') fail('not-found', `plugin "${driver}" not found`);
+  network.refuse('EnableIPv6', 'IPv6 on bridge networks is');
+  network.refuse('Ingress', "an ingress network of one's own is");
+  network.refuse('ConfigOnly', 'networks that only hold a configuration are');
+  network.refuse('ConfigFrom', 'taking the configuration of another network is');
+  return {
+    name,
+    driver,
+    labels: network.textMap('Labels'),
+    options: network.textMap('Options'),
+    internal: network.flag('Internal'),
+    attachable: network.flag('Attachable'),
+    ...addressesOf(network.object('IPAM')),
+  };
+}
+
+function addressesOf(ipam: Fields): { subnet?: string; gateway?: string } {
+  const driver = ipam.text('Driver');
+  if (driver !== '' && driver !== 'default') fail('not-found', `IPAM driver "${driver}" not found`);
+  ipam.refuse('Options', 'options of the IPAM driver are');
+  const [range, second] = ipam.objects('Config');
+  if (second) fail('not-implemented', `${ipam.path('Config')}: more than one subnet is not implemented yet`);
+  if (!range) return {};
+  range.refuse('IPRange', 'a range within the subnet is');
+  range.refuse('AuxiliaryAddresses', 'auxiliary addresses are');
+  const subnet = range.text('Subnet');
+  const gateway = range.text('Gateway');
+  return { ...(subnet === '' ? {} : { subnet }), ...(gateway === '' ? {} : { gateway }) };
+}

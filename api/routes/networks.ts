@@ -1,0 +1,117 @@
+// /networks: this machine's, and on a manager the cluster's.
+import { codeOf } from '../../base/errors.ts';
+import type { NetworkInfo } from '../../runtime/network/contract.ts';
+import { isPredefinedNetwork } from '../../proto/defaults.ts';
+import { clusterNetworkJson, networkInspect, networkJson, parseNetworkRequest } from '../convert/network.ts';
+import { nsToMs, parseTimestampNs } from '../convert/time.ts';
+import type { ApiDeps } from '../deps.ts';
+import { notImplemented } from '../faults.ts';
+import { type Filters, matchesName, parseFilters } from '../filters.ts';
+import { empty, json } from '../reply.ts';
+import type { Routes } from '../routes.ts';
+import type { NetworkJson } from '../types/network.ts';
+
+const NETWORK_FILTERS = ['dangling', 'driver', 'id', 'label', 'label!', 'name', 'scope', 'type'];
+
+export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
+  const { networks, containers } = deps.runtime;
+
+  router.add('GET', '/networks', async ({ query, abort }) => {
+    const filters = parseFilters(query.text('filters'), NETWORK_FILTERS);
+    const local = networks.list().filter((network) => isDangling(network, filters));
+    const all = [...local.map(networkJson), ...(await clusterNetworks(deps, abort))];
+    return json(
+      200,
+      all.filter((network) => matches(network, filters)),
+    );
+  });
+
+  router.add('POST', '/networks/create', async (request) => {
+    const { id } = await networks.create(parseNetworkRequest(await request.json()));
+    return json(201, { Id: id, Warning: '' });
+  });
+
+  router.add('GET', '/networks/{id}', async (request) => {
+    try {
+      return json(200, networkInspect(networks.get(request.param('id')), containers.list()));
+    } catch (error) {
+      if (codeOf(error) !== 'not-found' || !deps.swarm.info().controlAvailable) throw error;
+      const { abort } = request;
+      const { network } = await deps.swarm.control().call('GetNetwork', { network: request.param('id') }, { abort });
+      return json(200, clusterNetworkJson(network));
+    }
+  });
+
+  router.add('DELETE', '/networks/{id}', async (request) => {
+    await networks.remove(request.param('id'));
+    return empty(204);
+  });
+
+  router.add('POST', '/networks/{id}/connect', async (request) => {
+    networks.get(request.param('id'));
+    throw notImplemented(
+      'connecting a container to a further network',
+      'name its network at create: docker run --network',
+    );
+  });
+  router.add('POST', '/networks/{id}/disconnect', async (request) => {
+    networks.get(request.param('id'));
+    throw notImplemented('disconnecting a container from its network');
+  });
+
+  router.add('POST', '/networks/prune', async ({ query }) => {
+    const filters = parseFilters(query.text('filters'), ['label', 'label!', 'until']);
+    const until = parseTimestampNs(filters.values('until')[0] ?? '', 'until', deps.clock.nowMs());
+    const unused = networks
+      .list()
+      .filter((network) => isUnused(network) && filters.matchLabels(network.labels))
+      .filter((network) => until === undefined || network.createdAtMs < nsToMs(until));
+    const deleted: string[] = [];
+    for (const { name, id } of unused) if (await wasRemoved(deps, id)) deleted.push(name);
+    return json(200, { NetworksDeleted: deleted });
+  });
+}
+
+const isUnused = (network: NetworkInfo): boolean =>
+  !isPredefinedNetwork(network.name) && network.endpoints.length === 0;
+
+function isDangling(network: NetworkInfo, filters: Filters): boolean {
+  const dangling = filters.flag('dangling');
+  return dangling === undefined || dangling === isUnused(network);
+}
+
+function matches(network: NetworkJson, filters: Filters): boolean {
+  const type = isPredefinedNetwork(network.Name) ? 'builtin' : 'custom';
+  return (
+    filters.some('id', (id) => network.Id.startsWith(id)) &&
+    filters.some('name', (name) => matchesName(name, network.Name)) &&
+    filters.some('driver', (driver) => network.Driver === driver) &&
+    filters.some('scope', (scope) => network.Scope === scope) &&
+    filters.some('type', (wanted) => type === wanted) &&
+    filters.matchLabels(network.Labels)
+  );
+}
+
+/** This machine's networks are worth showing while the cluster has no leader; who asks for a list must not wait for one. */
+async function clusterNetworks({ swarm, log }: ApiDeps, abort: AbortSignal): Promise<NetworkJson[]> {
+  if (!swarm.info().controlAvailable) return [];
+  try {
+    const { networks } = await swarm.control().call('ListNetworks', { filter: {} }, { abort });
+    return networks.map(clusterNetworkJson);
+  } catch (error) {
+    if (!['unavailable', 'deadline'].includes(codeOf(error))) throw error;
+    log.warn('the networks of the cluster are not listed', { error });
+    return [];
+  }
+}
+
+/** False when a container joined it meanwhile. */
+async function wasRemoved({ runtime }: ApiDeps, id: string): Promise<boolean> {
+  try {
+    await runtime.networks.remove(id);
+    return true;
+  } catch (error) {
+    if (['conflict', 'forbidden', 'not-found'].includes(codeOf(error))) return false;
+    throw error;
+  }
+}

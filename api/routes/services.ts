@@ -1,0 +1,103 @@
+// /services: declared work.
+import { codeOf } from '../../base/errors.ts';
+import type { Service, ServiceSpec } from '../../proto/objects.ts';
+import type { Images } from '../../runtime/image/contract.ts';
+import { serviceJson } from '../convert/service.ts';
+import { parseServiceSpec } from '../convert/service-spec.ts';
+import type { ApiDeps } from '../deps.ts';
+import { parseFilters } from '../filters.ts';
+import { fail } from '../../base/errors.ts';
+import { empty, json } from '../reply.ts';
+import type { Routes } from '../routes.ts';
+import { taskLogs } from './task-logs.ts';
+
+const SERVICE_FILTERS = ['id', 'label', 'mode', 'name', 'runtime'];
+
+export function addServiceRoutes(router: Routes, { swarm, runtime, clock }: ApiDeps): void {
+  router.add('GET', '/services', async ({ query, abort }) => {
+    const filters = parseFilters(query.text('filters'), SERVICE_FILTERS);
+    const filter = {
+      ids: filters.values('id'),
+      names: filters.values('name'),
+      labels: filters.values('label'),
+      modes: filters.values('mode'),
+    };
+    const wantsStatus = query.flag('status');
+    const { services, status } = await swarm.control().call('ListServices', { filter, status: wantsStatus }, { abort });
+    return json(
+      200,
+      services.map((service) => serviceJson(service, status[service.id])),
+    );
+  });
+
+  router.add('POST', '/services/create', async (request) => {
+    const spec = parseServiceSpec(await request.json());
+    const pinned = withDigest(spec, digestHere(runtime.images, spec));
+    const { service, warnings } = await swarm
+      .control()
+      .call('CreateService', { spec: pinned }, { abort: request.abort });
+    return json(201, { ID: service.id, ...(warnings.length > 0 ? { Warnings: warnings } : {}) });
+  });
+
+  router.add('GET', '/services/{id}', async (request) => {
+    const { abort } = request;
+    const { service } = await swarm.control().call('GetService', { service: request.param('id') }, { abort });
+    return json(200, serviceJson(service));
+  });
+
+  router.add('POST', '/services/{id}/update', async (request) => {
+    const { query, abort } = request;
+    const version = query.requiredInteger('version', { min: 0 });
+    const rollback = query.text('rollback');
+    if (rollback !== '' && rollback !== 'none' && rollback !== 'previous') {
+      fail('invalid', `unrecognized rollback option ${rollback}`);
+    }
+    const asked = parseServiceSpec(await request.json());
+    const control = swarm.control();
+    const { service } = await control.call('GetService', { service: request.param('id') }, { abort });
+    const spec = withDigest(asked, digestAfter(service, asked, runtime.images));
+    const update = {
+      service: service.id,
+      version,
+      spec,
+      rollback: rollback === 'previous' ? 'previous' : 'none',
+    } as const;
+    const { warnings } = await control.call('UpdateService', update, { abort });
+    return json(200, { Warnings: warnings.length > 0 ? warnings : null });
+  });
+
+  router.add('DELETE', '/services/{id}', async (request) => {
+    await swarm.control().call('RemoveService', { service: request.param('id') }, { abort: request.abort });
+    return empty(200);
+  });
+
+  router.add('GET', '/services/{id}/logs', async (request) => {
+    const control = swarm.control();
+    const { service } = await control.call('GetService', { service: request.param('id') }, { abort: request.abort });
+    const terminal = service.spec.task.runtime.container.tty ?? false;
+    return taskLogs(request, control, { service: service.id }, { terminal, nowMs: clock.nowMs() });
+  });
+}
+
+/**
+ * What the image's tag means now, as far as this machine knows. It belongs to the moment of create, or of an update
+ * that names another image or forces one: a scale through a node that has the image must not look like a new one.
+ */
+function digestAfter(service: Service, asked: ServiceSpec, images: Images): string | undefined {
+  const present = service.spec.task;
+  const sameImage = present.runtime.container.image === asked.task.runtime.container.image;
+  if (sameImage && present.forceUpdate === asked.task.forceUpdate) return present.imageDigest;
+  return digestHere(images, asked) ?? (sameImage ? present.imageDigest : undefined);
+}
+
+function digestHere(images: Images, spec: ServiceSpec): string | undefined {
+  try {
+    return images.get(spec.task.runtime.container.image).id;
+  } catch (error) {
+    if (['not-found', 'invalid'].includes(codeOf(error))) return undefined;
+    throw error;
+  }
+}
+
+const withDigest = (spec: ServiceSpec, imageDigest: string | undefined): ServiceSpec =>
+  imageDigest === undefined ? spec : { ...spec, task: { ...spec.task, imageDigest } };
