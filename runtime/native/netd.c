@@ -1,5 +1,5 @@
 // netd's loop: frames in, steps done in order, frames out. Wire format: runtime/network/netd-protocol.ts.
-// Invariant: one thread, so entering another namespace and coming home can not be seen by other work.
+// Invariant: one thread does all steps, so entering another namespace and coming home is not seen by other work.
 #define _GNU_SOURCE
 #include "netd.h"
 
@@ -114,6 +114,7 @@ static step_function *const STEPS[] = {
     [1] = netd_namespace_create, [2] = netd_namespace_remove, [3] = netd_netlink,
     [4] = netd_sysctl_write,     [5] = netd_sysctl_read,      [6] = netd_port_reserve,
     [7] = netd_port_release,     [8] = netd_conntrack_delete, [9] = watch,
+    [10] = netd_namespace_settle,
 };
 
 static step_function *step_of(uint16_t operation) {

@@ -45,7 +45,9 @@ int netd_home_fd(void);
 int netd_enter(const char *path);
 void netd_come_home(void);
 int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out);
+// Asks for a removal, which is done behind later steps; `settle` waits for all that were asked for.
 int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out);
+int netd_namespace_settle(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_read(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,14 +64,84 @@ int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out) {
   return netd_fault(out, error, "create network namespace");
 }
 
-// The kernel takes the links down with the namespace, in its own time, when its last process has left too.
-int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out) {
+// Detaching a mount waits for a grace period of the kernel, 10 ms and more: a thread of its own does it, so that no
+// other work waits. It touches mounts and files only, never the network namespace of the process.
+struct removal {
+  struct removal *next;
   char path[NETD_TEXT_MAX];
-  netd_read_text(in, path, sizeof path);
-  if (in->bad) return netd_fault(out, EINVAL, "remove namespace");
-  if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-    return netd_fault(out, errno, path);
-  if (unlink(path) < 0 && errno != ENOENT) return netd_fault(out, errno, path);
+};
+
+static pthread_mutex_t removals_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t removals_changed = PTHREAD_COND_INITIALIZER;
+static struct removal *removals, **removals_end = &removals;
+static size_t removals_open; // asked for and not done
+static int remover_runs;
+
+// The kernel takes the links down with the namespace, in its own time, when its last process has left too.
+static void remove_namespace(const char *path) {
+  if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT) perror(path);
+  if (unlink(path) < 0 && errno != ENOENT) perror(path);
+}
+
+static struct removal *next_removal(void) {
+  pthread_mutex_lock(&removals_lock);
+  while (!removals) pthread_cond_wait(&removals_changed, &removals_lock);
+  struct removal *removal = removals;
+  removals = removal->next;
+  if (!removals) removals_end = &removals;
+  pthread_mutex_unlock(&removals_lock);
+  return removal;
+}
+
+static void *remover(void *unused) {
+  (void)unused;
+  for (;;) {
+    struct removal *removal = next_removal();
+    remove_namespace(removal->path);
+    free(removal);
+    pthread_mutex_lock(&removals_lock);
+    removals_open--;
+    pthread_cond_broadcast(&removals_changed);
+    pthread_mutex_unlock(&removals_lock);
+  }
+  return NULL;
+}
+
+static int start_remover(void) {
+  pthread_t thread;
+  if (remover_runs) return 0;
+  int error = pthread_create(&thread, NULL, remover, NULL);
+  if (error == 0) {
+    pthread_detach(thread);
+    remover_runs = 1;
+  }
+  return error;
+}
+
+int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out) {
+  struct removal *removal = calloc(1, sizeof *removal);
+  if (!removal) return netd_fault(out, ENOMEM, "remove namespace");
+  netd_read_text(in, removal->path, sizeof removal->path);
+  int error = in->bad ? EINVAL : start_remover();
+  if (error) {
+    free(removal);
+    return netd_fault(out, error, "remove namespace");
+  }
+  pthread_mutex_lock(&removals_lock);
+  *removals_end = removal;
+  removals_end = &removal->next;
+  removals_open++;
+  pthread_cond_broadcast(&removals_changed);
+  pthread_mutex_unlock(&removals_lock);
+  return 0;
+}
+
+int netd_namespace_settle(struct netd_reader *in, struct netd_bytes *out) {
+  (void)in;
+  (void)out;
+  pthread_mutex_lock(&removals_lock);
+  while (removals_open > 0) pthread_cond_wait(&removals_changed, &removals_lock);
+  pthread_mutex_unlock(&removals_lock);
   return 0;
 }
 

@@ -80,6 +80,17 @@ export async function uplinkMtu(netd: Netd): Promise<number> {
   return links.find((link) => link.index === uplink)?.mtu ?? MTU_DEFAULT;
 }
 
+/** A link that is there belongs to somebody, even if it is a bridge. */
+export async function checkNameIsFree(netd: Netd, name: string): Promise<void> {
+  const links = readLinks(await netd.dump('listing links', dumpLinks()));
+  if (links.some((link) => link.name === name)) {
+    throw new CodedError(
+      'conflict',
+      `there is already a network link ${name} on this machine: choose another bridge name`,
+    );
+  }
+}
+
 /** Makes the bridge or completes the one that is there; answers its index. */
 export async function ensureBridge(netd: Netd, bridge: Bridge, instance: Instance): Promise<number> {
   const view = await viewKernel(netd);

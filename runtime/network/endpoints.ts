@@ -63,12 +63,23 @@ export class Endpoints {
     const address = parseAddress(endpoint.address);
     if (held.length > 0) await this.#withdraw(held);
     await this.#parts.ports.release(held);
-    const unwire = unwireStep(endpoint.sandboxPath, address, network.bridge.subnet.prefixLength);
-    await this.#parts.netd().do(`taking ${endpoint.address} out of network ${endpoint.networkName}`, [unwire]);
     network.addresses?.release(address, this.#parts.clock.nowMs());
-    // Behind the caller's back, as both can take the kernel long. Clients of connections that led here learn it then.
-    this.#parts.background.run('remove-namespace', () => this.#parts.sandboxes.discard(endpoint.sandboxPath));
-    this.#parts.background.run('forget-connections', () => this.#parts.forgetter.forget([{ serverAddress: address }]));
+    this.#parts.background.run('take-down', () => this.#takeDown(network, endpoint, address));
+  }
+
+  /**
+   * Behind the caller's back, as the kernel may be busy for long; a later join's steps come after these. Clients of
+   * connections that led here learn it when the kernel has forgotten them.
+   */
+  async #takeDown(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
+    const { netd, sandboxes, forgetter } = this.#parts;
+    const prefixLength = network.bridge?.subnet.prefixLength ?? 32;
+    const unwired = netd().run([unwireStep(endpoint.sandboxPath, address, prefixLength)]);
+    await Promise.all([
+      unwired,
+      sandboxes.discard(endpoint.sandboxPath),
+      forgetter.forget([{ serverAddress: address }]),
+    ]);
   }
 
   /** Takes up what an earlier daemon made. What is wrong with it is logged and left to the audit. */

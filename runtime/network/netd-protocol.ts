@@ -39,7 +39,7 @@ export type Step = { readonly mayFail?: boolean } & (
     }
   | { readonly do: 'release-port'; readonly handle: number }
   | { readonly do: 'forget-connections'; readonly filters: readonly ConnectionFilter[] }
-  | { readonly do: 'watch' }
+  | { readonly do: 'watch' | 'settle-removals' }
 );
 
 const OPERATION = {
@@ -52,6 +52,7 @@ const OPERATION = {
   'release-port': 7,
   'forget-connections': 8,
   watch: 9,
+  'settle-removals': 10,
 } as const satisfies Record<Step['do'], number>;
 
 const MAY_FAIL = 1;
@@ -115,6 +116,7 @@ function stepBody(step: Step): Uint8Array {
     case 'forget-connections':
       return Buffer.concat(step.filters.map(filterBody));
     case 'watch':
+    case 'settle-removals':
       return Buffer.alloc(0);
   }
 }

@@ -19,7 +19,7 @@ import {
   type Subnet,
 } from './addresses.ts';
 import { type AuditReport, auditKernel } from './audit.ts';
-import { checkBridgeName, ensureBridge, removeBridge, routedSubnets, uplinkMtu } from './bridges.ts';
+import { checkBridgeName, checkNameIsFree, ensureBridge, removeBridge, routedSubnets, uplinkMtu } from './bridges.ts';
 import type { Endpoint, EndpointRequest, IngressPort, NetworkInfo, Networks } from './contract.ts';
 import { Endpoints, publishedPorts } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
@@ -251,6 +251,7 @@ class BridgeNetworks implements MachineNetworks {
     await this.#sandboxes.close();
     const netd = this.#running();
     for (const path of await this.#sandboxes.paths()) await this.#sandboxes.discard(path);
+    await this.#sandboxes.settle();
     await this.#firewall.remove();
     await this.#removeLinks(netd);
     if (this.#host) await restoreHostSettings(netd, this.#host, this.#instance.table);
@@ -308,6 +309,7 @@ class BridgeNetworks implements MachineNetworks {
       this.#mtu,
     );
     if (!state.bridge) throw new CodedError('internal', `network ${request.name} has no bridge`);
+    await checkNameIsFree(this.#running(), name);
     try {
       state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
       this.#table.add(state);
@@ -419,6 +421,7 @@ class BridgeNetworks implements MachineNetworks {
       this.#options.log.info('a network namespace nobody owns is removed', { path });
       await this.#sandboxes.discard(path);
     }
+    await this.#sandboxes.settle();
   }
 
   /** One message for all of them: the kernel's grace period is paid once. Predefined names may be of an admin's making. */

@@ -89,10 +89,15 @@ export class Sandboxes {
     return { path, hostInterfaceName: '' };
   }
 
-  /** Gives the namespace back to the kernel, which takes its links down in its own time. */
+  /** Asks for the namespace to be given back; its links go with it, in the kernel's own time. */
   async discard(path: string): Promise<void> {
     await this.#netd().do('removing a network namespace', [{ do: 'remove-namespace', path }]);
     this.#mine.delete(path);
+  }
+
+  /** Resolves when every namespace that was discarded is gone. */
+  async settle(): Promise<void> {
+    await this.#netd().do('removing network namespaces', [{ do: 'settle-removals' }]);
   }
 
   fill(): void {
@@ -114,6 +119,7 @@ export class Sandboxes {
   async close(): Promise<void> {
     this.#closed = true;
     await this.drain();
+    await this.settle();
   }
 
   async #fillUp(): Promise<void> {

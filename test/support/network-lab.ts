@@ -1,7 +1,7 @@
 // Machines as network namespaces on one switch, for tests that need root. Everything is named and removed by the lab.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -107,8 +107,14 @@ export class NetworkLab implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL');
     for (const networks of this.#open) await networks.destroy().catch(() => undefined);
+    for (const path of await this.#mounts()) await run('umount', [path]); // of daemons that were shut down by the test
     for (const name of this.#namespaces) await run('ip', ['netns', 'delete', name]);
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #mounts(): Promise<string[]> {
+    const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
+    return lines.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(`${this.#directory}/`));
   }
 
   async #networks(name: string, options: Partial<NetworksOptions> = {}): Promise<MachineNetworks> {

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import type { Endpoint, IngressPort } from '../../runtime/network/contract.ts';
+import type { MachineNetworks } from '../../runtime/network/networks.ts';
+import { isRoot, joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
+
+const PORT = 8080;
+
+const to = (
+  local: readonly Endpoint[],
+  remote: readonly LabMachine[] = [],
+  protocol: 'tcp' | 'udp' = 'tcp',
+): IngressPort => ({
+  protocol,
+  publishedPort: PORT,
+  local: local.map(({ address, containerId }) => ({ taskId: containerId, address, port: 80 })),
+  remote: remote.map(({ address }) => ({ address, port: PORT })),
+});
+
+async function task(lab: NetworkLab, networks: MachineNetworks, name: string): Promise<Endpoint> {
+  const endpoint = await joinContainer(networks);
+  await lab.serve(endpoint.sandboxPath, 80, name);
+  return endpoint;
+}
+
+/** Connects again and again until its standard input ends; then answers how many were made and failed. */
+function connectLoop(address: string, port: number): string {
+  return `const net = require('net'); let made = 0, failed = 0, stop = false;
+    const once = () => new Promise((done) => { const c = net.connect({ host: '${address}', port: ${port} });
+      const end = (ok) => { ok ? made++ : failed++; c.destroy(); done(); };
+      c.setTimeout(1000, () => end(false)); c.on('error', () => end(false)); c.once('data', () => end(true)); });
+    const loop = async () => { while (!stop) await once(); };
+    console.log('ready'); process.stdin.on('end', () => { stop = true; }); process.stdin.resume();
+    Promise.all([loop(), loop(), loop(), loop()]).then(() => { console.log(JSON.stringify({ made, failed })); process.exit(); });`;
+}
+
+async function finish(loop: ChildProcess): Promise<{ made: number; failed: number }> {
+  const line = new Promise<string>((resolve) => loop.stdout?.once('data', (text) => resolve(String(text))));
+  loop.stdin?.end();
+  return JSON.parse(await line) as { made: number; failed: number };
+}
+
+describe('ingress', function () {
+  this.timeout(90_000);
+  before(function () {
+    if (!isRoot) this.skip();
+  });
+
+  it('spreads connections from everywhere over the tasks of this node, and keeps the client address', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const tasks = [await task(lab, networks, 'a'), await task(lab, networks, 'b')];
+    const neighbour = await joinContainer(networks);
+    await networks.applyIngress(1, [to(tasks)]);
+    const answers = new Set<string>();
+    for (let count = 0; count < 12; count++) answers.add(await lab.ask(outside.namespace, machine.address, PORT));
+    assert.deepEqual([...answers].sort(), [`a ${outside.address}`, `b ${outside.address}`]);
+    const [first] = tasks;
+    for (const [from, address] of [
+      [machine.namespace, '127.0.0.1'],
+      [machine.namespace, machine.address],
+      [neighbour.sandboxPath, machine.address],
+      [neighbour.sandboxPath, neighbour.gateway],
+      [first?.sandboxPath ?? '', machine.address],
+    ] as const) {
+      for (let count = 0; count < 3; count++) assert.match(await lab.ask(from, address, PORT), /^[ab] /);
+    }
+  });
+
+  it('leads to another node when there is no task here, also over two nodes', async () => {
+    await using lab = await NetworkLab.open();
+    const [one, two, three, outside] = [
+      await lab.machine(),
+      await lab.machine(),
+      await lab.machine(),
+      await lab.machine(),
+    ];
+    const [first, second, third] = [await one.networks(), await two.networks(), await three.networks()];
+    const web = await task(lab, third, 'web');
+    const neighbour = await joinContainer(first);
+    await third.applyIngress(1, [to([web])]);
+    await first.applyIngress(1, [to([], [three])]);
+    assert.equal(await lab.ask(outside.namespace, one.address, PORT), `web ${one.address}`);
+    assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), `web ${one.address}`);
+    assert.equal(await lab.ask(one.namespace, one.address, PORT), `web ${one.address}`);
+    assert.equal(await lab.ask(neighbour.sandboxPath, one.address, PORT), `web ${one.address}`);
+    // Node one still believes that node two has a task; node two knows that only node three has.
+    await first.applyIngress(2, [to([], [two])]);
+    await second.applyIngress(2, [to([], [three])]);
+    assert.equal(await lab.ask(outside.namespace, one.address, PORT), `web ${two.address}`);
+    assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), `web ${two.address}`);
+  });
+
+  it('refuses connections while nobody has a task', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    await networks.applyIngress(1, [to([])]);
+    assert.equal(await lab.ask(outside.namespace, machine.address, PORT), 'ECONNREFUSED');
+    await networks.applyIngress(2, [to([await task(lab, networks, 'a')])]);
+    assert.equal(await lab.ask(outside.namespace, machine.address, PORT), `a ${outside.address}`);
+    await networks.applyIngress(3, []);
+    assert.equal(await lab.ask(outside.namespace, machine.address, PORT), 'ECONNREFUSED');
+  });
+
+  it('never lets a lower index overwrite a higher one, until the node leaves its swarm', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const [a, b] = [await task(lab, networks, 'a'), await task(lab, networks, 'b')];
+    await Promise.all([networks.applyIngress(20, [to([a])]), networks.applyIngress(19, [to([b])])]);
+    assert.match(await lab.ask(outside.namespace, machine.address, PORT), /^a /);
+    await networks.clearIngress();
+    await networks.applyIngress(1, [to([b])]);
+    assert.match(await lab.ask(outside.namespace, machine.address, PORT), /^b /);
+  });
+
+  it('loses no connection over 185 replacements', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const tasks = [await task(lab, networks, 'a'), await task(lab, networks, 'b'), await task(lab, networks, 'c')];
+    await networks.applyIngress(1, [to(tasks)]);
+    const loops = [
+      await lab.script(outside.namespace, connectLoop(machine.address, PORT)),
+      await lab.script(machine.namespace, connectLoop('127.0.0.1', PORT)),
+    ];
+    for (let index = 2; index < 187; index++) {
+      await networks.applyIngress(index, [to(tasks.filter((_, at) => at !== index % 4))]);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    for (const loop of loops) {
+      const { made, failed } = await finish(loop);
+      assert.equal(failed, 0);
+      assert.ok(made > 200, `only ${made} connections were made`);
+    }
+  });
+
+  it('lets an open connection finish after its task left the map', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const [a, b] = [await task(lab, networks, 'a'), await task(lab, networks, 'b')];
+    await networks.applyIngress(1, [to([a])]);
+    const client = await lab.script(
+      outside.namespace,
+      `const c = require('net').connect(${PORT}, '${machine.address}'); let all = '';
+       c.on('data', (d) => { if (!all) console.log('open'); all += d; }); c.on('error', (e) => { all += e.code; });
+       c.on('close', () => { console.log('closed ' + all); process.exit(); });
+       process.stdin.once('data', () => c.end('still there'));`,
+    );
+    await networks.applyIngress(2, [to([b])]);
+    assert.match(await lab.ask(outside.namespace, machine.address, PORT), /^b /);
+    const closed = new Promise<string>((resolve) => client.stdout?.once('data', (text) => resolve(String(text))));
+    client.stdin?.write('go');
+    assert.match(await closed, /^closed a .*a still there/s);
+  });
+
+  it('tells clients at once when the machine they are connected to died', async () => {
+    await using lab = await NetworkLab.open();
+    const [one, two, outside] = [await lab.machine(), await lab.machine(), await lab.machine()];
+    const [first, second] = [await one.networks(), await two.networks()];
+    await second.applyIngress(1, [to([await task(lab, second, 'far')])]);
+    await first.applyIngress(1, [to([], [two])]);
+    const near = await task(lab, first, 'near');
+    const client = await lab.script(
+      outside.namespace,
+      `const c = require('net').connect(${PORT}, '${one.address}'); c.once('data', () => console.log('open'));
+       c.on('error', (e) => { console.log(e.code); process.exit(); }); process.stdin.once('data', () => c.write('hello'));`,
+    );
+    await two.run('ip', 'link', 'set', 'uplink', 'down');
+    await first.applyIngress(2, [to([near])]);
+    await first.breakConnections([two.address]);
+    const said = new Promise<string>((resolve) => client.stdout?.once('data', (text) => resolve(String(text).trim())));
+    client.stdin?.write('go');
+    assert.match(await said, /ECONNRESET|EPIPE/);
+  });
+
+  it('moves datagrams of a client with a fixed port to the task that is there now', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const [a, b] = [await joinContainer(networks), await joinContainer(networks)];
+    await lab.serveDatagrams(a.sandboxPath, 80, 'a');
+    await lab.serveDatagrams(b.sandboxPath, 80, 'b');
+    assert.notEqual(await lab.askDatagram(outside.namespace, machine.address, PORT, 5353), 'a');
+    await networks.applyIngress(1, [to([a], [], 'udp')]);
+    assert.match(await lab.askDatagram(outside.namespace, machine.address, PORT, 5353), /^a /);
+    await networks.applyIngress(2, [to([b], [], 'udp')]);
+    assert.match(await lab.askDatagram(outside.namespace, machine.address, PORT, 5353), /^b /);
+  });
+
+  it('holds its ports against processes of the machine and against containers', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const networks = await machine.networks();
+    await networks.applyIngress(1, [to([await task(lab, networks, 'a')])]);
+    const bind = `const s = require('net').createServer(); s.on('error', (e) => console.log(e.code)); s.listen(${PORT}, '0.0.0.0', () => { console.log('bound'); s.close(); })`;
+    const attempt = async (): Promise<string> => (await machine.run(process.execPath, '-e', bind)).trim();
+    for (let tries = 0; tries < 50 && (await attempt()) === 'bound'; tries++);
+    assert.equal(await attempt(), 'EADDRINUSE');
+    const publish = [{ protocol: 'tcp', containerPort: 80, hostAddress: '', hostPort: PORT }] as const;
+    await assert.rejects(joinContainer(networks, { publish }), {
+      code: 'conflict',
+      message: /Bind for 0\.0\.0\.0:8080 failed: port is already allocated/,
+    });
+  });
+});

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MachineNetworks } from '../../runtime/network/networks.ts';
+import { isRoot, joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
+
+/** What a machine's namespace holds that a daemon could leave behind. */
+async function traces(machine: LabMachine): Promise<Record<string, string>> {
+  const links = JSON.parse(await machine.run('ip', '-j', 'link')) as { ifname: string }[];
+  return {
+    links: links.map((link) => link.ifname).join(' '),
+    routes: (await machine.run('ip', 'route', 'show', 'table', 'all')).replaceAll(' linkdown', ''),
+    rules: await machine.run('nft', 'list', 'ruleset'),
+    forward: await machine.run('cat', '/proc/sys/net/ipv4/ip_forward'),
+    loopback: await machine.run('cat', '/proc/sys/net/ipv4/conf/all/route_localnet'),
+    sockets: await machine.run('ss', '-lntuH'),
+  };
+}
+
+async function netdPids(): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    if (stat.includes('(shoal-netd)') && stat.split(') ')[1]?.split(' ')[1] === String(process.pid))
+      found.push(Number(pid));
+  }
+  return found;
+}
+
+async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 8_000; Date.now() < deadline; ) {
+    if (await check()) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.fail(`${what}: not within 8 s`);
+}
+
+describe('the life of a machine and its networks', function () {
+  this.timeout(60_000);
+  before(function () {
+    if (!isRoot) this.skip();
+  });
+
+  it('leaves the machine as it was when the node is deleted', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    await machine.run('nft', 'add', 'table', 'inet', 'foreign');
+    const before = await traces(machine);
+    const networks = await machine.networks();
+    await networks.create({
+      name: 'own',
+      driver: 'bridge',
+      labels: {},
+      options: {},
+      internal: false,
+      attachable: false,
+    });
+    for (let count = 0; count < 5; count++) await joinContainer(networks, { publish: [publish(0, 80)] });
+    await joinContainer(networks, { network: 'own' });
+    await joinContainer(networks, { network: 'none' });
+    await networks.applyIngress(1, [
+      { protocol: 'tcp', publishedPort: 8080, local: [], remote: [{ address: '192.0.2.9', port: 8080 }] },
+    ]);
+    assert.notDeepEqual(await traces(machine), before);
+    await networks.destroy();
+    assert.deepEqual(await traces(machine), before);
+    assert.ok(!existsSync(join(lab.execRoot(machine), 'netns')));
+    assert.ok(!(await readFile('/proc/mounts', 'utf8')).includes(lab.execRoot(machine)));
+  });
+
+  it('gives everything back when containers leave, but for the bridge', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const networks = await machine.networks({ poolSize: 0 });
+    await networks.adopt([]);
+    const before = await traces(machine);
+    const endpoints = await Promise.all(
+      Array.from({ length: 20 }, () => joinContainer(networks, { publish: [publish(0, 80)] })),
+    );
+    await Promise.all(endpoints.map((endpoint) => networks.leave(endpoint)));
+    await Promise.all(endpoints.map((endpoint) => networks.leave(endpoint)));
+    await until('links gone', async () => (await traces(machine))['links'] === before['links']);
+    assert.deepEqual(await traces(machine), before);
+    assert.deepEqual(await readdir(join(lab.execRoot(machine), 'netns')), []);
+  });
+
+  it('takes up containers, ports and services after the daemon was away', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const first = await machine.networks();
+    await first.create({ name: 'own', driver: 'bridge', labels: {}, options: {}, internal: false, attachable: false });
+    const web = await joinContainer(first, { publish: [publish(8080, 80)] });
+    const task = await joinContainer(first, { network: 'own' });
+    const stopped = await joinContainer(first);
+    await lab.serve(web.sandboxPath, 80, 'web');
+    await lab.serve(task.sandboxPath, 80, 'task');
+    const ingress = [
+      { protocol: 'tcp', publishedPort: 9090, local: [{ taskId: 't', address: task.address, port: 80 }], remote: [] },
+    ] as const;
+    await first.applyIngress(7, ingress);
+    const ask = async (): Promise<string[]> => [
+      await lab.ask(outside.namespace, machine.address, 8080),
+      await lab.ask(outside.namespace, machine.address, 9090),
+    ];
+    const answers = [`web ${outside.address}`, `task ${outside.address}`];
+    assert.deepEqual(await ask(), answers);
+    const networkIds = first.list().map((network) => network.id);
+    await first.shutdown({ keep: true });
+    assert.deepEqual(await ask(), answers);
+
+    const second = await machine.networks();
+    assert.deepEqual(await ask(), answers);
+    assert.deepEqual(
+      second.list().map((network) => network.id),
+      networkIds,
+    );
+    await second.adopt([web, task]);
+    assert.deepEqual(await ask(), answers);
+    assert.ok(!existsSync(stopped.sandboxPath));
+    await assert.rejects(joinContainer(second, { publish: [publish(8080, 80)] }), /already allocated/);
+    assert.notEqual((await joinContainer(second)).address, web.address);
+    assert.deepEqual((await second.audit()).repairs, []);
+    // The manager's next word counts, whatever its index: it may be another swarm.
+    await second.applyIngress(1, []);
+    assert.equal((await ask())[1], 'ECONNREFUSED');
+    await second.leave(web);
+    assert.equal((await ask())[0], 'ECONNREFUSED');
+  });
+
+  it('goes on when netd is killed, and holds the ports again', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const web = await joinContainer(networks, { publish: [publish(8080, 80)] });
+    await lab.serve(web.sandboxPath, 80, 'web');
+    const [pid] = await netdPids();
+    assert.ok(pid);
+    process.kill(pid, 'SIGKILL');
+    assert.equal(await lab.ask(outside.namespace, machine.address, 8080), `web ${outside.address}`);
+    await until('a new netd', async () => (await netdPids()).some((other) => other !== pid));
+    await until('join again', () =>
+      joinContainer(networks).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until('ports held again', async () => (await networks.audit()).failures.length === 0);
+    const bind = `const s = require('net').createServer(); s.on('error', (e) => console.log(e.code)); s.listen(8080, '0.0.0.0', () => { console.log('bound'); s.close(); })`;
+    await until('the port held', async () => (await machine.run(process.execPath, '-e', bind)).trim() === 'EADDRINUSE');
+    await networks.leave(web);
+    assert.equal(await lab.ask(outside.namespace, machine.address, 8080), 'ECONNREFUSED');
+  });
+
+  it('puts right what somebody else broke, and says what it was', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const web = await joinContainer(networks, { publish: [publish(8080, 80)] });
+    await lab.serve(web.sandboxPath, 80, 'web');
+    assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
+    const bridge = networks.get('bridge').options['com.docker.network.bridge.name'] ?? '';
+    const breakages: [command: string[], expected: RegExp][] = [
+      [['ip', 'link', 'set', bridge, 'down'], /^bridge .* was down$/],
+      [['ip', 'address', 'flush', 'dev', bridge], /had lost its address 172\.17\.0\.1$/],
+      [['ip', 'link', 'set', web.hostInterfaceName, 'nomaster'], /was off its bridge$/],
+      [['ip', 'link', 'delete', web.hostInterfaceName], /^link .* was gone$/],
+      [['ip', 'link', 'delete', bridge], /^bridge .* was gone$/],
+    ];
+    for (const [[command = '', ...args], expected] of breakages) {
+      await machine.run(command, ...args);
+      const { repairs, failures } = await networks.audit();
+      assert.deepEqual(failures, []);
+      assert.ok(
+        repairs.some((repair) => expected.test(repair)),
+        `${args.join(' ')}: ${repairs.join(', ')}`,
+      );
+      assert.equal(await lab.ask(outside.namespace, machine.address, 8080), `web ${outside.address}`, args.join(' '));
+      assert.deepEqual((await networks.audit()).repairs, []);
+    }
+  });
+
+  it('has its packet rules back at once when somebody flushes all of them', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const web = await joinContainer(networks, { publish: [publish(8080, 80)] });
+    await networks.applyIngress(1, [
+      { protocol: 'tcp', publishedPort: 9090, local: [{ taskId: 't', address: web.address, port: 80 }], remote: [] },
+    ]);
+    await lab.serve(web.sandboxPath, 80, 'web');
+    const whole = await machine.run('nft', 'list', 'ruleset');
+    const table = whole.split(' ')[2] ?? '';
+    for (const command of [
+      ['flush', 'ruleset'],
+      ['flush', 'chain', 'inet', table, 'forward'],
+      ['delete', 'element', 'inet', table, 'published', '{ tcp . 8080 }'],
+      ['flush', 'chain', 'inet', table, 'ingress_tcp_9090'],
+    ]) {
+      await machine.run('nft', ...command);
+      await until(command.join(' '), async () => (await machine.run('nft', 'list', 'ruleset')) === whole);
+    }
+    assert.match(await lab.ask(outside.namespace, machine.address, 8080), /^web /);
+    assert.match(await lab.ask(outside.namespace, machine.address, 9090), /^web /);
+  });
+
+  it('shares a namespace with another daemon without touching it', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const root = lab.execRoot(machine);
+    const both: MachineNetworks[] = [
+      await machine.networks(),
+      await machine.networks({ dataRoot: join(root, '..', 'data2'), execRoot: join(root, '..', 'run2') }),
+    ];
+    const [first, second] = both;
+    assert.ok(first && second);
+    assert.equal(second.get('bridge').subnet, '172.18.0.0/16');
+    const a = await joinContainer(first, { publish: [publish(8080, 80)] });
+    const b = await joinContainer(second, { publish: [publish(9090, 80)] });
+    await assert.rejects(joinContainer(second, { publish: [publish(8080, 80)] }), /address already in use/);
+    await lab.serve(a.sandboxPath, 80, 'a');
+    await lab.serve(b.sandboxPath, 80, 'b');
+    assert.match(await lab.ask(outside.namespace, machine.address, 8080), /^a /);
+    assert.match(await lab.ask(outside.namespace, machine.address, 9090), /^b /);
+    assert.equal(await lab.ask(a.sandboxPath, b.address, 80), 'TIMEOUT');
+    assert.match(await lab.ask(a.sandboxPath, machine.address, 9090), /^b /);
+    await first.destroy();
+    assert.match(await lab.ask(outside.namespace, machine.address, 9090), /^b /);
+    assert.equal((await machine.run('cat', '/proc/sys/net/ipv4/ip_forward')).trim(), '1');
+    assert.deepEqual((await second.audit()).repairs, []);
+  });
+});
