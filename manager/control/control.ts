@@ -1,6 +1,7 @@
 // The control operations, as the leader carries them out: after a read barrier, on its own store.
 // Whoever calls has been authenticated; what they may do is decided here.
 import { fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
 import type { Caller, ControlMethod, ControlReply } from '../../proto/control.ts';
 import { CONTROL_METHODS } from '../../proto/control.ts';
 import { clusterHandlers } from './cluster.ts';
@@ -12,7 +13,10 @@ import { serviceHandlers } from './services.ts';
 import { taskHandlers } from './tasks.ts';
 import { Turns } from './turns.ts';
 
-export type ControlOptions = Omit<HandlerDeps, 'turns'>;
+export interface ControlOptions extends Omit<HandlerDeps, 'turns'> {
+  /** Gets a line for every write: who did what. */
+  readonly log: Log;
+}
 
 export interface Control {
   /** `request` is JSON from outside; it is parsed here. Errors: `invalid`, `not-found`, …, and those of `Store.update`. */
@@ -24,7 +28,8 @@ export interface Control {
 }
 
 export function createControl(options: ControlOptions): Control {
-  const deps: HandlerDeps = { ...options, turns: new Turns() };
+  const { log, ...rest } = options;
+  const deps: HandlerDeps = { ...rest, turns: new Turns() };
   const handlers: Handlers = {
     ...serviceHandlers(deps),
     ...taskHandlers(deps),
@@ -36,7 +41,9 @@ export function createControl(options: ControlOptions): Control {
     async call(method, request, { caller, abort }) {
       if (!isControlMethod(method)) fail('not-implemented', `there is no control operation ${String(method)}`);
       if (caller.role === 'worker') fail('forbidden', `node ${caller.id} is a worker: ${method} is for managers`);
-      return await handlers[method](REQUESTS[method](request, 'request'), { caller, abort });
+      const reply = await handlers[method](REQUESTS[method](request, 'request'), { caller, abort });
+      if (CONTROL_METHODS[method] === 'write') log.info('cluster changed by request', { method, ...caller });
+      return reply;
     },
   };
 }

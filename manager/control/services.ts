@@ -12,6 +12,9 @@ import type { Handlers, HandlerDeps } from './handlers.ts';
 import { checkPortConflicts } from './ports.ts';
 import { checkNetworksExist, findService } from './references.ts';
 
+const SERVICES_MAX = 10_000;
+const REPLICAS_SUM_MAX = 200_000;
+
 type ServiceMethods = 'CreateService' | 'GetService' | 'ListServices' | 'UpdateService' | 'RemoveService';
 
 export function serviceHandlers(deps: HandlerDeps): Pick<Handlers, ServiceMethods> {
@@ -109,9 +112,25 @@ function rolledBack(service: Service, nowMs: number): Service {
 const nextSpecVersion = (tx: Transaction): number => tx.version + 1;
 
 function checkAgainstCluster(tx: Transaction, spec: ServiceSpec, self: Service['id'] | undefined): void {
+  checkRoom(tx, spec, self);
   checkNetworksExist(tx, spec.task.networks);
   checkPortConflicts(tx, spec, self);
 }
+
+/** Every manager keeps everything in memory: a mistyped number must not take the cluster down. */
+function checkRoom(tx: Transaction, spec: ServiceSpec, self: Service['id'] | undefined): void {
+  if (self === undefined && tx.services.size >= SERVICES_MAX) {
+    fail('exhausted', `the swarm has ${SERVICES_MAX} services, which is the most it keeps`);
+  }
+  let sum = replicasOf(spec);
+  for (const service of tx.services.all()) if (service.id !== self) sum += replicasOf(service.spec);
+  const before = self === undefined ? 0 : replicasOf(tx.services.get(self)?.spec ?? spec);
+  if (sum > REPLICAS_SUM_MAX && replicasOf(spec) > before) {
+    fail('exhausted', `all services together would have ${sum} replicas, the most is ${REPLICAS_SUM_MAX}`);
+  }
+}
+
+const replicasOf = ({ mode }: ServiceSpec): number => (mode.kind === 'replicated' ? mode.replicas : 0);
 
 const stored = (view: View, id: string): Service =>
   view.services.get(id) ?? fail('not-found', `service ${id} not found`);

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { CodedError } from '../../base/errors.ts';
 import type { PortConfig, ServiceSpec } from '../../proto/objects.ts';
 import { type ControlBench, controlBench } from '../support/control.ts';
 import { aServiceSpec, aTask, aTaskSpec, anId } from '../support/objects.ts';
@@ -77,6 +78,24 @@ describe('services', () => {
     await bench.refused('CreateService', { spec }, 'invalid', 'Number of replicas must be non-negative');
     const service = await create(aServiceSpec());
     await bench.refused('UpdateService', update(service, spec), 'invalid', 'Number of replicas must be non-negative');
+  });
+
+  it('may not be more than the managers can keep', async () => {
+    const many = (name: string, replicas: number) => aServiceSpec({ name, mode: { kind: 'replicated', replicas } });
+    await create(many('a', 100_000));
+    const b = await create(many('b', 90_000));
+    const message = 'all services together would have 200001 replicas, the most is 200000';
+    await bench.refused('CreateService', { spec: many('c', 10_001) }, 'exhausted', message);
+    await bench.refused('UpdateService', update(b, many('b', 100_001)), 'invalid', /at most 100000/);
+    await bench.call('UpdateService', update(b, many('b', 100_000)));
+  });
+
+  it('are not there when the quorum is lost before they are', async () => {
+    const lost = new CodedError('unavailable', 'The swarm does not have a leader.');
+    bench.proposer.refuse(lost);
+    await bench.refused('CreateService', { spec: aServiceSpec() }, 'unavailable', lost.message);
+    bench.proposer.refuse(undefined);
+    await create(aServiceSpec());
   });
 
   describe('with published ports', () => {

@@ -1,5 +1,6 @@
 // A control room on a store of one, with nodes and a cluster object in it.
 import { CodedError, type ErrorCode } from '../../base/errors.ts';
+import { silentLog } from '../../base/log.ts';
 import type { ManualClock } from '../../base/manual-clock.ts';
 import { seededRandom } from '../../base/random.ts';
 import type { Control } from '../../manager/control/control.ts';
@@ -44,6 +45,7 @@ export async function controlBench(): Promise<ControlBench> {
       clock,
       random: seededRandom(1),
       members: () => bench.members,
+      log: silentLog,
       newJoinToken: (_, role) => `SWMTKN-1-${role}-${++tokens}`,
     }),
     call: (method, request, caller = OPERATOR) =>
