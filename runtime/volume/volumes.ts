@@ -68,6 +68,14 @@ export class VolumeStore {
     return this.#shown(this.#volumes.get(name) ?? fail('not-found', `get ${name}: no such volume`));
   }
 
+  find(name: string): Volume | undefined {
+    return this.#volumes.get(name);
+  }
+
+  usersOf(name: string): readonly string[] {
+    return [...(this.#users.get(name) ?? [])];
+  }
+
   /** As Docker: an existing volume of that name is the answer, unless it has another driver. */
   create(request: VolumeRequest): Promise<Volume & { usedBy: readonly string[] }> {
     return this.#mutex.run(async () => {

@@ -1,0 +1,33 @@
+// Which cgroup hierarchies this machine has: version 2 alone, version 1, or the hybrid of both. Pure.
+export interface CgroupLayout {
+  /** Mount point of cgroup2, if there is one. */
+  readonly unified: string | undefined;
+  /** True if the controllers are on cgroup2; in the hybrid it has none, but still freezes, kills and filters devices. */
+  readonly unifiedControls: boolean;
+  /** Mount points of version 1's controllers. */
+  readonly v1: Readonly<Partial<Record<V1Controller, string>>>;
+}
+
+export const V1_CONTROLLERS = ['memory', 'cpu', 'cpuacct', 'pids', 'blkio', 'cpuset', 'devices', 'freezer'] as const;
+export type V1Controller = (typeof V1_CONTROLLERS)[number];
+
+export function detectCgroups(mountInfo: string): CgroupLayout {
+  let unified: string | undefined;
+  const v1: Partial<Record<V1Controller, string>> = {};
+  for (const line of mountInfo.split('\n')) {
+    const [before = '', after = ''] = line.split(' - ');
+    const mountPoint = unescaped(before.split(' ')[4] ?? '');
+    const [type, , options = ''] = after.split(' ');
+    if (type === 'cgroup2') unified ??= mountPoint;
+    if (type !== 'cgroup') continue;
+    for (const option of options.split(',')) {
+      const controller = V1_CONTROLLERS.find((candidate) => candidate === option);
+      if (controller) v1[controller] ??= mountPoint;
+    }
+  }
+  return { unified, unifiedControls: unified !== undefined && v1.memory === undefined, v1 };
+}
+
+/** mountinfo writes blanks in paths as \040. */
+const unescaped = (path: string): string =>
+  path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

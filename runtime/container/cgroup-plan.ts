@@ -1,0 +1,115 @@
+// Limits as writes to cgroup files, for version 2, version 1 and the hybrid. Pure.
+import { join } from 'node:path';
+import type { CgroupPlan, DeviceRule } from '../native/contract.ts';
+import type { CgroupLayout, V1Controller } from './cgroup-layout.ts';
+import type { ContainerLimits } from './contract.ts';
+
+type Write = readonly [file: string, value: string];
+type Group = CgroupPlan['groups'][number];
+
+export interface CgroupRequest {
+  readonly path: string; // /shoal/<container id>, below every hierarchy's mount point
+  readonly limits: ContainerLimits;
+  /** undefined: all devices are allowed. */
+  readonly devices: readonly DeviceRule[] | undefined;
+  readonly swapIsAccounted: boolean;
+  /** Version 1 only: a cpuset group must name its memory nodes before a process can join. */
+  readonly memoryNodes: string;
+}
+
+const PERIOD_US = 100_000;
+const NANO = 1e9;
+
+export function cgroupPlan(layout: CgroupLayout, request: CgroupRequest): CgroupPlan {
+  const groups = layout.unifiedControls ? [unifiedGroup(layout, request)] : v1Groups(layout, request);
+  // Without cgroup2 there is no device filter program; version 1 has files for it.
+  const filter = layout.unified !== undefined ? request.devices : undefined;
+  return filter ? { groups, devices: filter } : { groups };
+}
+
+function unifiedGroup(layout: CgroupLayout, { path, limits, swapIsAccounted }: CgroupRequest): Group {
+  return { version: 2, path: join(layout.unified ?? '', path), writes: unifiedWrites(limits, { swapIsAccounted }) };
+}
+
+export function unifiedWrites(limits: ContainerLimits, { swapIsAccounted }: { swapIsAccounted: boolean }): Write[] {
+  const writes: Write[] = [];
+  const swap = swapBytes(limits);
+  if (limits.memoryBytes > 0) writes.push(['memory.max', String(limits.memoryBytes)]);
+  if (limits.memoryReservationBytes > 0) writes.push(['memory.low', String(limits.memoryReservationBytes)]);
+  if (swap !== undefined && swapIsAccounted) {
+    writes.push(['memory.swap.max', swap < 0 ? 'max' : String(swap - limits.memoryBytes)]);
+  }
+  const cpu = cpuQuota(limits);
+  if (cpu) writes.push(['cpu.max', `${cpu.quotaUs > 0 ? cpu.quotaUs : 'max'} ${cpu.periodUs}`]);
+  if (limits.cpuShares > 0) writes.push(['cpu.weight', String(weightOf(limits.cpuShares))]);
+  if (limits.cpusetCpus !== '') writes.push(['cpuset.cpus', limits.cpusetCpus]);
+  if (limits.pids > 0) writes.push(['pids.max', String(limits.pids)]);
+  return writes;
+}
+
+/** Memory and swap together, as Docker counts: unset means twice the memory. Undefined: no limit of memory at all. */
+function swapBytes({ memoryBytes, memorySwapBytes }: ContainerLimits): number | undefined {
+  if (memoryBytes <= 0) return undefined;
+  return memorySwapBytes === 0 ? 2 * memoryBytes : memorySwapBytes;
+}
+
+export function cpuQuota(limits: ContainerLimits): { quotaUs: number; periodUs: number } | undefined {
+  if (limits.nanoCpus > 0) return { quotaUs: Math.round((limits.nanoCpus / NANO) * PERIOD_US), periodUs: PERIOD_US };
+  if (limits.cpuQuota === 0 && limits.cpuPeriod === 0) return undefined;
+  return { quotaUs: limits.cpuQuota, periodUs: limits.cpuPeriod || PERIOD_US };
+}
+
+/** Shares 2…262144 onto weights 1…10000 (source: the OCI runtimes' conversion). */
+const weightOf = (shares: number): number => {
+  const bounded = Math.min(Math.max(shares, 2), 262_144);
+  return 1 + Math.floor(((bounded - 2) * 9999) / 262_142);
+};
+
+function v1Groups(layout: CgroupLayout, request: CgroupRequest): Group[] {
+  const writes = v1Writes(request);
+  const byPath = new Map<string, Write[]>();
+  for (const controller of joinedControllers(layout, request)) {
+    const mountPoint = layout.v1[controller];
+    if (mountPoint === undefined) continue;
+    const path = join(mountPoint, request.path); // cpu and cpuacct may share one hierarchy
+    byPath.set(path, [...(byPath.get(path) ?? []), ...(writes[controller] ?? [])]);
+  }
+  const groups: Group[] = [...byPath].map(([path, list]) => ({ version: 1, path, writes: list }));
+  return layout.unified === undefined
+    ? groups
+    : [{ version: 2, path: join(layout.unified, request.path), writes: [] }, ...groups];
+}
+
+/** Each hierarchy costs a join, so only those that limit or count something. */
+function joinedControllers(layout: CgroupLayout, { limits, devices }: CgroupRequest): V1Controller[] {
+  const controllers: V1Controller[] = ['memory', 'cpu', 'cpuacct', 'pids', 'blkio'];
+  if (limits.cpusetCpus !== '') controllers.push('cpuset');
+  if (layout.unified === undefined) controllers.push('freezer');
+  if (layout.unified === undefined && devices) controllers.push('devices');
+  return controllers;
+}
+
+export function v1Writes(request: CgroupRequest): Partial<Record<V1Controller, Write[]>> {
+  const { limits, devices, swapIsAccounted } = request;
+  const memory: Write[] = [];
+  const swap = swapBytes(limits);
+  if (limits.memoryBytes > 0) memory.push(['memory.limit_in_bytes', String(limits.memoryBytes)]);
+  if (swap !== undefined && swapIsAccounted) memory.push(['memory.memsw.limit_in_bytes', String(swap)]);
+  if (limits.memoryReservationBytes > 0)
+    memory.push(['memory.soft_limit_in_bytes', String(limits.memoryReservationBytes)]);
+  const quota = cpuQuota(limits);
+  const cpu: Write[] = [];
+  if (limits.cpuShares > 0) cpu.push(['cpu.shares', String(limits.cpuShares)]);
+  if (quota) cpu.push(['cpu.cfs_period_us', String(quota.periodUs)], ['cpu.cfs_quota_us', String(quota.quotaUs || -1)]);
+  const cpuset: Write[] = [
+    ['cpuset.mems', request.memoryNodes],
+    ['cpuset.cpus', limits.cpusetCpus],
+  ];
+  const rules: Write[] = [['devices.deny', 'a'], ...(devices ?? []).map(deviceWrite)];
+  return { memory, cpu, pids: limits.pids > 0 ? [['pids.max', String(limits.pids)]] : [], cpuset, devices: rules };
+}
+
+function deviceWrite({ allow, type, major, minor, access }: DeviceRule): Write {
+  const number = (value: number): string => (value < 0 ? '*' : String(value));
+  return [allow ? 'devices.allow' : 'devices.deny', `${type} ${number(major)}:${number(minor)} ${access}`];
+}

@@ -1,0 +1,115 @@
+// One container in memory: what it is, how it fares, its process if there is one. Operations on it live in files of
+// their own (launch, supervise, stop, remove …); those that change its state run one at a time under `lock`.
+import { join } from 'node:path';
+import type { Timer } from '../../base/clock.ts';
+import { Mutex } from '../../base/mutex.ts';
+import type { HeldLayers } from '../image/contract.ts';
+import type { Shim } from '../native/contract.ts';
+import { AttachPoint } from './attach.ts';
+import type { ContainerInfo, ContainerState } from './contract.ts';
+import { type ContainerRecord, type ContainerStatus, writeStatus } from './record.ts';
+import type { Security } from './security.ts';
+import { isUp, move } from './state.ts';
+import { Waiters } from './waiters.ts';
+
+export interface ContainerFolders {
+  readonly directory: string; // durable state
+  readonly runDirectory: string; // sockets of a running one
+}
+
+export class Container {
+  record: ContainerRecord;
+  readonly lock = new Mutex();
+  readonly waiters = new Waiters();
+  readonly attachPoint: AttachPoint;
+  readonly folders: ContainerFolders;
+  readonly held: HeldLayers;
+  readonly execIds = new Set<string>();
+  shim: Shim | undefined;
+  restartTimer: Timer | undefined;
+  restartDelayMs = 0;
+  isBeingRemoved = false;
+  security: Security | undefined;
+  consoleSize: { rows: number; columns: number } | undefined;
+  /** Fires when the container goes down for good; a new one for each time it is up. */
+  finished = new AbortController();
+  /** Ends the health probing of the present run. */
+  stopProbing: () => void = () => undefined;
+  #status: ContainerStatus;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(parts: {
+    record: ContainerRecord;
+    status: ContainerStatus;
+    folders: ContainerFolders;
+    held: HeldLayers;
+  }) {
+    this.record = parts.record;
+    this.#status = parts.status;
+    this.folders = parts.folders;
+    this.held = parts.held;
+    this.attachPoint = new AttachPoint({ stdinOnce: parts.record.config.stdinOnce });
+    if (!isUp(parts.status.state)) this.finished.abort();
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  get status(): ContainerStatus {
+    return this.#status;
+  }
+
+  get state(): ContainerState {
+    return this.#status.state;
+  }
+
+  /** Changes how it fares, in memory at once. */
+  change(change: Partial<ContainerStatus>): void {
+    const state = change.state === undefined ? this.state : move(this.state, change.state);
+    this.#status = { ...this.#status, ...change, state };
+    if (isUp(state) && this.finished.signal.aborted) this.finished = new AbortController();
+    if (!isUp(state)) this.finished.abort();
+  }
+
+  /** Writes how it fares, or is about to; writes follow one another. */
+  save(status?: ContainerStatus): Promise<void> {
+    const write = (): Promise<void> => writeStatus(this.folders.directory, status ?? this.#status);
+    this.#writing = this.#writing.then(write, write);
+    return this.#writing;
+  }
+
+  info(): ContainerInfo {
+    const { record, status, folders } = this;
+    const { directory } = folders;
+    return {
+      id: record.id,
+      name: record.name,
+      createdAtMs: record.createdAtMs,
+      imageId: record.imageId,
+      imageReference: record.imageReference,
+      config: record.config,
+      args: record.args,
+      state: status.state,
+      pid: status.pid,
+      exitCode: status.exitCode,
+      error: status.error,
+      oomKilled: status.oomKilled,
+      startedAtMs: status.startedAtMs,
+      finishedAtMs: status.finishedAtMs,
+      restartCount: status.restartCount,
+      health: status.health,
+      endpoint: status.endpoint,
+      mounts: record.mounts,
+      logPath: record.config.logDriver.name === 'none' ? '' : join(directory, 'container-json.log'),
+      paths: {
+        hostname: join(directory, 'hostname'),
+        hosts: join(directory, 'hosts'),
+        resolvConf: join(directory, 'resolv.conf'),
+        upper: join(directory, 'upper'),
+        lowers: this.held.lowers,
+      },
+      execIds: [...this.execIds],
+    };
+  }
+}

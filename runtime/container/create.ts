@@ -1,0 +1,95 @@
+// From a request to a container that can be started. Whatever fails leaves no trace.
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fail } from '../../base/errors.ts';
+import { newHexId } from '../../base/id.ts';
+import { Scope } from '../../base/scope.ts';
+import type { Image } from '../image/contract.ts';
+import { runDirectoryOf } from './adopt.ts';
+import { Container } from './container.ts';
+import type { ContainerConfig } from './contract.ts';
+import { copyUp } from './copy-up.ts';
+import { mergeImage } from './merge.ts';
+import { resolveMounts } from './mounts.ts';
+import type { Names } from './names.ts';
+import { type ContainerParts, publishContainer } from './parts.ts';
+import { type ContainerRecord, flushRecord, makeContainerFolders, NEW_STATUS, writeRecord } from './record.ts';
+import { securityOf } from './security.ts';
+import { isAlive } from './state.ts';
+import { validateConfig } from './validate.ts';
+
+export async function createContainer(asked: ContainerConfig, parts: ContainerParts, names: Names): Promise<Container> {
+  const image = parts.images.get(asked.image);
+  const { config, args } = mergeImage(asked, image.config);
+  validateConfig(config, parts);
+  securityOf(config, parts.security); // refuses wrong options now, not at start
+  checkReferences(config, parts);
+  await using undo = new Scope();
+  const id = newHexId(parts.random);
+  const name = names.take(asked.name, id);
+  undo.defer(() => names.release(name, id));
+  const container = await build({ id, name, image, config, args }, parts, undo);
+  undo.handOver();
+  publishContainer(parts, container, 'create');
+  parts.background.run(`flush ${id.slice(0, 12)}`, () => flushRecord(container.folders.directory));
+  return container;
+}
+
+interface Basics extends Pick<ContainerRecord, 'id' | 'name' | 'config' | 'args'> {
+  readonly image: Image;
+}
+
+async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promise<Container> {
+  const { id, name, image, config, args } = basics;
+  const holder = { containerId: id, isRunning: () => container !== undefined && isAlive(container.state) };
+  let container: Container | undefined;
+  const held = parts.images.hold(image.id, holder);
+  undo.defer(() => held.release());
+  const { mounts, copyUp: volumes } = await resolveMounts(config, parts.volumes);
+  for (const mount of mounts) if (mount.type === 'volume') useVolume(mount.name, id, parts, undo);
+  const directory = join(parts.containersRoot, id);
+  undo.defer(() => rm(directory, { recursive: true, force: true }));
+  await makeContainerFolders(directory);
+  const record: ContainerRecord = {
+    id,
+    name,
+    createdAtMs: parts.clock.nowMs(),
+    imageId: image.id,
+    imageReference: config.image,
+    layers: held.layers,
+    config: { ...config, name },
+    args,
+    mounts,
+  };
+  for (const volume of volumes) await copyUp(volume, held.lowers, parts);
+  await writeRecord(directory, record);
+  container = new Container({
+    record,
+    status: NEW_STATUS,
+    folders: { directory, runDirectory: runDirectoryOf(parts, id) },
+    held,
+  });
+  return container;
+}
+
+function useVolume(name: string, id: string, parts: ContainerParts, undo: Scope): void {
+  parts.volumes.use(name, id);
+  undo.defer(async () => {
+    parts.volumes.release(name, id);
+    const isUnused = parts.volumes.find(name)?.anonymous === true && parts.volumes.usersOf(name).length === 0;
+    if (isUnused) await parts.volumes.remove(name, { force: true });
+  });
+}
+
+/** What the config names must be there: networks, other containers, the image's platform. */
+function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
+  for (const mode of [config.network, config.pidMode, config.ipcMode]) {
+    if (mode.startsWith('container:')) parts.find(mode.slice('container:'.length));
+  }
+  if (!config.network.startsWith('container:')) parts.networks.get(config.network);
+  if (config.network === '') fail('invalid', 'a container needs a network mode');
+}
+
+export async function openContainersRoot(root: string): Promise<void> {
+  await mkdir(root, { recursive: true, mode: 0o710 });
+}

@@ -1,0 +1,92 @@
+// Which device nodes a container gets and which it may open.
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, fail } from '../../base/errors.ts';
+import type { DeviceRule, LaunchRequest } from '../native/contract.ts';
+import type { ContainerConfig } from './contract.ts';
+
+export type DeviceNode = LaunchRequest['devices'][number];
+
+export interface DevicePlan {
+  readonly nodes: readonly DeviceNode[];
+  readonly rules: readonly DeviceRule[] | undefined; // undefined: everything is allowed
+}
+
+const NODES_MAX = 2_000;
+const PRIVILEGED_SKIPPED = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', '.lxc', '.lxd-mounts', '.udev']);
+
+const allow = (type: 'b' | 'c', major: number, minor: number, access = 'rwm'): DeviceRule => ({
+  allow: true,
+  type,
+  major,
+  minor,
+  access,
+});
+
+/** null zero full random urandom · tty console ptmx · pts · making (not using) any node. */
+export const DEFAULT_RULES: readonly DeviceRule[] = [
+  allow('c', -1, -1, 'm'),
+  allow('b', -1, -1, 'm'),
+  ...[3, 5, 7, 8, 9].map((minor) => allow('c', 1, minor)),
+  ...[0, 1, 2].map((minor) => allow('c', 5, minor)),
+  allow('c', 136, -1),
+];
+
+export async function planDevices(config: Pick<ContainerConfig, 'privileged' | 'devices'>): Promise<DevicePlan> {
+  if (config.privileged) return { nodes: await hostDevices('/dev', '/dev'), rules: undefined };
+  const nodes: DeviceNode[] = [];
+  const rules: DeviceRule[] = [];
+  for (const { hostPath, containerPath, access } of config.devices) {
+    if (access !== '' && !/^[rwm]{1,3}$/.test(access)) fail('invalid', `invalid device mode: ${access}`);
+    const found = await devicesAt(hostPath, containerPath || hostPath);
+    if (found.length === 0)
+      fail('invalid', `error gathering device information while adding custom device "${hostPath}": not a device node`);
+    nodes.push(...found);
+    rules.push(...found.map(({ type, major, minor }) => allow(type, major, minor, access || 'rwm')));
+  }
+  return { nodes, rules: [...DEFAULT_RULES, ...rules] };
+}
+
+async function devicesAt(hostPath: string, path: string): Promise<DeviceNode[]> {
+  try {
+    const node = await nodeAt(hostPath, path);
+    return node ? [node] : await hostDevices(hostPath, path);
+  } catch (cause) {
+    if (errnoOf(cause) !== 'ENOENT' && errnoOf(cause) !== 'ENOTDIR') throw cause;
+    const reason = `error gathering device information while adding custom device "${hostPath}": no such file or directory`;
+    return fail('invalid', reason, { cause });
+  }
+}
+
+async function nodeAt(hostPath: string, path: string): Promise<DeviceNode | undefined> {
+  const status = await stat(hostPath);
+  const type = status.isCharacterDevice() ? 'c' : status.isBlockDevice() ? 'b' : undefined;
+  if (!type) return undefined;
+  const { rdev, mode, uid, gid } = status;
+  return { path, type, major: majorOf(rdev), minor: minorOf(rdev), mode: mode & 0o777, uid, gid };
+}
+
+async function hostDevices(directory: string, path: string): Promise<DeviceNode[]> {
+  const nodes: DeviceNode[] = [];
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (PRIVILEGED_SKIPPED.has(entry.name) || entry.isSymbolicLink()) continue;
+    const [host, inside] = [join(directory, entry.name), join(path, entry.name)];
+    if (entry.isDirectory()) nodes.push(...(await hostDevices(host, inside)));
+    else if (entry.isCharacterDevice() || entry.isBlockDevice()) {
+      const node = await nodeAt(host, inside);
+      if (node) nodes.push(node);
+    }
+    if (nodes.length > NODES_MAX) fail('invalid', `${directory} holds more than ${NODES_MAX} devices`);
+  }
+  return nodes;
+}
+
+// The kernel's layout of a 64-bit device number (source: makedev(3)).
+const majorOf = (rdev: number): number => {
+  const number = BigInt(rdev);
+  return Number(((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n));
+};
+const minorOf = (rdev: number): number => {
+  const number = BigInt(rdev);
+  return Number((number & 0xffn) | ((number >> 12n) & 0xffffff00n));
+};

@@ -1,0 +1,134 @@
+// What is known of a container and outlives the daemon: config.json says what it is, state.json how it fares.
+// Both are replaced whole. They are not flushed at once: a crash of the daemon loses nothing, and after a crash of the
+// machine no container runs anyway; `flush` makes a new container durable soon after its creation was answered.
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CodedError, errnoOf } from '../../base/errors.ts';
+import { asArray, asObject, asOneOf, asString, type Json, parseJson } from '../../base/parse.ts';
+import type { Endpoint } from '../network/contract.ts';
+import type { ContainerConfig, ContainerInfo, ContainerState, HealthState } from './contract.ts';
+
+export type MountPoint = ContainerInfo['mounts'][number] & { readonly tmpfsOptions: string };
+
+export interface ContainerRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAtMs: number;
+  readonly imageId: string;
+  readonly imageReference: string;
+  readonly layers: readonly string[]; // chain ids
+  readonly config: ContainerConfig;
+  readonly args: readonly string[];
+  readonly mounts: readonly MountPoint[];
+}
+
+export interface ContainerStatus {
+  readonly state: ContainerState;
+  readonly pid: number;
+  readonly exitCode: number;
+  readonly error: string;
+  readonly oomKilled: boolean;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly restartCount: number;
+  /** Stopped by a person: no restart policy brings it back, except `always` when the daemon starts. */
+  readonly stoppedByHand: boolean;
+  readonly health: HealthState | undefined;
+  readonly endpoint: Endpoint | undefined;
+}
+
+export const NEW_STATUS: ContainerStatus = {
+  state: 'created',
+  pid: 0,
+  exitCode: 0,
+  error: '',
+  oomKilled: false,
+  startedAtMs: 0,
+  finishedAtMs: 0,
+  restartCount: 0,
+  stoppedByHand: false,
+  health: undefined,
+  endpoint: undefined,
+};
+
+const CONFIG = 'config.json';
+const STATUS = 'state.json';
+const STATES = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'] as const;
+
+export async function writeRecord(directory: string, record: ContainerRecord): Promise<void> {
+  await replace(directory, CONFIG, JSON.stringify(record));
+}
+
+export async function writeStatus(directory: string, status: ContainerStatus): Promise<void> {
+  await replace(directory, STATUS, JSON.stringify(status));
+}
+
+async function replace(directory: string, name: string, content: string): Promise<void> {
+  const temporary = join(directory, `.${name}`);
+  await writeFile(temporary, content, { mode: 0o600 });
+  await rename(temporary, join(directory, name));
+}
+
+/** Makes the record durable. A container that was removed meanwhile needs nothing. */
+export async function flushRecord(directory: string): Promise<void> {
+  try {
+    await using file = await open(join(directory, CONFIG), 'r');
+    await file.sync();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** Undefined for a folder without a record: its making was interrupted. */
+export async function readRecord(
+  directory: string,
+): Promise<{ record: ContainerRecord; status: ContainerStatus } | undefined> {
+  const config = await readOrNone(join(directory, CONFIG));
+  if (config === undefined) return undefined;
+  const status = await readOrNone(join(directory, STATUS));
+  return { record: parseRecord(config), status: status === undefined ? NEW_STATUS : parseStatus(status) };
+}
+
+export async function readOrNone(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw new CodedError('internal', `reading ${path}`, { cause: error });
+  }
+}
+
+/** Our own file, guarded by the folder's format number: what every use relies on is checked, the rest is taken as written. */
+function parseRecord(text: string): ContainerRecord {
+  const json = asObject(parseJson(text, CONFIG), CONFIG);
+  for (const field of ['id', 'name', 'imageId', 'imageReference']) asString(json[field], field);
+  for (const field of ['layers', 'args']) asArray(json[field], field, asString);
+  asArray(json['mounts'], 'mounts', asObject);
+  const config = asObject(json['config'], 'config');
+  for (const field of ['limits', 'restart', 'logDriver', 'labels', 'asRequested'])
+    asObject(config[field], `config.${field}`);
+  for (const field of ['env', 'mounts', 'publish']) asArray(config[field], `config.${field}`, (value) => value);
+  return restoreAbsent(json) as unknown as ContainerRecord;
+}
+
+/** JSON leaves undefined out; readers of the record expect the keys. */
+function restoreAbsent(json: Json): Json {
+  const config = asObject(json['config'], 'config');
+  const { entrypoint, command, healthCheck } = config;
+  return { ...json, config: { ...config, entrypoint, command, healthCheck } };
+}
+
+function parseStatus(text: string): ContainerStatus {
+  const json = asObject(parseJson(text, STATUS), STATUS);
+  asOneOf(json['state'], 'state', STATES);
+  return { ...NEW_STATUS, ...json };
+}
+
+export async function makeContainerFolders(directory: string): Promise<void> {
+  await mkdir(directory, { mode: 0o710 });
+  await Promise.all([
+    mkdir(join(directory, 'upper'), { mode: 0o755 }),
+    mkdir(join(directory, 'work'), { mode: 0o700 }),
+    writeFile(join(directory, 'container-json.log'), '', { mode: 0o640 }),
+  ]);
+}

@@ -1,0 +1,51 @@
+// Taking a container away: at once for everyone who looks, its files in the background.
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fail } from '../../base/errors.ts';
+import type { Container } from './container.ts';
+import { clearRun } from './launch.ts';
+import { type ContainerParts, publishContainer } from './parts.ts';
+import { isUp } from './state.ts';
+
+/** Folders being deleted start with this; the daemon's start finishes what was interrupted. */
+export const DOOMED = '.removing-';
+
+/** The container is down; the caller holds the lock. */
+export async function removeNow(
+  container: Container,
+  parts: ContainerParts,
+  options: { volumes: boolean },
+): Promise<void> {
+  if (isUp(container.state)) fail('internal', `container ${container.id} is still up`);
+  container.isBeingRemoved = true;
+  container.change({ state: 'removing' });
+  await clearRun(container, parts);
+  const doomed = join(parts.containersRoot, `${DOOMED}${container.id}`);
+  await rename(container.folders.directory, doomed);
+  container.waiters.tell('exit', outcomeOf(container));
+  container.attachPoint.disconnect();
+  container.held.release();
+  await releaseVolumes(container, parts, options);
+  publishContainer(parts, container, 'destroy');
+  container.waiters.tell('removed', outcomeOf(container));
+  parts.background.run(`delete ${container.id.slice(0, 12)}`, () => rm(doomed, { recursive: true, force: true }));
+}
+
+const outcomeOf = ({ status }: Container): { exitCode: number; error: string } => ({
+  exitCode: status.exitCode,
+  error: status.error,
+});
+
+async function releaseVolumes(
+  container: Container,
+  parts: ContainerParts,
+  options: { volumes: boolean },
+): Promise<void> {
+  for (const mount of container.record.mounts) {
+    if (mount.type !== 'volume') continue;
+    parts.volumes.release(mount.name, container.id);
+    const isOurs = options.volumes && parts.volumes.find(mount.name)?.anonymous === true;
+    if (isOurs && parts.volumes.usersOf(mount.name).length === 0)
+      await parts.volumes.remove(mount.name, { force: true });
+  }
+}

@@ -1,0 +1,9 @@
+// A container's protection is worked out once: it holds for its command, its execs and its health probes.
+import type { Container } from './container.ts';
+import type { ContainerParts } from './parts.ts';
+import { type Security, securityOf } from './security.ts';
+
+export function securityOfContainer(container: Container, parts: Pick<ContainerParts, 'security'>): Security {
+  container.security ??= securityOf(container.record.config, parts.security);
+  return container.security;
+}

@@ -1,0 +1,129 @@
+// From a process's exit to what follows: record, events, network, waiting clients, then removal or restart.
+import { join } from 'node:path';
+import type { ExitRecord, Shim } from '../native/contract.ts';
+import type { Container } from './container.ts';
+import { watchHealth } from './health.ts';
+import { clearRun, launch, leaveNetwork, publishMounts } from './launch.ts';
+import { type ContainerParts, publishContainer } from './parts.ts';
+import { raceAbort } from './race.ts';
+import { removeNow } from './remove.ts';
+import { restartDelayMs } from './restart.ts';
+import { isAlive } from './state.ts';
+
+/** Starts a container and stays with it. The caller holds the lock. */
+export async function startSupervised(container: Container, parts: ContainerParts): Promise<void> {
+  supervise(container, parts, await launch(container, parts));
+}
+
+/** Stays with a process that runs: its health and its exit. */
+export function supervise(container: Container, parts: ContainerParts, shim: Shim): void {
+  container.shim = shim;
+  container.stopProbing = watchHealth(container, parts, shim);
+  parts.background.run(`supervise ${container.id.slice(0, 12)}`, async (abort) => {
+    const exit = await raceAbort(shim.exited, abort); // on shutdown the container runs on without us
+    if (exit) await container.lock.run(() => onExit(container, parts, shim, exit));
+  });
+}
+
+async function onExit(container: Container, parts: ContainerParts, shim: Shim, exit: ExitRecord): Promise<void> {
+  if (container.shim !== shim || !isAlive(container.state)) return;
+  const { status } = container;
+  const ranMs = Math.max(0, exit.atMs - status.startedAtMs);
+  container.shim = undefined;
+  container.stopProbing();
+  container.attachPoint.disconnect();
+  if (exit.oomKilled) publishContainer(parts, container, 'oom');
+  publishContainer(parts, container, 'die', {
+    exitCode: String(exit.exitCode),
+    execDuration: String(Math.floor(ranMs / 1000)),
+  });
+  // Before anybody hears of the exit: who starts a successor then finds address and ports free.
+  await tolerate(container, parts, 'leaving the network', async () => {
+    if (status.endpoint) await leaveNetwork(container, parts, status.endpoint);
+  });
+  publishMounts(container, parts, 'unmount');
+  const delayMs = nextDelay(container, parts, exit, ranMs);
+  container.change({
+    state: delayMs === 'never' ? 'exited' : 'restarting',
+    pid: 0,
+    exitCode: exit.exitCode,
+    oomKilled: exit.oomKilled,
+    finishedAtMs: exit.atMs,
+    endpoint: undefined,
+    health: status.health,
+  });
+  container.waiters.tell('exit', { exitCode: exit.exitCode, error: '' });
+  await tolerate(container, parts, 'clearing after the run', async () => {
+    await container.save();
+    await shim.acknowledgeExit();
+    await clearRun(container, parts);
+  });
+  await whatFollows(container, parts, delayMs);
+}
+
+function nextDelay(container: Container, parts: ContainerParts, exit: ExitRecord, ranMs: number): number | 'never' {
+  const { record, status, restartDelayMs: previousDelayMs } = container;
+  if (parts.background.abort.aborted || container.isBeingRemoved) return 'never';
+  const { restartCount, stoppedByHand } = status;
+  const { exitCode } = exit;
+  return restartDelayMs({ rule: record.config.restart, exitCode, ranMs, restartCount, stoppedByHand, previousDelayMs });
+}
+
+async function whatFollows(container: Container, parts: ContainerParts, delayMs: number | 'never'): Promise<void> {
+  if (delayMs !== 'never') return restartLater(container, parts, delayMs);
+  container.restartDelayMs = 0;
+  if (container.record.config.autoRemove && !container.isBeingRemoved) {
+    await tolerate(container, parts, 'removing after the exit', () => removeNow(container, parts, { volumes: true }));
+  }
+  container.waiters.tell('down', { exitCode: container.status.exitCode, error: '' });
+}
+
+export function restartLater(container: Container, parts: ContainerParts, delayMs: number): void {
+  container.restartDelayMs = delayMs;
+  container.restartTimer = parts.clock.after(delayMs, () => {
+    parts.background.run(`restart ${container.id.slice(0, 12)}`, () =>
+      container.lock.run(() => restartNow(container, parts)),
+    );
+  });
+}
+
+async function restartNow(container: Container, parts: ContainerParts): Promise<void> {
+  container.restartTimer = undefined;
+  if (container.state !== 'restarting' || parts.background.abort.aborted) return;
+  container.change({ restartCount: container.status.restartCount + 1 });
+  try {
+    await startSupervised(container, parts);
+  } catch (error) {
+    parts.log.warn('restart failed', { containerId: container.id, error });
+    const { config } = container.record;
+    const { exitCode, restartCount, stoppedByHand } = container.status;
+    const previousDelayMs = container.restartDelayMs;
+    const delayMs = restartDelayMs({
+      rule: config.restart,
+      exitCode,
+      ranMs: 0,
+      restartCount,
+      stoppedByHand,
+      previousDelayMs,
+    });
+    if (delayMs === 'never') container.change({ state: 'exited', finishedAtMs: parts.clock.nowMs() });
+    await container.save();
+    await whatFollows(container, parts, delayMs);
+  }
+}
+
+/** Cleaning up goes on with the next step; what failed is said, and tried again when the daemon starts. */
+export async function tolerate(
+  container: Container,
+  parts: Pick<ContainerParts, 'log'>,
+  step: string,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    parts.log.error(`${step} failed`, { containerId: container.id, error });
+  }
+}
+
+export const exitFile = (container: Container): string => join(container.folders.directory, 'exit.json');
