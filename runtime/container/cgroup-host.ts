@@ -8,7 +8,7 @@ import { errnoOf, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { CgroupPlan, DeviceRule } from '../native/contract.ts';
 import { type CgroupLayout, detectCgroups } from './cgroup-layout.ts';
-import { cgroupPlan, unifiedWrites, v1Writes } from './cgroup-plan.ts';
+import { cgroupPlan, unifiedWrites } from './cgroup-plan.ts';
 import type { ContainerLimits } from './contract.ts';
 import { cleanTarget } from './merge.ts';
 

@@ -89,7 +89,7 @@ function joinedControllers(layout: CgroupLayout, { limits, devices }: CgroupRequ
   return controllers;
 }
 
-export function v1Writes(request: CgroupRequest): Partial<Record<V1Controller, Write[]>> {
+function v1Writes(request: CgroupRequest): Partial<Record<V1Controller, Write[]>> {
   const { limits, devices, swapIsAccounted } = request;
   const memory: Write[] = [];
   const swap = swapBytes(limits);

@@ -41,8 +41,8 @@ interface Basics extends Pick<ContainerRecord, 'id' | 'name' | 'config' | 'args'
 
 async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promise<Container> {
   const { id, name, image, config, args } = basics;
-  const holder = { containerId: id, isRunning: () => container !== undefined && isAlive(container.state) };
-  let container: Container | undefined;
+  const made: { container?: Container } = {};
+  const holder = { containerId: id, isRunning: () => made.container !== undefined && isAlive(made.container.state) };
   const held = parts.images.hold(image.id, holder);
   undo.defer(() => held.release());
   const { mounts, copyUp: volumes } = await resolveMounts(config, parts.volumes);
@@ -63,13 +63,13 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
   };
   for (const volume of volumes) await copyUp(volume, held.lowers, parts);
   await writeRecord(directory, record);
-  container = new Container({
+  made.container = new Container({
     record,
     status: NEW_STATUS,
     folders: { directory, runDirectory: runDirectoryOf(parts, id) },
     held,
   });
-  return container;
+  return made.container;
 }
 
 function useVolume(name: string, id: string, parts: ContainerParts, undo: Scope): void {

@@ -7,7 +7,7 @@ const NEXT = {
   running: ['paused', 'restarting', 'exited'],
   paused: ['running', 'restarting', 'exited'],
   restarting: ['running', 'restarting', 'exited', 'removing'],
-  exited: ['running', 'exited', 'removing'],
+  exited: ['running', 'exited', 'restarting', 'removing'], // restarting: by its policy when the daemon starts
   removing: ['dead', 'removing'],
   dead: ['removing'],
 } as const satisfies Record<ContainerState, readonly ContainerState[]>;
