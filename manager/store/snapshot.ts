@@ -7,21 +7,21 @@ import { ByteReader, ByteWriter } from './bytes.ts';
 import { assemble, type Interner, ownText, SharedTexts } from './codec.ts';
 import type { SnapshotChunk } from './contract.ts';
 import { definitionOf, KIND_NAMES, KINDS, kindFrom, type StoredObject } from './kinds.ts';
-import { Tables } from './tables.ts';
+import { type State, Tables } from './tables.ts';
 
 const FORMAT = 1;
 const END = 'end';
 const SLICE_MS = 4;
 const CHUNK_OBJECTS_MAX = 200;
 
-export function takeSnapshot(tables: Tables, index: number, clock: Clock): AsyncIterable<SnapshotChunk> {
+export function takeSnapshot({ tables, version }: State, clock: Clock): AsyncIterable<SnapshotChunk> {
   const lists = KIND_NAMES.map((kind) => ({ kind, objects: [...tables.of(kind).all()] }));
-  return chunksOf(lists, index, new Slices(clock));
+  return chunksOf(lists, version, new Slices(clock));
 }
 
 type Lists = readonly { readonly kind: keyof typeof KINDS; readonly objects: readonly StoredObject[] }[];
 
-async function* chunksOf(lists: Lists, index: number, slices: Slices): AsyncGenerator<SnapshotChunk, void, void> {
+async function* chunksOf(lists: Lists, version: number, slices: Slices): AsyncGenerator<SnapshotChunk, void, void> {
   const texts = new SharedTexts();
   let count = 0;
   for (const { kind, objects } of lists) {
@@ -34,27 +34,30 @@ async function* chunksOf(lists: Lists, index: number, slices: Slices): AsyncGene
   }
   const writer = new ByteWriter(32);
   writer.u8(FORMAT);
-  writer.number(index);
+  writer.number(version);
   writer.number(count);
   yield { kind: END, bytes: writer.finish() };
 }
 
-/** New tables from the chunks; the present ones are not touched. */
+/**
+ * New tables from the chunks, and the index of the last change in them, which may be lower than that of the snapshot:
+ * consensus has entries of its own. The present tables are not touched.
+ */
 export async function readSnapshot(
   index: number,
   chunks: AsyncIterable<SnapshotChunk>,
   options: { clock: Clock; interner: Interner },
-): Promise<Tables> {
+): Promise<State> {
   const tables = new Tables();
   const slices = new Slices(options.clock);
   let count = 0;
-  let whole = false;
+  let version: number | undefined;
   for await (const chunk of chunks) {
-    if (chunk.kind === END) whole = checkEnd(chunk.bytes, index, count);
+    if (chunk.kind === END) version = readEnd(chunk.bytes, index, count);
     else count += decodeChunk(tables, chunk, options.interner, `the snapshot at ${index}`);
     await slices.pause();
   }
-  return whole ? tables : fail('internal', `the snapshot at ${index} has no end`);
+  return version === undefined ? fail('internal', `the snapshot at ${index} has no end`) : { tables, version };
 }
 
 function encodeChunk(kind: keyof typeof KINDS, objects: readonly StoredObject[], sharedTexts: SharedTexts): Uint8Array {
@@ -92,15 +95,15 @@ function decodeChunk(tables: Tables, chunk: SnapshotChunk, interner: Interner, w
   return count;
 }
 
-function checkEnd(bytes: Uint8Array, index: number, count: number): true {
+function readEnd(bytes: Uint8Array, index: number, count: number): number {
   const where = `the snapshot at ${index}`;
   const reader = new ByteReader(bytes, where);
   const format = reader.u8();
   if (format !== FORMAT) fail('internal', `${where} has format ${format}, this shoald reads ${FORMAT}`);
-  const [itsIndex, itsCount] = [reader.number(), reader.number()];
-  if (itsIndex !== index) fail('internal', `${where} says that it was taken at ${itsIndex}`);
+  const [version, itsCount] = [reader.number(), reader.number()];
+  if (version > index) fail('internal', `${where} has changes up to ${version}`);
   if (itsCount !== count) fail('internal', `${where} has ${count} objects instead of ${itsCount}`);
-  return true;
+  return version;
 }
 
 /** Lets other work run once a slice is used up. Under a clock that stands still it never waits. */

@@ -85,13 +85,13 @@ class ConsensusStore implements ReplicatedStore {
   }
 
   snapshot(): AsyncIterable<SnapshotChunk> {
-    return takeSnapshot(this.#state.tables, this.#state.version, this.#clock);
+    return takeSnapshot(this.#state, this.#clock);
   }
 
   async restore(index: number, chunks: AsyncIterable<SnapshotChunk>): Promise<void> {
-    const tables = await readSnapshot(index, chunks, { clock: this.#clock, interner: this.#interner });
+    const { tables, version } = await readSnapshot(index, chunks, { clock: this.#clock, interner: this.#interner });
     this.#state.tables = tables;
-    this.#state.version = index;
+    this.#state.version = version;
     this.#restoredAt = index;
     this.#watchers.resync();
   }

@@ -109,6 +109,15 @@ describe('a snapshot', () => {
     assert.equal(restored.stateDigest(), before);
   });
 
+  it('may have an index above the last change: consensus has entries of its own', async () => {
+    const { store } = createMemoryStore();
+    await store.update((tx) => tx.services.put(aService()));
+    const restored = follower();
+    await restored.restore(4, store.snapshot());
+    assert.equal(restored.stateDigest(), store.stateDigest());
+    await assert.rejects(follower().restore(0, store.snapshot()), /the snapshot at 0 has changes up to 1/);
+  });
+
   it('keeps what tasks share once', async () => {
     const { store } = createMemoryStore();
     const service = aService({ spec: aServiceSpec({ labels: { long: 'x'.repeat(5_000) } }) });
