@@ -3,6 +3,7 @@
 import type { Timer } from '../../base/clock.ts';
 import type { ManualClock } from '../../base/manual-clock.ts';
 import { codeOf } from '../../base/errors.ts';
+import { slotKey } from '../../manager/store/kinds.ts';
 import type { Store } from '../../manager/store/contract.ts';
 import type { NodeId, Task, TaskId, TaskState } from '../../proto/objects.ts';
 import { isAfter, isTerminal, isWanted } from '../../proto/task-state.ts';
@@ -19,6 +20,8 @@ export class FakeAgents {
   /** What each task does next. */
   readonly #pending = new Map<TaskId, { readonly timer: Timer; readonly state: TaskState }>();
   readonly #over = new AbortController();
+  /** How often a container was started while another one of its slot ran on a reachable node. */
+  overlaps = 0;
   /** How often each image was started. */
   readonly starts = new Map<string, number>();
 
@@ -83,6 +86,9 @@ export class FakeAgents {
   }
 
   #start(task: Task, kind: string | undefined): void {
+    for (const other of this.containers.values()) {
+      if (sameSlot(task, other) && other.nodeId && !this.#cut.has(other.nodeId)) this.overlaps += 1;
+    }
     this.containers.set(task.id, task);
     this.starts.set(imageOf(task), (this.starts.get(imageOf(task)) ?? 0) + 1);
     if (kind === 'crash') this.#after(task.id, TIMES.crashMs, 'failed', 1);
@@ -118,5 +124,7 @@ export class FakeAgents {
     this.#step(id);
   }
 }
+
+const sameSlot = (a: Task, b: Task): boolean => slotKey(a.serviceId, a.identity) === slotKey(b.serviceId, b.identity);
 
 const imageOf = (task: Task): string => task.spec.runtime.container.image;
