@@ -280,9 +280,9 @@ export const lookup =
   (set: string | { readonly id: number }, into?: 'value' | 'verdict'): Expression =>
   (batch) =>
     batch.expression('lookup', () => {
-      batch.writer.text(1, typeof set === 'string' ? set : '__map%d');
       batch.writer.u32big(2, register(0));
       if (into) batch.writer.u32big(3, into === 'verdict' ? 0 : register(0));
+      batch.writer.text(1, typeof set === 'string' ? set : '__map%d');
       if (typeof set !== 'string') batch.writer.u32big(4, set.id);
     });
 

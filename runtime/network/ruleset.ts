@@ -137,7 +137,7 @@ function fixedRules(): [chain: string, rule: readonly Expression[]][] {
   return [
     ['prerouting', toPublish],
     ['output', toPublish],
-    ['publish', [...loadAddressProtocolPort, lookup(PUBLISHED_ON_ADDRESS, 'value'), translateDestination]],
+    ['publish', [...onlyIpv4, ...loadAddressProtocolPort, lookup(PUBLISHED_ON_ADDRESS, 'value'), translateDestination]],
     ['publish', [...loadProtocolAndPort, lookup(PUBLISHED, 'value'), translateDestination]],
     ['publish', [...loadProtocolAndPort, lookup(INGRESS, 'verdict')]],
     // We let loopback sources leave through bridges (route_localnet); nobody may come in by that door.
@@ -212,9 +212,14 @@ function publishedElement(port: PublishedPort): Element {
   return { key: Buffer.concat(key), data: targetBytes(port.to) };
 }
 
+/** Of the same key: only the target can differ. */
+const samePort = (a: PublishedPort | undefined, b: PublishedPort): boolean =>
+  a?.to.address === b.to.address && a.to.port === b.to.port;
+
 function changePublished(batch: NftBatch, from: Ruleset['published'], to: Ruleset['published']): void {
-  const gone = [...from].filter(([key, port]) => !isDeepStrictEqual(to.get(key), port)).map(([, port]) => port);
-  const come = [...to].filter(([key, port]) => !isDeepStrictEqual(from.get(key), port)).map(([, port]) => port);
+  if (from === to) return;
+  const gone = [...from].filter(([key, port]) => !samePort(to.get(key), port)).map(([, port]) => port);
+  const come = [...to].filter(([key, port]) => !samePort(from.get(key), port)).map(([, port]) => port);
   for (const set of [PUBLISHED, PUBLISHED_ON_ADDRESS]) {
     const inSet = (port: PublishedPort): boolean => publishedSet(port) === set;
     batch.deleteElements(set, gone.filter(inSet).map(publishedElement));
@@ -244,13 +249,21 @@ function addBalancing(batch: NftBatch, rule: IngressRule): void {
   batch.addRule(ingressChain(rule), [randomBelow(elements.length), lookup({ id }, 'value'), translateDestination]);
 }
 
+/** Both are sorted. */
+function sameTargets(a: readonly Target[], b: readonly Target[]): boolean {
+  const same = (target: Target, index: number): boolean =>
+    target.address === b[index]?.address && target.port === b[index].port;
+  return a.length === b.length && a.every(same);
+}
+
 function changeIngress(batch: NftBatch, from: Ruleset['ingress'], to: Ruleset['ingress']): void {
+  if (from === to) return;
   const usable = [...to.values()].filter((rule) => rule.targets.length > 0);
   const wanted = new Map(usable.map((rule) => [ingressKey(rule), rule]));
   for (const [key, rule] of wanted) {
     const old = from.get(key);
     if (old && old.targets.length > 0) {
-      if (isDeepStrictEqual(old.targets, rule.targets)) continue;
+      if (sameTargets(old.targets, rule.targets)) continue;
       batch.flushChain(ingressChain(rule));
       addBalancing(batch, rule);
     } else {
@@ -281,6 +294,7 @@ function remoteElements(ingress: Ruleset['ingress']): Map<string, Element> {
 }
 
 function changeRemote(batch: NftBatch, from: Ruleset['ingress'], to: Ruleset['ingress']): void {
+  if (from === to) return;
   const [old, wanted] = [remoteElements(from), remoteElements(to)];
   batch.deleteElements(
     INGRESS_REMOTE,

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { joinContainer, isRoot, NetworkLab, publish } from '../support/network-lab.ts';
+import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
+import { requireRoot } from '../support/requirements.ts';
 
 describe('endpoints on the default bridge', function () {
   this.timeout(60_000);
   before(function () {
-    if (!isRoot) this.skip();
+    requireRoot(this);
   });
 
   it('gives a container an address, a route and a neighbour', async () => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import type { Endpoint, IngressPort } from '../../runtime/network/contract.ts';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
-import { isRoot, joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
+import { joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
+import { requireRoot } from '../support/requirements.ts';
 
 const PORT = 8080;
 
@@ -43,7 +44,7 @@ async function finish(loop: ChildProcess): Promise<{ made: number; failed: numbe
 describe('ingress', function () {
   this.timeout(90_000);
   before(function () {
-    if (!isRoot) this.skip();
+    requireRoot(this);
   });
 
   it('spreads connections from everywhere over the tasks of this node, and keeps the client address', async () => {

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
-import { isRoot, joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
+import { joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
+import { requireRoot } from '../support/requirements.ts';
 
 /** What a machine's namespace holds that a daemon could leave behind. */
 async function traces(machine: LabMachine): Promise<Record<string, string>> {
@@ -39,7 +40,7 @@ async function until(what: string, check: () => Promise<boolean>): Promise<void>
 describe('the life of a machine and its networks', function () {
   this.timeout(60_000);
   before(function () {
-    if (!isRoot) this.skip();
+    requireRoot(this);
   });
 
   it('leaves the machine as it was when the node is deleted', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { isRoot, joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
+import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
+import { requireRoot } from '../support/requirements.ts';
 
 const asked = (name: string, more: object = {}) => ({
   name,
@@ -14,7 +15,7 @@ const asked = (name: string, more: object = {}) => ({
 describe('networks that users make', function () {
   this.timeout(60_000);
   before(function () {
-    if (!isRoot) this.skip();
+    requireRoot(this);
   });
 
   it('are apart from each other, and reach each other through published ports only', async () => {

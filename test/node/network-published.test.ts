@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { isRoot, joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
+import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
+import { requireRoot } from '../support/requirements.ts';
 
 describe('published ports', function () {
   this.timeout(60_000);
   before(function () {
-    if (!isRoot) this.skip();
+    requireRoot(this);
   });
 
   it('refuses a port that another container has, and leaves nothing behind', async () => {

@@ -14,8 +14,6 @@ import { netdBinary } from './netd-binary.ts';
 
 const run = promisify(execFile);
 
-export const isRoot = process.getuid?.() === 0;
-
 export interface LabMachine {
   readonly namespace: string; // path
   readonly address: string;

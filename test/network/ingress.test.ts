@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseAddress } from '../../runtime/network/addresses.ts';
+import type { IngressPort } from '../../runtime/network/contract.ts';
+import { ingressRules, loadIngress, saveIngress, staleDatagrams } from '../../runtime/network/ingress.ts';
+
+const service = (
+  local: readonly string[],
+  remote: readonly string[],
+  protocol: 'tcp' | 'udp' = 'tcp',
+): IngressPort => ({
+  protocol,
+  publishedPort: 8080,
+  local: local.map((address) => ({ taskId: 't', address, port: 80 })),
+  remote: remote.map((address) => ({ address, port: 8080 })),
+});
+
+describe('ingress rules', () => {
+  it('prefer own tasks to other nodes', () => {
+    const both = ingressRules([service(['172.17.0.3', '172.17.0.2'], ['192.0.2.1'])]).get('tcp/8080');
+    assert.equal(both?.remote, false);
+    assert.deepEqual(both.targets, [
+      { address: parseAddress('172.17.0.2'), port: 80 },
+      { address: parseAddress('172.17.0.3'), port: 80 },
+    ]);
+    const far = ingressRules([service([], ['192.0.2.1'])]).get('tcp/8080');
+    assert.equal(far?.remote, true);
+    assert.deepEqual(far.targets, [{ address: parseAddress('192.0.2.1'), port: 8080 }]);
+  });
+
+  it('refuse what is no address', () => {
+    assert.throws(() => ingressRules([service(['web'], [])]), { code: 'invalid' });
+  });
+
+  it('make the kernel forget datagrams to targets that left, and only those', () => {
+    const from = ingressRules([service(['172.17.0.2', '172.17.0.3'], [], 'udp')]);
+    const to = ingressRules([service(['172.17.0.3'], [], 'udp')]);
+    assert.deepEqual(staleDatagrams(from, to), [
+      { protocol: 'udp', askedPort: 8080, serverAddress: parseAddress('172.17.0.2'), serverPort: 80 },
+    ]);
+    assert.deepEqual(staleDatagrams(to, to), []);
+    const tcp = ingressRules([service(['172.17.0.2'], [])]);
+    assert.deepEqual(staleDatagrams(tcp, new Map()), []);
+  });
+
+  it('make the kernel forget datagrams that came before there was a target', () => {
+    const none = ingressRules([service([], [], 'udp')]);
+    const some = ingressRules([service(['172.17.0.3'], [], 'udp')]);
+    const all = [{ protocol: 'udp', askedPort: 8080 }];
+    assert.deepEqual(staleDatagrams(none, some), all);
+    assert.deepEqual(staleDatagrams(new Map(), some), all);
+  });
+
+  it('are read again as they were written', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'ingress-'));
+    const path = join(directory, 'ingress.json');
+    try {
+      assert.deepEqual(await loadIngress(path), []);
+      const ports = [service(['172.17.0.2'], ['192.0.2.1'], 'udp')];
+      await saveIngress(path, ports);
+      assert.deepEqual(await loadIngress(path), ports);
+      await writeFile(path, '{"ports":[{"protocol":"icmp"}]}');
+      await assert.rejects(loadIngress(path), { code: 'invalid', message: /ports\[0\]\.protocol/ });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+});
