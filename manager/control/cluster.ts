@@ -1,7 +1,7 @@
 // The cluster object: its settings and its join tokens. The signing key never leaves the managers' stores.
 import { fail } from '../../base/errors.ts';
 import type { Caller, ControlReply, ControlRequest, PublicCluster } from '../../proto/control.ts';
-import type { Cluster } from '../../proto/objects.ts';
+import type { Cluster, ClusterSpec } from '../../proto/objects.ts';
 import { checkClusterSpec } from '../../proto/validate.ts';
 import type { View } from '../store/contract.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
@@ -24,18 +24,30 @@ async function updateCluster(
   caller: Caller,
   abort: AbortSignal | undefined,
 ): Promise<ControlReply<'UpdateCluster'>> {
-  checkClusterSpec(request.spec);
   await store.update(
     (tx) => {
       const cluster = theCluster(tx);
+      const spec = withDownPeriod(request.spec, cluster.spec);
+      checkClusterSpec(spec);
       if (cluster.version !== request.version) fail('out-of-sequence', 'update out of sequence');
       const worker = request.rotateWorkerToken ? newJoinToken(cluster, 'worker') : cluster.tokens.worker;
       const manager = request.rotateManagerToken ? newJoinToken(cluster, 'manager') : cluster.tokens.manager;
-      tx.clusters.put({ ...cluster, spec: request.spec, tokens: { worker, manager } });
+      tx.clusters.put({ ...cluster, spec, tokens: { worker, manager } });
     },
     { abort },
   );
   return { cluster: publicCluster(theCluster(store.view()), caller) };
+}
+
+const HEARTBEATS_TO_DOWN = 3;
+
+/** Docker's API knows the heartbeat only: who changes that alone wants the period of silence to follow. */
+function withDownPeriod(spec: ClusterSpec, present: ClusterSpec): ClusterSpec {
+  const { heartbeatMs, nodeDownAfterMs } = spec.dispatcher;
+  const alone =
+    heartbeatMs !== present.dispatcher.heartbeatMs && nodeDownAfterMs === present.dispatcher.nodeDownAfterMs;
+  if (!alone) return spec;
+  return { ...spec, dispatcher: { ...spec.dispatcher, nodeDownAfterMs: HEARTBEATS_TO_DOWN * heartbeatMs } };
 }
 
 function theCluster(view: View): Cluster {

@@ -35,6 +35,16 @@ describe('the cluster', () => {
     await bench.refused('UpdateCluster', request, 'out-of-sequence', 'update out of sequence');
   });
 
+  it('takes a node for down after three heartbeats, when only the heartbeat is changed', async () => {
+    const { dispatcher } = aClusterSpec();
+    const spec = aClusterSpec({ dispatcher: { ...dispatcher, heartbeatMs: 5_000 } });
+    const { cluster } = await bench.call('UpdateCluster', await update({ spec }));
+    assert.deepEqual(cluster.spec.dispatcher, { ...dispatcher, heartbeatMs: 5_000, nodeDownAfterMs: 15_000 });
+    const both = aClusterSpec({ dispatcher: { ...dispatcher, heartbeatMs: 1_000, nodeDownAfterMs: 4_000 } });
+    const reply = await bench.call('UpdateCluster', await update({ spec: both }));
+    assert.equal(reply.cluster.spec.dispatcher.nodeDownAfterMs, 4_000);
+  });
+
   it('refuses bad settings', async () => {
     const spec = aClusterSpec({ certificates: { lifetimeMs: 1 } });
     await bench.refused(
