@@ -3,6 +3,7 @@ import { codeOf } from '../../base/errors.ts';
 import type { Service, ServiceSpec } from '../../proto/objects.ts';
 import type { Images } from '../../runtime/image/contract.ts';
 import { serviceJson } from '../convert/service.ts';
+import { withNetworksByName } from '../convert/service-networks.ts';
 import { parseServiceSpec } from '../convert/service-spec.ts';
 import type { ApiDeps } from '../deps.ts';
 import { parseFilters } from '../filters.ts';
@@ -31,7 +32,7 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock }: ApiD
   });
 
   router.add('POST', '/services/create', async (request) => {
-    const spec = parseServiceSpec(await request.json());
+    const spec = withNetworksByName(parseServiceSpec(await request.json()), runtime.networks);
     const pinned = withDigest(spec, digestHere(runtime.images, spec));
     const { service, warnings } = await swarm
       .control()
@@ -52,7 +53,7 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock }: ApiD
     if (rollback !== '' && rollback !== 'none' && rollback !== 'previous') {
       fail('invalid', `unrecognized rollback option ${rollback}`);
     }
-    const asked = parseServiceSpec(await request.json());
+    const asked = withNetworksByName(parseServiceSpec(await request.json()), runtime.networks);
     const control = swarm.control();
     const { service } = await control.call('GetService', { service: request.param('id') }, { abort });
     const spec = withDigest(asked, digestAfter(service, asked, runtime.images));
