@@ -31,7 +31,8 @@ export class Filters {
   matchLabels(labels: Readonly<Record<string, string>>): boolean {
     const holds = (wanted: string): boolean => {
       const at = wanted.indexOf('=');
-      return at < 0 ? wanted in labels : labels[wanted.slice(0, at)] === wanted.slice(at + 1);
+      const key = at < 0 ? wanted : wanted.slice(0, at);
+      return Object.hasOwn(labels, key) && (at < 0 || labels[key] === wanted.slice(at + 1));
     };
     return this.every('label', holds) && this.every('label!', (wanted) => !holds(wanted));
   }

@@ -130,6 +130,8 @@ export class FakeContainers implements Containers {
     const record = this.#record(reference);
     if (record.info.state === 'running') fail('not-modified', 'already running');
     if (record.info.args[0] === 'nosuchprogram') {
+      // As Docker: a client that asked for --rm waits for the removal, also of what could not start.
+      if (record.info.config.autoRemove) await this.remove(record.info.id, { force: true, volumes: true });
       fail(
         'invalid',
         'failed to create task for container: OCI runtime create failed: exec: "nosuchprogram": executable file not found in $PATH: unknown',

@@ -36,6 +36,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
+  readonly bytes: Buffer;
   // The body as JSON; tests say what they expect of it.
   json<T = Record<string, unknown>>(): T;
 }
@@ -77,9 +78,10 @@ export class ApiFixture implements AsyncDisposable {
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', reject);
         response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
+          const bytes = Buffer.concat(chunks);
+          const text = bytes.toString('utf8');
           const { statusCode = 0, headers } = response;
-          resolve({ status: statusCode, headers, text, json: <T>() => JSON.parse(text) as T });
+          resolve({ status: statusCode, headers, text, bytes, json: <T>() => JSON.parse(text) as T });
         });
       });
       request.on('error', reject);
