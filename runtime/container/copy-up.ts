@@ -3,18 +3,19 @@
 import { readdir } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { HeldLayers } from '../image/contract.ts';
 import { mergedView, tarOfFolder } from './merged-view.ts';
 import type { ContainerParts } from './parts.ts';
 import type { MountPoint } from './record.ts';
 
 export async function copyUp(
   volume: MountPoint,
-  lowers: readonly string[],
+  layers: Pick<HeldLayers, 'lowers' | 'opaqueFolders'>,
   parts: Pick<ContainerParts, 'native' | 'volumes'>,
 ): Promise<void> {
   // One that another container may be writing to is left alone.
   if (parts.volumes.usersOf(volume.name).length > 1 || (await readdir(volume.source)).length > 0) return;
-  const folder = await mergedView(lowers).folder(volume.target);
+  const folder = await mergedView(layers).folder(volume.target);
   if (!folder) return;
   const { input, done } = await parts.native.unpack(volume.source, { layer: false });
   const [fed, unpacked] = await Promise.allSettled([

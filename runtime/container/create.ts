@@ -61,7 +61,7 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
     args,
     mounts,
   };
-  for (const volume of volumes) await copyUp(volume, held.lowers, parts);
+  for (const volume of volumes) await copyUp(volume, held, parts);
   await writeRecord(directory, record);
   made.container = new Container({
     record,

@@ -1,15 +1,22 @@
 // An image's file system as overlayfs would show it, read from its layers without mounting: upper entries win, a
-// whiteout (character device 0:0) hides what is below. Links are followed inside the image only.
+// whiteout (character device 0:0) hides what is below, and so does an opaque folder. Links are followed inside the image only.
 // The layers are immutable, so nothing can change between a look and a use.
 import { createReadStream } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, fail } from '../../base/errors.ts';
+import type { HeldLayers } from '../image/contract.ts';
 import { TAR_END, type TarEntry, tarHeader, tarPadding } from '../image/tar-writer.ts';
 
+interface LayerFolder {
+  readonly path: string;
+  readonly relative: string; // to the layer's root
+  readonly opaque: ReadonlySet<string>; // the layer's
+}
+
 /** The folders that make up one merged folder, top first. */
-export type MergedFolder = readonly string[];
+export type MergedFolder = readonly LayerFolder[];
 
 interface Found {
   readonly path: string;
@@ -20,8 +27,15 @@ interface Found {
 const LINKS_MAX = 40;
 const DEPTH_MAX = 256;
 
-export function mergedView(lowers: readonly string[]): { folder(path: string): Promise<MergedFolder | undefined> } {
-  return { folder: (path) => resolveFolder(lowers, path) };
+export function mergedView(layers: Pick<HeldLayers, 'lowers' | 'opaqueFolders'>): {
+  folder(path: string): Promise<MergedFolder | undefined>;
+} {
+  const root = layers.lowers.map((path, index) => ({
+    path,
+    relative: '',
+    opaque: new Set(layers.opaqueFolders[index]),
+  }));
+  return { folder: (path) => resolveFolder(root, path) };
 }
 
 /** Undefined if the image has no folder there. */
@@ -49,16 +63,18 @@ async function resolveFolder(root: MergedFolder, path: string): Promise<MergedFo
 
 async function entryIn(folder: MergedFolder, name: string): Promise<Found | undefined> {
   let top: { path: string; status: Stats } | undefined;
-  const folders: string[] = [];
+  const folders: LayerFolder[] = [];
   for (const layer of folder) {
-    const path = join(layer, name);
+    const path = join(layer.path, name);
     const status = await lstatOrNone(path);
     if (!status) continue;
     if (isWhiteout(status)) break;
     if (top && !status.isDirectory()) break;
     top ??= { path, status };
     if (!status.isDirectory()) break;
-    folders.push(path);
+    const relative = layer.relative === '' ? name : `${layer.relative}/${name}`;
+    folders.push({ path, relative, opaque: layer.opaque });
+    if (layer.opaque.has(relative)) break;
   }
   return top && { ...top, folders };
 }
@@ -77,7 +93,7 @@ async function lstatOrNone(path: string): Promise<Stats | undefined> {
 /** What is in the folder, as a tar stream; the folder itself comes as '.', with its owner and mode. */
 export async function* tarOfFolder(folder: MergedFolder): AsyncGenerator<Buffer, void, void> {
   const [own] = folder;
-  if (own !== undefined) yield tarHeader({ ...metadata(await lstat(own)), name: './', type: 'directory' });
+  if (own !== undefined) yield tarHeader({ ...metadata(await lstat(own.path)), name: './', type: 'directory' });
   yield* contents(folder, '', new Map(), 0);
   yield TAR_END;
 }
@@ -89,7 +105,7 @@ async function* contents(
   depth: number,
 ): AsyncGenerator<Buffer, void, void> {
   if (depth > DEPTH_MAX) fail('invalid', `the image's folders are nested deeper than ${DEPTH_MAX}`);
-  const names = new Set((await Promise.all(folder.map((layer) => readdir(layer)))).flat());
+  const names = new Set((await Promise.all(folder.map((layer) => readdir(layer.path)))).flat());
   for (const name of [...names].sort()) {
     const found = await entryIn(folder, name);
     if (!found) continue;

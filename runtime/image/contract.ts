@@ -81,6 +81,7 @@ export interface ImageHolder {
 
 export interface HeldLayers {
   readonly lowers: readonly string[]; // folders, top first
+  readonly opaqueFolders: readonly (readonly string[])[]; // of each lower, relative: they hide what is below them
   readonly layers: readonly string[]; // chain ids, bottom first
   release(): void;
 }

@@ -13,6 +13,7 @@ export interface LayerDigest {
   readonly storedBytes: number;
   readonly contentBytes: number; // of its regular files
   readonly compression: Compression;
+  readonly opaqueFolders: readonly string[];
 }
 
 const READ_BYTES = 256 * 1024;
@@ -49,7 +50,8 @@ export async function digestLayer(path: string): Promise<LayerDigest> {
   meter.end();
   const diffId = `sha256:${plain.digest('hex')}`;
   const digest = compression === 'none' ? diffId : `sha256:${stored.digest('hex')}`;
-  return { digest, diffId, storedBytes, contentBytes: meter.contentBytes, compression };
+  const { contentBytes, opaqueFolders } = meter;
+  return { digest, diffId, storedBytes, contentBytes, compression, opaqueFolders };
 }
 
 export const sha256 = (bytes: Uint8Array | string): string =>

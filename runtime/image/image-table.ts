@@ -116,6 +116,7 @@ export class ImageTable {
     return {
       layers,
       lowers: layers.map((layer) => folders.path(layer)).reverse(),
+      opaqueFolders: layers.map((layer) => this.#records.layers[layer]?.opaqueFolders ?? []).reverse(),
       release: () => {
         if (!this.#holds.delete(hold)) return;
         if (layers.every((layer) => this.#isNeeded(layer, this.#records))) return;

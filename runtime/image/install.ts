@@ -81,13 +81,13 @@ async function installLayer(
   incoming.abort?.throwIfAborted();
   await parts.folders.commit(folder, layer.chainId);
   await parts.blobs.take(file.path, digested.value.digest);
-  const { storedBytes, contentBytes, digest } = digested.value;
+  const { storedBytes, contentBytes, digest, opaqueFolders } = digested.value;
   incoming.onProgress({
     status: 'Loading layer',
     id: diffId.slice('sha256:'.length, 'sha256:'.length + 12),
     progress: { current: storedBytes, total: storedBytes },
   });
-  return { diffId, blob: digest, contentBytes };
+  return { diffId, blob: digest, contentBytes, opaqueFolders };
 }
 
 function check(found: LayerDigest, file: LayerFile, diffId: string): void {

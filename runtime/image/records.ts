@@ -11,6 +11,7 @@ export interface LayerRecord {
   readonly diffId: string;
   readonly blob: string; // digest of the layer file as it came
   readonly contentBytes: number;
+  readonly opaqueFolders: readonly string[]; // relative paths; what lower layers have there is hidden
 }
 
 export interface ImageRecord {
@@ -52,6 +53,7 @@ function parseRecords(text: string): ImageRecords {
         diffId: asDigest(layer['diffId'], `${path}.diffId`),
         blob: asDigest(layer['blob'], `${path}.blob`),
         contentBytes: asInteger(layer['contentBytes'], `${path}.contentBytes`, { min: 0 }),
+        opaqueFolders: asArray(layer['opaqueFolders'], `${path}.opaqueFolders`, asString),
       };
     }),
     images: asMap(json['images'], 'images', (value, path) => {

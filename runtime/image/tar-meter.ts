@@ -1,21 +1,27 @@
 // Counts what a tar stream holds without keeping any of it: entries, and bytes of regular files (the image's size).
+// Notes the folders that a layer marks as opaque: overlayfs keeps that in an attribute which Node can not read.
 // Bounds: entries and the length of extended headers; a stream that is not tar is refused at its first header.
 import { fail } from '../../base/errors.ts';
 
 const BLOCK = 512;
 const ENTRIES_MAX = 2_000_000;
 const EXTENDED_HEADER_MAX = 1024 * 1024;
+const OPAQUE = '.wh..wh..opq';
+const OPAQUE_MAX = 10_000;
 const REGULAR = new Set(['0', '\0', '7']);
 
 export class TarMeter {
   contentBytes = 0;
   entries = 0;
+  readonly opaqueFolders: string[] = [];
   #header = Buffer.alloc(BLOCK);
   #headerLength = 0;
   #skip = 0;
   #extended: Buffer[] | undefined; // body of a PAX header that is being read
   #extendedLeft = 0;
+  #extendedIsName = false; // GNU's long name instead of PAX records
   #sizeOfNext: number | undefined;
+  #nameOfNext: string | undefined;
 
   write(chunk: Buffer): void {
     let at = 0;
@@ -50,17 +56,39 @@ export class TarMeter {
     if (++this.entries > ENTRIES_MAX) fail('invalid', `the archive has more than ${ENTRIES_MAX} entries`);
     const type = String.fromCharCode(header[156] ?? 0);
     const size = numberAt(header, 124, 12);
-    if (type === 'x') return this.#startExtended(size);
+    if (type === 'x' || type === 'L') return this.#startExtended(size, type === 'L');
     const actual = this.#sizeOfNext ?? size;
-    if (type !== 'L' && type !== 'K' && type !== 'g') this.#sizeOfNext = undefined;
+    if (type !== 'K' && type !== 'g') {
+      this.#noteOpaque(this.#nameOfNext ?? nameAt(header));
+      this.#sizeOfNext = undefined;
+      this.#nameOfNext = undefined;
+    }
     if (REGULAR.has(type)) this.contentBytes += actual;
     this.#skip = hasBody(type) ? padded(actual) : 0;
   }
 
-  #startExtended(size: number): void {
+  #noteOpaque(name: string): void {
+    if (!name.endsWith(OPAQUE)) return;
+    if (this.opaqueFolders.length >= OPAQUE_MAX) fail('invalid', `a layer has more than ${OPAQUE_MAX} opaque folders`);
+    const parts = name.slice(0, -OPAQUE.length).split('/');
+    this.opaqueFolders.push(parts.filter((part) => part !== '' && part !== '.').join('/'));
+  }
+
+  #startExtended(size: number, isName: boolean): void {
+    this.#extendedIsName = isName;
     if (size > EXTENDED_HEADER_MAX) fail('invalid', 'archive/tar: extended header is too long');
     this.#extended = [];
     this.#extendedLeft = padded(size);
+  }
+
+  #readExtended(text: string): void {
+    if (this.#extendedIsName) {
+      this.#nameOfNext = text.replace(/\0.*$/s, '');
+      return;
+    }
+    const size = /(?:^|\n)\d+ size=(\d+)\n/.exec(text)?.[1];
+    if (size !== undefined) this.#sizeOfNext = Number(size);
+    this.#nameOfNext = /(?:^|\n)\d+ path=(.*)\n/.exec(text)?.[1] ?? this.#nameOfNext;
   }
 
   #takeExtended(chunk: Buffer): number {
@@ -68,14 +96,19 @@ export class TarMeter {
     this.#extended?.push(Buffer.from(part));
     this.#extendedLeft -= part.length;
     if (this.#extendedLeft === 0) {
-      const text = Buffer.concat(this.#extended ?? []).toString('latin1');
-      const size = /(?:^|\n)\d+ size=(\d+)\n/.exec(text)?.[1];
-      if (size !== undefined) this.#sizeOfNext = Number(size);
+      this.#readExtended(Buffer.concat(this.#extended ?? []).toString('utf8'));
       this.#extended = undefined;
     }
     return part.length;
   }
 }
+
+const nameAt = (header: Buffer): string => {
+  const text = (start: number, length: number): string =>
+    header.toString('utf8', start, start + length).replace(/\0.*$/s, '');
+  const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(345, 155) : '';
+  return prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`;
+};
 
 const padded = (size: number): number => Math.ceil(size / BLOCK) * BLOCK;
 

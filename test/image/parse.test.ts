@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert';
 import { applyChanges } from '../../runtime/image/changes.ts';
 import { familiar, parseReference, tagKey } from '../../runtime/image/reference.ts';
 import { TarMeter } from '../../runtime/image/tar-meter.ts';
+import { tarHeader } from '../../runtime/image/tar-writer.ts';
 import { tarOf } from './support.ts';
 
 describe('image references', () => {
@@ -107,6 +108,16 @@ describe('tar meter', () => {
       meter.end();
       assert.equal(meter.contentBytes, 1002);
     }
+  });
+
+  it('notes opaque folders, whatever way their name is written', () => {
+    const meter = new TarMeter();
+    const long = 'x'.repeat(120);
+    for (const name of ['./a/b/.wh..wh..opq', `${long}/.wh..wh..opq`, '.wh..wh..opq', 'a/.wh.gone']) {
+      meter.write(tarHeader({ name, type: 'file', mode: 0o644 }));
+    }
+    meter.end();
+    assert.deepEqual(meter.opaqueFolders, ['a/b', long, '']);
   });
 
   it('refuses a stream that ends inside an entry', async () => {

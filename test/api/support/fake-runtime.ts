@@ -83,7 +83,7 @@ export class FakeImages implements Images {
   }
 
   hold() {
-    return { lowers: [], layers: [], release() {} };
+    return { lowers: [], opaqueFolders: [], layers: [], release() {} };
   }
 
   holdLayers() {
