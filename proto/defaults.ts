@@ -1,19 +1,12 @@
 // What is meant where nobody said anything. Service defaults are Docker's; the cluster's periods are ours, made for a
 // leader within 0.7 s and a dead node's tasks elsewhere within 5 s.
-import type {
-  ClusterSpec,
-  EndpointSpec,
-  NodeRole,
-  NodeSpec,
-  Placement,
-  RestartPolicy,
-  UpdateConfig,
-} from './objects.ts';
+import type { ClusterSpec, NodeRole, NodeSpec, RestartPolicy, UpdateConfig } from './objects.ts';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600 * SECOND_MS;
 const DAY_MS = 24 * HOUR_MS;
 
+/** For updates and rollbacks alike. */
 export const DEFAULT_UPDATE: UpdateConfig = {
   parallelism: 1,
   delayMs: 0,
@@ -22,10 +15,6 @@ export const DEFAULT_UPDATE: UpdateConfig = {
   failureRatioMax: 0,
   order: 'stop-first',
 };
-export const DEFAULT_ROLLBACK: UpdateConfig = DEFAULT_UPDATE;
-
-/** A rollout that makes no progress for so long has failed, unless its config says otherwise. */
-export const DEFAULT_PROGRESS_DEADLINE_MS = 600 * SECOND_MS;
 
 export const DEFAULT_RESTART: RestartPolicy = {
   condition: 'any',
@@ -34,23 +23,7 @@ export const DEFAULT_RESTART: RestartPolicy = {
   windowMs: 0,
 };
 
-export const DEFAULT_PLACEMENT: Placement = { constraints: [], preferences: [], replicasPerNodeMax: 0 };
-
-export const DEFAULT_ENDPOINT: EndpointSpec = { mode: 'vip', ports: [] };
-
 export const DEFAULT_REPLICAS = 1;
-
-/** Between the stop signal and the kill. */
-export const DEFAULT_STOP_GRACE_MS = 10 * SECOND_MS;
-
-/** Docker's, for what neither the service nor the image says. */
-export const DEFAULT_HEALTH = {
-  intervalMs: 30 * SECOND_MS,
-  timeoutMs: 30 * SECOND_MS,
-  startPeriodMs: 0,
-  startIntervalMs: 5 * SECOND_MS,
-  retries: 3,
-} as const;
 
 export const CLUSTER_NAME = 'default';
 
