@@ -1,6 +1,5 @@
 // netd's loop: frames in, steps done in order, frames out. Wire format: runtime/network/netd-protocol.ts.
 // Invariant: one thread does all steps, so entering another namespace and coming home is not seen by other work.
-#define _GNU_SOURCE
 #include "netd.h"
 
 #include <errno.h>
@@ -250,7 +249,11 @@ int netd_main(int argc, char **argv) {
   struct netd_bytes input = {0};
   prctl(PR_SET_NAME, "shoal-netd");
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGINT, SIG_IGN); // Ctrl-C in a terminal is the daemon's to handle
+  signal(SIGCHLD, SIG_IGN);
+  // Signals to the whole process group are the daemon's to handle, and it needs us until its end.
+  signal(SIGINT, SIG_IGN);
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
   allow_many_descriptors();
   if (netd_home_open() < 0) die("open own network namespace");
   for (;;) {

@@ -1,5 +1,4 @@
 // Deletes tracked connections, so that a rule that changed also holds for clients which the kernel remembers.
-#define _GNU_SOURCE
 #include "netd.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
 // Netlink exchanges: a string of messages out, all answers in.
-#define _GNU_SOURCE
 #include "netd.h"
 
 #include <errno.h>

@@ -1,16 +1,21 @@
 // Network namespaces as files, and sysctls inside them.
-#define _GNU_SOURCE
 #include "netd.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 
 static int home_fd = -1;
 
@@ -64,18 +69,10 @@ int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out) {
   return netd_fault(out, error, "create network namespace");
 }
 
-// Detaching a mount waits for a grace period of the kernel, 10 ms and more: a thread of its own does it, so that no
-// other work waits. It touches mounts and files only, never the network namespace of the process.
-struct removal {
-  struct removal *next;
-  char path[NETD_TEXT_MAX];
-};
-
-static pthread_mutex_t removals_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t removals_changed = PTHREAD_COND_INITIALIZER;
-static struct removal *removals, **removals_end = &removals;
+// Detaching a mount waits for a grace period of the kernel, 10 ms and more: a process of its own does it, so that no
+// other work waits. Paths go to it one to a message; for each it has done, one byte comes back.
+static int remover_fd = -1;
 static size_t removals_open; // asked for and not done
-static int remover_runs;
 
 // The kernel takes the links down with the namespace, in its own time, when its last process has left too.
 static void remove_namespace(const char *path) {
@@ -83,66 +80,84 @@ static void remove_namespace(const char *path) {
   if (unlink(path) < 0 && errno != ENOENT) perror(path);
 }
 
-static struct removal *next_removal(void) {
-  pthread_mutex_lock(&removals_lock);
-  while (!removals) pthread_cond_wait(&removals_changed, &removals_lock);
-  struct removal *removal = removals;
-  removals = removal->next;
-  if (!removals) removals_end = &removals;
-  pthread_mutex_unlock(&removals_lock);
-  return removal;
+// What we inherit must end with netd: the daemon's pipe, and above all the sockets that hold ports.
+static void keep_only(int fd) {
+  int limit = (int)sysconf(_SC_OPEN_MAX);
+  close(0);
+  close(1);
+  if (fd > 3 && syscall(SYS_close_range, 3, fd - 1, 0) < 0)
+    for (int other = 3; other < fd; other++) close(other);
+  if (syscall(SYS_close_range, fd + 1, ~0u, 0) < 0)
+    for (int other = fd + 1; other < limit; other++) close(other);
 }
 
-static void *remover(void *unused) {
-  (void)unused;
+static void run_remover(int fd) {
+  char path[NETD_TEXT_MAX + 1];
+  prctl(PR_SET_NAME, "shoal-netd-rm");
+  keep_only(fd);
   for (;;) {
-    struct removal *removal = next_removal();
-    remove_namespace(removal->path);
-    free(removal);
-    pthread_mutex_lock(&removals_lock);
-    removals_open--;
-    pthread_cond_broadcast(&removals_changed);
-    pthread_mutex_unlock(&removals_lock);
+    ssize_t got = recv(fd, path, NETD_TEXT_MAX, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) _exit(0);
+    path[got] = 0;
+    remove_namespace(path);
+    if (send(fd, "", 1, MSG_NOSIGNAL) < 0) _exit(0);
   }
-  return NULL;
 }
 
 static int start_remover(void) {
-  pthread_t thread;
-  if (remover_runs) return 0;
-  int error = pthread_create(&thread, NULL, remover, NULL);
-  if (error == 0) {
-    pthread_detach(thread);
-    remover_runs = 1;
+  int ends[2];
+  if (remover_fd >= 0) return 0;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return -1;
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(ends[0]);
+    run_remover(ends[1]);
   }
-  return error;
+  int error = errno;
+  close(ends[1]);
+  if (pid < 0) {
+    close(ends[0]);
+    errno = error;
+    return -1;
+  }
+  remover_fd = ends[0];
+  return 0;
+}
+
+// Counts what is done; with `flags` 0 waits until all is.
+static int count_removals(int flags) {
+  char done;
+  while (removals_open > 0) {
+    ssize_t got = recv(remover_fd, &done, 1, flags);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return 0;
+    if (got <= 0) {
+      close(remover_fd); // it died: the next removal starts another
+      remover_fd = -1;
+      removals_open = 0;
+      errno = ECONNRESET;
+      return -1;
+    }
+    removals_open--;
+  }
+  return 0;
 }
 
 int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out) {
-  struct removal *removal = calloc(1, sizeof *removal);
-  if (!removal) return netd_fault(out, ENOMEM, "remove namespace");
-  netd_read_text(in, removal->path, sizeof removal->path);
-  int error = in->bad ? EINVAL : start_remover();
-  if (error) {
-    free(removal);
-    return netd_fault(out, error, "remove namespace");
-  }
-  pthread_mutex_lock(&removals_lock);
-  *removals_end = removal;
-  removals_end = &removal->next;
+  char path[NETD_TEXT_MAX];
+  netd_read_text(in, path, sizeof path);
+  if (in->bad || path[0] == 0) return netd_fault(out, EINVAL, "remove namespace");
+  if (remover_fd >= 0) count_removals(MSG_DONTWAIT);
+  if (start_remover() < 0) return netd_fault(out, errno, "start the remover");
+  if (send(remover_fd, path, strlen(path), MSG_NOSIGNAL) < 0) return netd_fault(out, errno, "remove namespace");
   removals_open++;
-  pthread_cond_broadcast(&removals_changed);
-  pthread_mutex_unlock(&removals_lock);
   return 0;
 }
 
 int netd_namespace_settle(struct netd_reader *in, struct netd_bytes *out) {
   (void)in;
-  (void)out;
-  pthread_mutex_lock(&removals_lock);
-  while (removals_open > 0) pthread_cond_wait(&removals_changed, &removals_lock);
-  pthread_mutex_unlock(&removals_lock);
-  return 0;
+  return count_removals(0) < 0 ? netd_fault(out, errno, "wait for the remover") : 0;
 }
 
 // Opens /proc/sys/net/NAME of the namespace we are in; a name can not climb out.

@@ -1,6 +1,5 @@
 // Host ports, held by a bound socket so that a second holder on this machine is refused when it asks, not in silence.
 // The socket never answers: packets for it are translated before they reach it, and until then the port is closed.
-#define _GNU_SOURCE
 #include "netd.h"
 
 #include <arpa/inet.h>

@@ -25,6 +25,7 @@ import {
 } from './netd-protocol.ts';
 
 const ANSWER_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 5_000;
 const RESTART_BACKOFF = { baseMs: 20, maxMs: 5_000 };
 const STABLE_AFTER_MS = 10_000;
 
@@ -50,6 +51,7 @@ interface Waiting {
 export class Netd {
   readonly #options: NetdOptions;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #onReady = new Set<() => void>();
   #child: ChildProcess | undefined;
   #hello: Hello | undefined;
   #nextId = 1;
@@ -74,7 +76,7 @@ export class Netd {
 
   /** One result for each step that was done. Throws when netd is gone, not when a step failed. */
   async run(steps: readonly Step[]): Promise<StepResult[]> {
-    if (!this.#hello) throw new CodedError('unavailable', 'the network helper is restarting');
+    if (!this.#hello) await this.#untilReady();
     const frame = await this.#ask((id) => runFrame(id, steps));
     return readResults(frame.body);
   }
@@ -131,6 +133,20 @@ export class Netd {
     }
     this.#hello = hello;
     await this.do('watching nf_tables', [{ do: 'watch' }]);
+    for (const resolve of this.#onReady) resolve();
+    this.#onReady.clear();
+  }
+
+  async #untilReady(): Promise<void> {
+    if (this.#closed) throw new CodedError('unavailable', 'the network helper has ended');
+    using deadline = this.#options.clock.deadline(undefined, READY_TIMEOUT_MS);
+    await new Promise<void>((resolve, reject) => {
+      this.#onReady.add(resolve);
+      deadline.signal.addEventListener('abort', () => {
+        this.#onReady.delete(resolve);
+        reject(new CodedError('unavailable', 'the network helper does not start'));
+      });
+    });
   }
 
   #ask(frameOf: (id: number) => Buffer): Promise<Frame> {

@@ -96,6 +96,8 @@ class BridgeNetworks implements MachineNetworks {
   #mtu = 1500;
   #adopted = false;
   #closed = false;
+  #rulesSuspect = false;
+  #checkingRules = false;
   #changing: Promise<unknown> = Promise.resolve();
   #auditing: Promise<AuditReport> | undefined;
 
@@ -143,7 +145,7 @@ class BridgeNetworks implements MachineNetworks {
       clock,
       random,
       log,
-      onGeneration: () => this.#repairSoon('foreign change of packet rules'),
+      onGeneration: () => this.#checkRules(),
       onRestart: () => this.#background.run('hold-ports-again', () => this.#afterNetdRestart()),
     });
     this.#host = await recordHostSettings(this.#netd, registry.host);
@@ -433,12 +435,29 @@ class BridgeNetworks implements MachineNetworks {
     ]);
   }
 
-  #repairSoon(reason: string): void {
-    if (this.#closed || !this.#adopted || this.#auditing) return;
-    this.#background.run('repair', async () => {
-      const report = await this.audit();
-      if (report.repairs.length > 0) this.#options.log.warn('network repaired', { reason, repairs: report.repairs });
+  /** A change that comes while we look is looked at again. */
+  #checkRules(): void {
+    if (this.#closed || !this.#adopted) return;
+    this.#rulesSuspect = true;
+    if (this.#checkingRules) return;
+    this.#checkingRules = true;
+    this.#background.run('check-rules', async () => {
+      try {
+        while (this.#rulesSuspect && !this.#closed) {
+          this.#rulesSuspect = false;
+          await this.#repairRules();
+        }
+      } finally {
+        this.#checkingRules = false;
+      }
     });
+  }
+
+  async #repairRules(): Promise<void> {
+    const difference = await this.#firewall.difference();
+    if (!difference) return;
+    await this.#firewall.rebuild();
+    this.#options.log.warn('network repaired', { reason: 'foreign change of packet rules', repairs: [difference] });
   }
 
   async #afterNetdRestart(): Promise<void> {

@@ -25,7 +25,11 @@ export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postroutin
 const FIRST_REGISTER = 8;
 const register = (index: number): number => (index === 0 ? 1 : FIRST_REGISTER + index);
 
-export type Verdict = { readonly kind: 'accept' | 'drop' } | { readonly kind: 'jump'; readonly chain: string };
+export type Verdict =
+  | { readonly kind: 'accept' | 'drop' | 'return' }
+  | { readonly kind: 'jump'; readonly chain: string };
+
+const VERDICT = { drop: 0, accept: 1, jump: -3, return: -5 } as const satisfies Record<Verdict['kind'], number>;
 
 export interface Element {
   readonly key: Buffer;
@@ -161,7 +165,7 @@ export class NftBatch {
 
   verdict(verdict: Verdict): void {
     this.writer.nested(2, () => {
-      this.writer.u32big(1, verdict.kind === 'accept' ? 1 : verdict.kind === 'drop' ? 0 : -3);
+      this.writer.u32big(1, VERDICT[verdict.kind]);
       if (verdict.kind === 'jump') this.writer.text(2, verdict.chain);
     });
   }
@@ -225,6 +229,7 @@ const PAYLOAD = {
   sourceAddress: { base: 1, offset: 12, length: 4 },
   destinationAddress: { base: 1, offset: 16, length: 4 },
   destinationPort: { base: 2, offset: 2, length: 2 },
+  timeToLive: { base: 1, offset: 8, length: 1 },
 } as const;
 
 export const loadPayload =
@@ -237,24 +242,27 @@ export const loadPayload =
       batch.writer.u32big(4, PAYLOAD[field].length);
     });
 
+const OPERATOR = { equal: 0, 'not-equal': 1, 'at-most': 3, above: 4 } as const;
+
 export const compare =
-  (operator: 'equal' | 'not-equal', value: Uint8Array): Expression =>
+  (operator: keyof typeof OPERATOR, value: Uint8Array): Expression =>
   (batch) =>
     batch.expression('cmp', () => {
       batch.writer.u32big(1, register(0));
-      batch.writer.u32big(2, operator === 'equal' ? 0 : 1);
+      batch.writer.u32big(2, OPERATOR[operator]);
       batch.writer.nested(3, () => batch.writer.bytes(1, value));
     });
 
+/** Keeps the bits of `value`, then flips those of `flip`. */
 export const mask =
-  (value: Uint8Array): Expression =>
+  (value: Uint8Array, flip: Uint8Array = Buffer.alloc(value.length)): Expression =>
   (batch) =>
     batch.expression('bitwise', () => {
       batch.writer.u32big(1, register(0));
       batch.writer.u32big(2, register(0));
       batch.writer.u32big(3, value.length);
       batch.writer.nested(4, () => batch.writer.bytes(1, value));
-      batch.writer.nested(5, () => batch.writer.bytes(1, Buffer.alloc(value.length)));
+      batch.writer.nested(5, () => batch.writer.bytes(1, flip));
     });
 
 const CONNTRACK = { state: 0, status: 2 } as const;
@@ -322,3 +330,28 @@ export const translateDestination: Expression = (batch) =>
   });
 
 export const masquerade: Expression = (batch) => batch.expression('masq', () => undefined);
+
+/** Sets the IPv4 time to live, by its 16-bit word, as the checksum is made of those. */
+export const setTimeToLive = (value: number): Expression[] => {
+  const word = (batch: NftBatch): void => {
+    batch.writer.u32big(2, 1); // network header
+    batch.writer.u32big(3, PAYLOAD.timeToLive.offset);
+    batch.writer.u32big(4, 2);
+  };
+  return [
+    (batch) =>
+      batch.expression('payload', () => {
+        batch.writer.u32big(1, register(0));
+        word(batch);
+      }),
+    mask(Buffer.from([0, 0xff]), Buffer.from([value, 0])),
+    (batch) =>
+      batch.expression('payload', () => {
+        batch.writer.u32big(5, register(0));
+        word(batch);
+        batch.writer.u32big(6, 1); // the internet checksum
+        batch.writer.u32big(7, 10); // is there
+        batch.writer.u32big(8, 0);
+      }),
+  ];
+};

@@ -17,6 +17,7 @@ import {
   masquerade,
   NftBatch,
   randomBelow,
+  setTimeToLive,
   type SetShape,
   translateDestination,
   typeOf,
@@ -77,7 +78,13 @@ const SETS: Readonly<Record<string, SetShape>> = {
   [INGRESS_REMOTE]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
 };
 
-const CONNECTION = { invalid: 0x1, known: 0x6, destinationTranslated: 0x20 } as const;
+/**
+ * Two nodes that both believe the other has a task would send a connection to and fro until it dies of age. The time
+ * to live tells how often it was passed on already: once after the first node, twice after the second, then no more.
+ */
+const PASSED_ON = { once: 41, twice: 21 } as const;
+
+const CONNECTION = { invalid: 0x1, known: 0x6, isNew: 0x8, destinationTranslated: 0x20 } as const;
 const LOCAL_ADDRESS = u32(2);
 const IPV4 = Buffer.from([2]);
 
@@ -142,6 +149,7 @@ function fixedRules(): [chain: string, rule: readonly Expression[]][] {
     ['publish', [...loadProtocolAndPort, lookup(INGRESS, 'verdict')]],
     // We let loopback sources leave through bridges (route_localnet); nobody may come in by that door.
     ['guard', [...link('iifname', 'not-equal', 'lo'), ...toLoopback, drop]],
+    ...hopRules.map((rule): [string, readonly Expression[]] => ['hops', rule]),
   ];
 }
 
@@ -172,19 +180,29 @@ function masqueradeRules({ name, subnet, internal }: BridgeRules): Expression[][
   return rules;
 }
 
-const remoteRule: readonly Expression[] = [
+const toOtherNode: readonly Expression[] = [
   ...onlyIpv4,
   ...connection('status', CONNECTION.destinationTranslated),
   ...loadAddressProtocolPort,
   lookup(INGRESS_REMOTE),
-  masquerade,
 ];
+
+const timeToLive = (operator: 'at-most' | 'above', value: number): Expression[] => [
+  loadPayload('timeToLive'),
+  compare(operator, Buffer.from([value])),
+];
+
+/** In this order: the first rule makes the second one miss. */
+const hopRules: readonly (readonly Expression[])[] = [
+  [...timeToLive('at-most', PASSED_ON.once), ...setTimeToLive(PASSED_ON.twice)],
+  [...timeToLive('above', PASSED_ON.once), ...setTimeToLive(PASSED_ON.once)],
+].map((rule) => [...connection('state', CONNECTION.isNew), ...toOtherNode, ...rule]);
 
 /** The rules that depend on the bridges. */
 function bridgeRules(bridges: readonly BridgeRules[]): [chain: string, rule: readonly Expression[]][] {
   return [
     ...bridges.flatMap(forwardRules).map((rule): [string, Expression[]] => ['forward', rule]),
-    ['postrouting', remoteRule],
+    ['postrouting', [...toOtherNode, masquerade]],
     ...bridges.flatMap(masqueradeRules).map((rule): [string, Expression[]] => ['postrouting', rule]),
   ];
 }
@@ -199,6 +217,7 @@ function addSkeleton(batch: NftBatch): void {
   batch.addBaseChain('guard', { type: 'filter', hook: 'prerouting', priority: -300 });
   batch.addBaseChain('prerouting', { type: 'nat', hook: 'prerouting', priority: -100 });
   batch.addBaseChain('output', { type: 'nat', hook: 'output', priority: -100 });
+  batch.addBaseChain('hops', { type: 'filter', hook: 'postrouting', priority: 90 });
   batch.addBaseChain('postrouting', { type: 'nat', hook: 'postrouting', priority: 100 });
   batch.addBaseChain('forward', { type: 'filter', hook: 'forward', priority: 0 });
   for (const [chain, rule] of fixedRules()) batch.addRule(chain, rule);
@@ -237,6 +256,10 @@ function ingressElement(rule: IngressRule): Element {
 }
 
 function addBalancing(batch: NftBatch, rule: IngressRule): void {
+  if (rule.remote) {
+    const enough = [...timeToLive('at-most', PASSED_ON.twice), verdict({ kind: 'return' })];
+    batch.addRule(ingressChain(rule), [...onlyIpv4, ...enough]);
+  }
   const [only] = rule.targets;
   if (rule.targets.length === 1 && only) {
     const constants = [loadConstant(addressBytes(only.address)), loadConstant(portBytes(only.port).subarray(0, 2), 1)];
@@ -263,7 +286,7 @@ function changeIngress(batch: NftBatch, from: Ruleset['ingress'], to: Ruleset['i
   for (const [key, rule] of wanted) {
     const old = from.get(key);
     if (old && old.targets.length > 0) {
-      if (sameTargets(old.targets, rule.targets)) continue;
+      if (old.remote === rule.remote && sameTargets(old.targets, rule.targets)) continue;
       batch.flushChain(ingressChain(rule));
       addBalancing(batch, rule);
     } else {
@@ -348,7 +371,10 @@ const hasTargets = (rule: IngressRule): boolean => rule.targets.length > 0;
 /** How many rules each chain has. For the audit. */
 export function countRules({ bridges, ingress }: Ruleset): Map<string, number> {
   const chains = [...fixedRules(), ...bridgeRules(bridges)].map(([chain]) => chain);
-  chains.push(...[...ingress.values()].filter(hasTargets).map(ingressChain));
+  for (const rule of [...ingress.values()].filter(hasTargets)) {
+    chains.push(ingressChain(rule));
+    if (rule.remote) chains.push(ingressChain(rule));
+  }
   const counts = new Map<string, number>([['forward', 0]]);
   for (const chain of chains) counts.set(chain, (counts.get(chain) ?? 0) + 1);
   return counts;

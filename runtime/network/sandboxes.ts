@@ -2,7 +2,7 @@
 // A sandbox is a namespace file with its loopback up and, unless bare, a veth whose outer end has no master yet.
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sentenceOf } from '../../base/errors.ts';
+import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { type Instance, vethName } from './instance.ts';
@@ -57,7 +57,8 @@ export class Sandboxes {
 
   async open(): Promise<void> {
     if (Buffer.byteLength(this.#directory) > PATH_LENGTH_MAX) {
-      throw new RangeError(
+      throw new CodedError(
+        'invalid',
         `the path ${this.#directory} is longer than ${PATH_LENGTH_MAX} bytes: choose a shorter exec root`,
       );
     }

@@ -103,6 +103,15 @@ describe('the packet rules', () => {
     });
   }
 
+  it('passes a connection on to another node at most twice: ip ttl <= 21 return', () => {
+    const hex =
+      '24000180090001006d6574610000000014000280080002000000000f08000100000000012c00018008000100636d700020000280080001000000000108000200000000000c0003800500010002000000340001800c0001007061796c6f6164002400028008000100000000010800020000000001080003000000000808000400000000012c00018008000100636d700020000280080001000000000108000200000000030c0003800500010015000000300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c00028008000100fffffffb';
+    const rules = (remote: boolean): string[] =>
+      rulesOf(planReplacement('t', ruleset({ ingress: [service(90, ['192.0.2.7'], remote)] })), 'ingress_tcp_90');
+    assert.equal(rules(true)[0], hex);
+    assert.equal(rules(false).length, 1);
+  });
+
   it('replaces the whole table in one transaction', () => {
     const lines = outline(planReplacement('t', ruleset({ bridges: [bridge] })));
     assert.deepEqual(lines.slice(0, 4), ['begin', 'table', 'delete table', 'table']);

@@ -93,6 +93,30 @@ describe('ingress', function () {
     assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), `web ${two.address}`);
   });
 
+  it('ends a connection that two nodes would send to each other for ever', async () => {
+    await using lab = await NetworkLab.open();
+    const [one, two, three, outside] = [
+      await lab.machine(),
+      await lab.machine(),
+      await lab.machine(),
+      await lab.machine(),
+    ];
+    const [first, second, third] = [await one.networks(), await two.networks(), await three.networks()];
+    await first.applyIngress(1, [to([], [two])]);
+    await second.applyIngress(1, [to([], [one])]);
+    assert.equal(await lab.ask(outside.namespace, one.address, PORT), 'ECONNREFUSED');
+    assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), 'ECONNREFUSED');
+    const tracked = (await one.run('conntrack', '-L')).split('\n').filter((line) => line.includes(`dport=${PORT}`));
+    assert.ok(tracked.length <= 4, tracked.join('\n'));
+    // Passed on twice is enough to arrive, and three times is not tried.
+    await second.applyIngress(2, [to([], [three])]);
+    await third.applyIngress(2, [to([], [outside])]);
+    const away = await outside.networks();
+    await away.applyIngress(2, [to([await task(lab, away, 'far')])]);
+    assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), 'ECONNREFUSED');
+    assert.match(await lab.ask(two.namespace, '127.0.0.1', PORT), /^far /);
+  });
+
   it('refuses connections while nobody has a task', async () => {
     await using lab = await NetworkLab.open();
     const [machine, outside] = [await lab.machine(), await lab.machine()];

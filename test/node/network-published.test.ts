@@ -126,11 +126,15 @@ describe('published ports', function () {
     assert.match(await said, /ECONNRESET|EPIPE|ECONNREFUSED/);
   });
 
-  it('lets a process have the port again after the container left', async () => {
+  it('lets a process have the port again after the container left, also when others left before', async () => {
     await using lab = await NetworkLab.open();
     const machine = await lab.machine();
     const networks = await machine.networks();
-    const web = await joinContainer(networks, { publish: [publish(8080, 80)] });
+    const [other, web] = [
+      await joinContainer(networks),
+      await joinContainer(networks, { publish: [publish(8080, 80)] }),
+    ];
+    await networks.leave(other);
     await networks.leave(web);
     await lab.serve(machine.namespace, 8080, 'own');
     assert.match(await lab.ask(machine.namespace, '127.0.0.1', 8080), /^own /);

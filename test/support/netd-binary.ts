@@ -18,7 +18,20 @@ export function netdBinary(): string {
   writeFileSync(main, '#include "netd.h"\nint main(int argc, char **argv) { return netd_main(argc, argv); }\n');
   const files = names.filter((name) => name.endsWith('.c')).map((name) => join(SOURCES, name));
   const output = `${path}.${process.pid}`;
-  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-static', '-I', SOURCES, '-o', output, main, ...files]);
+  execFileSync('cc', [
+    '-O2',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-D_GNU_SOURCE',
+    '-static',
+    '-I',
+    SOURCES,
+    '-o',
+    output,
+    main,
+    ...files,
+  ]);
   renameSync(output, path);
   return path;
 }
