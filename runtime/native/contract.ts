@@ -63,14 +63,14 @@ export interface SeccompPolicy {
     readonly action: SeccompAction;
     readonly arguments: readonly {
       readonly index: number;
-      readonly operator: string;
+      readonly operator: string; // SCMP_CMP_EQ, …
       readonly value: bigint;
       readonly valueTwo: bigint;
     }[];
   }[];
 }
 export type SeccompAction =
-  | { readonly kind: 'allow' | 'kill' | 'trap' | 'log' }
+  | { readonly kind: 'allow' | 'kill' | 'kill-process' | 'trap' | 'log' }
   | { readonly kind: 'errno'; readonly errno: number };
 
 export interface LaunchRequest {
@@ -149,12 +149,20 @@ export interface ShimProcess {
 export interface Shim extends ShimProcess {
   readonly containerId: string;
   readonly startTimeTicks: number; // field 22 of /proc/PID/stat: with the pid, an identity
+  /** As it was when the shim was launched or adopted; `exited` then resolves at once. */
+  readonly state: 'prepared' | 'running' | 'exited';
+  /** What this machine did not allow and was lowered or left out, a sentence each. */
+  readonly warnings: readonly string[];
   /**
    * Lets the prepared PID 1 run its command. Rejects with code `invalid` and the kernel's words when it can not:
    * the message holds "executable file not found in $PATH", "permission denied" or "no such file or directory".
    */
   start(): Promise<void>;
-  exec(process: ProcessSpec, options: { stdin: boolean; execId: string }): Promise<ShimProcess>;
+  /**
+   * A running process; errors as `start`. Unless `detached`, its output waits for the one `attach` of the result, which
+   * carries all of it; a detached one's goes nowhere.
+   */
+  exec(process: ProcessSpec, options: { stdin: boolean; execId: string; detached?: boolean }): Promise<ShimProcess>;
   /** Ends shim and container at once. */
   kill(): Promise<void>;
   /** The daemon has stored the exit record; the shim may go. */

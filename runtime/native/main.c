@@ -1,0 +1,25 @@
+// One binary, several parts: the first argument says which.
+#include "title.h"
+#include "unpack.h"
+#include <stdio.h>
+#include <string.h>
+
+int zygote_main(int argc, char **argv);
+int netd_main(int argc, char **argv);
+
+// Stands in when netd.c is not among the sources.
+__attribute__((weak)) int netd_main(int argc, char **argv) {
+  (void)argc, (void)argv;
+  fprintf(stderr, "this build has no netd\n");
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  const char *part = argc > 1 ? argv[1] : "";
+  title_remember(argc, argv);
+  if (strcmp(part, "zygote") == 0) return zygote_main(argc, argv);
+  if (strcmp(part, "netd") == 0) return netd_main(argc, argv);
+  if (strcmp(part, "unpack") == 0) return unpack_main(argc, argv);
+  fprintf(stderr, "usage: shoal-native zygote|netd|unpack …\n");
+  return 2;
+}

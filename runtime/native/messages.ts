@@ -1,0 +1,215 @@
+// The frames' contents: requests encoded from the contract's types, answers decoded into them.
+// The order of fields is that of runtime/native/request.c.
+import { CodedError, type ErrorCode } from '../../base/errors.ts';
+import type {
+  CgroupPlan,
+  ExitRecord,
+  LaunchRequest,
+  NamespaceChoice,
+  NativeMount,
+  ProcessSpec,
+  SeccompAction,
+  SeccompPolicy,
+} from './contract.ts';
+import { FRAME, type Frame, FrameReader, FrameWriter, PROTOCOL } from './wire.ts';
+
+const MOUNT_TYPE = { bind: 0, tmpfs: 1, proc: 2, sysfs: 3, devpts: 4, mqueue: 5, cgroup: 6 } as const;
+const MOUNT_FLAG = { nosuid: 1, nodev: 2, noexec: 4, strictatime: 8 } as const;
+const PROPAGATION = { private: 0, rprivate: 0, shared: 1, rshared: 1, slave: 2, rslave: 2 } as const;
+const NAMESPACE = { host: 0, new: 1, path: 2 } as const;
+const ACTION = { allow: 0, kill: 1, trap: 2, log: 3, errno: 4, 'kill-process': 5 } as const;
+const OPERATOR: Readonly<Record<string, number>> = {
+  SCMP_CMP_NE: 0,
+  SCMP_CMP_LT: 1,
+  SCMP_CMP_LE: 2,
+  SCMP_CMP_EQ: 3,
+  SCMP_CMP_GE: 4,
+  SCMP_CMP_GT: 5,
+  SCMP_CMP_MASKED_EQ: 6,
+};
+const FAULT_CODE: readonly ErrorCode[] = ['internal', 'internal', 'invalid', 'conflict', 'not-found'];
+
+export interface ShimStatus {
+  readonly containerId: string;
+  readonly state: 'prepared' | 'running' | 'exited';
+  readonly pid: number;
+  readonly startTimeTicks: number;
+  readonly exit: ExitRecord;
+  readonly warnings: readonly string[];
+}
+
+export function encodeHello(sourceHash: string): Buffer {
+  return new FrameWriter(FRAME.hello).u32(PROTOCOL.min).u32(PROTOCOL.max).strings([]).string(sourceHash).finish();
+}
+
+/** A request without fields. */
+export function encodePlain(type: number, request: number): Buffer {
+  return new FrameWriter(type).u32(request).finish();
+}
+
+export function encodeLaunch(request: number, launch: LaunchRequest): Buffer {
+  const writer = new FrameWriter(FRAME.launch).u32(request);
+  writer.string(launch.containerId).string(launch.runDirectory).string(launch.stateDirectory);
+  writer.flag(launch.log !== undefined).string(launch.log?.path ?? '');
+  writer.u64(BigInt(launch.log?.bytesMax ?? 0)).u32(launch.log?.filesMax ?? 0);
+  writer
+    .flag(launch.stdin === 'open')
+    .string(launch.hostname)
+    .string(launch.domainName);
+  writer.strings(launch.rootfs.lowers).string(launch.rootfs.upper).string(launch.rootfs.work);
+  writer.flag(launch.rootfs.readOnly).list(launch.mounts, (mount) => writeMount(writer, mount));
+  const { network, pid, ipc, uts, cgroup } = launch.namespaces;
+  for (const choice of [network, pid, ipc, uts, cgroup]) writeNamespace(writer, choice);
+  writeCgroups(writer, launch.cgroups);
+  writer.strings(launch.maskedPaths).strings(launch.readOnlyPaths);
+  writer.list(launch.devices, (device) => {
+    writer.string(device.path).u8(device.type.charCodeAt(0)).u32(device.major).u32(device.minor);
+    writer.u32(device.mode).u32(device.uid).u32(device.gid);
+  });
+  writer.list(Object.entries(launch.sysctls), ([key, value]) => writer.string(key).string(value));
+  writer.flag(launch.useInit);
+  writeProcess(writer, launch.process);
+  return writer.finish();
+}
+
+export interface StreamChoice {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+}
+
+const streamBits = (choice: StreamChoice): number =>
+  (choice.stdin ? 1 : 0) | (choice.stdout ? 2 : 0) | (choice.stderr ? 4 : 0);
+
+export function encodeExec(request: number, execId: string, streams: StreamChoice, process: ProcessSpec): Buffer {
+  const writer = new FrameWriter(FRAME.exec).u32(request).string(execId).u8(streamBits(streams));
+  writeProcess(writer, process);
+  return writer.finish();
+}
+
+export function encodeAttach(request: number, execId: string, streams: StreamChoice): Buffer {
+  return new FrameWriter(FRAME.attach).u32(request).string(execId).u8(streamBits(streams)).finish();
+}
+
+export function encodeSignal(request: number, execId: string, signal: number): Buffer {
+  return new FrameWriter(FRAME.signal).u32(request).string(execId).u32(signal).finish();
+}
+
+export function encodeResize(request: number, execId: string, size: { rows: number; columns: number }): Buffer {
+  return new FrameWriter(FRAME.resize).u32(request).string(execId).u16(size.rows).u16(size.columns).finish();
+}
+
+export function encodeUnpack(request: number, directory: string, layer: boolean): Buffer {
+  return new FrameWriter(FRAME.unpack).u32(request).string(directory).flag(layer).finish();
+}
+
+/** The header of a standard-input frame of `length` bytes. */
+export function stdinHeader(length: number): Buffer {
+  const header = Buffer.allocUnsafe(5);
+  header.writeUInt32LE(length + 1, 0);
+  header.writeUInt8(FRAME.stdin, 4);
+  return header;
+}
+
+export function decodeHello(frame: Frame): { min: number; max: number; features: string[]; sourceHash: string } {
+  const reader = new FrameReader(frame.payload);
+  const hello = { min: reader.u32(), max: reader.u32(), features: reader.strings(), sourceHash: reader.string() };
+  reader.finish();
+  return hello;
+}
+
+export function decodeFault(frame: Frame): { request: number; error: CodedError } {
+  const reader = new FrameReader(frame.payload);
+  const request = reader.u32();
+  const code = FAULT_CODE[reader.u32()] ?? 'internal';
+  reader.i32();
+  const text = reader.string();
+  reader.finish();
+  return { request, error: new CodedError(code, text) };
+}
+
+export function decodeStatus(frame: Frame): { request: number; status: ShimStatus } {
+  const reader = new FrameReader(frame.payload);
+  const request = reader.u32();
+  const containerId = reader.string();
+  const state = reader.u8();
+  const pid = reader.u32();
+  const startTimeTicks = reader.u64();
+  const exit = readExit(reader);
+  const warnings = reader.string().split('\n').filter(Boolean);
+  reader.finish();
+  const name = state === 4 ? 'exited' : state === 1 ? 'prepared' : 'running';
+  return { request, status: { containerId, state: name, pid, startTimeTicks, exit, warnings } };
+}
+
+export function decodeExited(frame: Frame): { execId: string; exit: ExitRecord } {
+  const reader = new FrameReader(frame.payload);
+  const execId = reader.string();
+  const exit = readExit(reader);
+  reader.finish();
+  return { execId, exit };
+}
+
+export function decodeStarted(frame: Frame): { request: number; pid: number } {
+  const reader = new FrameReader(frame.payload);
+  const started = { request: reader.u32(), pid: reader.u32() };
+  reader.finish();
+  return started;
+}
+
+function readExit(reader: FrameReader): ExitRecord {
+  return { exitCode: reader.i32(), signal: reader.u32(), oomKilled: reader.u8() === 1, atMs: reader.u64() };
+}
+
+function writeMount(writer: FrameWriter, mount: NativeMount): void {
+  const flags = mount.flags.reduce((bits, flag) => bits | MOUNT_FLAG[flag], 0);
+  writer.u8(MOUNT_TYPE[mount.type]).string(mount.source).string(mount.target).flag(mount.readOnly).u32(flags);
+  writer.u8(PROPAGATION[mount.propagation]).flag(mount.propagation.startsWith('r')).flag(mount.recursive);
+  writer.string(mount.data);
+}
+
+function writeNamespace(writer: FrameWriter, choice: NamespaceChoice): void {
+  writer.u8(NAMESPACE[choice.kind]).string(choice.kind === 'path' ? choice.path : '');
+}
+
+function writeCgroups(writer: FrameWriter, plan: CgroupPlan): void {
+  writer.list(plan.groups, (group) => {
+    writer.u8(group.version).string(group.path);
+    writer.list(group.writes, ([file, value]) => writer.string(file).string(value));
+  });
+  writer.flag(plan.devices !== undefined).list(plan.devices ?? [], (rule) => {
+    writer.flag(rule.allow).u8(rule.type.charCodeAt(0)).i32(rule.major).i32(rule.minor).string(rule.access);
+  });
+}
+
+function writeProcess(writer: FrameWriter, process: ProcessSpec): void {
+  writer.strings(process.args).strings(process.env).string(process.workingDirectory).string(process.user);
+  writer.strings(process.groups).flag(process.terminal);
+  writer.u16(process.consoleSize?.rows ?? 0).u16(process.consoleSize?.columns ?? 0);
+  writer
+    .strings(process.capabilities)
+    .flag(process.noNewPrivileges)
+    .flag(process.seccomp !== undefined);
+  if (process.seccomp !== undefined) writeSeccomp(writer, process.seccomp);
+  writer.list(process.rlimits, (limit) => {
+    writer.string(limit.name).u64(BigInt(limit.soft)).u64(BigInt(limit.hard)); // -1, unlimited, is all bits set
+  });
+  writer.i32(process.oomScoreAdjustment);
+}
+
+function writeSeccomp(writer: FrameWriter, policy: SeccompPolicy): void {
+  writeAction(writer, policy.defaultAction);
+  writer.strings(policy.architectures).list(policy.rules, (rule) => {
+    writer.strings(rule.names);
+    writeAction(writer, rule.action);
+    writer.list(rule.arguments, (argument) => {
+      const operator = OPERATOR[argument.operator];
+      if (operator === undefined) throw new CodedError('invalid', `unknown seccomp operator '${argument.operator}'`);
+      writer.u32(argument.index).u8(operator).u64(argument.value).u64(argument.valueTwo);
+    });
+  });
+}
+
+function writeAction(writer: FrameWriter, action: SeccompAction): void {
+  writer.u8(ACTION[action.kind]).u32(action.kind === 'errno' ? action.errno : 0);
+}

@@ -1,0 +1,105 @@
+// The NativeRuntime over the C helper family: builds it, keeps a zygote, launches and adopts shims.
+import type { Duplex } from 'node:stream';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import { nativeBinary, type NativeBinary } from './binary.ts';
+import { type Connection, within } from './connection.ts';
+import type { LaunchRequest, NativeRuntime, Shim } from './contract.ts';
+import { decodeStatus, encodeLaunch, encodeUnpack } from './messages.ts';
+import { killOrphan, NativeShim, type ShimOptions } from './shim.ts';
+import { FRAME } from './wire.ts';
+import { Zygote } from './zygote.ts';
+
+const LAUNCH_MS_MAX = 90_000;
+
+export interface NativeRuntimeOptions {
+  /** Short, on a file system of this machine; made 0700. Holds the zygote's socket. */
+  readonly runDirectory: string;
+  /** Where compiled helpers are kept. */
+  readonly cacheDirectory: string;
+  readonly log: Log;
+  readonly clock?: Clock;
+}
+
+/** Compiles the helper if need be and makes sure that a zygote answers. */
+export async function openNativeRuntime(options: NativeRuntimeOptions): Promise<NativeRuntime> {
+  const binary = await nativeBinary(options.cacheDirectory);
+  const clock = options.clock ?? systemClock;
+  const zygote = new Zygote({ runDirectory: options.runDirectory, binary, clock, log: options.log });
+  (await zygote.connect()).close();
+  return new Runtime({ zygote, binary, clock, log: options.log });
+}
+
+interface Parts {
+  readonly zygote: Zygote;
+  readonly binary: NativeBinary;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+class Runtime implements NativeRuntime {
+  readonly #parts: Parts;
+  readonly #shims = new Set<NativeShim>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async launch(request: LaunchRequest): Promise<Shim> {
+    const frame = encodeLaunch(1, request);
+    const connection = await this.#parts.zygote.connect();
+    try {
+      await connection.send(frame);
+      const { status } = decodeStatus(await this.#within(`launch of ${request.containerId}`, connection));
+      return this.#keep(new NativeShim(connection, status, this.#shimOptions(request.runDirectory)));
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  async adopt(containerId: string, runDirectory: string): Promise<Shim | undefined> {
+    const shim = await NativeShim.find(this.#shimOptions(runDirectory));
+    if (shim === undefined) {
+      if (await killOrphan(runDirectory)) this.#parts.log.warn('ended a container without shim', { containerId });
+      return undefined;
+    }
+    if (shim.containerId === containerId) return this.#keep(shim);
+    shim.disconnect();
+    return undefined;
+  }
+
+  async unpack(directory: string, options: { layer: boolean }): Promise<{ input: Duplex; done: Promise<void> }> {
+    const connection = await this.#parts.zygote.connect();
+    await connection.send(encodeUnpack(1, directory, options.layer));
+    const done = connection.expect(FRAME.ok).then(
+      () => connection.close(),
+      (error: unknown) => {
+        connection.close();
+        throw error;
+      },
+    );
+    return { input: connection.socket, done };
+  }
+
+  /** Ends the zygote; containers and their shims live on and are adopted by the next daemon. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const shim of this.#shims) shim.disconnect();
+    await this.#parts.zygote.stop();
+  }
+
+  #within(what: string, connection: Connection) {
+    return within(this.#parts.clock, LAUNCH_MS_MAX, what, connection.expect(FRAME.status));
+  }
+
+  #shimOptions(runDirectory: string): ShimOptions {
+    const { binary, clock, log } = this.#parts;
+    return { runDirectory, sourceHash: binary.sourceHash, clock, log };
+  }
+
+  #keep(shim: NativeShim): NativeShim {
+    this.#shims.add(shim);
+    void shim.exited.then(() => this.#shims.delete(shim));
+    return shim;
+  }
+}

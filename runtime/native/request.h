@@ -1,0 +1,139 @@
+// What a launch or exec request says, parsed. Strings point into the frame; lists live in the arena.
+// Both belong to one mapping that the shim drops once PID 1 has been prepared.
+#pragma once
+#include "wire.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena {
+  uint8_t *start;
+  size_t length, capacity;
+};
+// Zeroed memory, 16-byte aligned; sets the fault and returns NULL when the arena is full.
+void *arena_take(struct arena *arena, size_t bytes, struct fault *fault);
+int arena_map(struct arena *arena, size_t capacity, struct fault *fault);
+void arena_unmap(struct arena *arena);
+
+struct strings {
+  uint32_t count;
+  const char **items; // NULL-terminated, so that it can be given to execve
+};
+
+enum namespace_kind { NS_HOST = 0, NS_NEW = 1, NS_PATH = 2 };
+struct namespace_choice {
+  enum namespace_kind kind;
+  const char *path;
+};
+
+enum mount_type { M_BIND, M_TMPFS, M_PROC, M_SYSFS, M_DEVPTS, M_MQUEUE, M_CGROUP, M_TYPES };
+enum mount_flag { MF_NOSUID = 1, MF_NODEV = 2, MF_NOEXEC = 4, MF_STRICTATIME = 8 };
+struct mount_plan {
+  enum mount_type type;
+  const char *source, *target, *data;
+  bool read_only, recursive;
+  uint32_t flags;
+  uint64_t propagation; // MS_PRIVATE, MS_SHARED or MS_SLAVE
+  bool propagation_recursive;
+  int tree; // an opened bind source; -1 until then
+};
+
+struct group_write {
+  const char *file, *value;
+};
+struct group_plan {
+  uint8_t version;
+  const char *path;
+  uint32_t write_count;
+  struct group_write *writes;
+};
+struct device_rule {
+  bool allow;
+  char type;
+  int32_t major, minor;
+  const char *access;
+};
+struct device_plan {
+  const char *path;
+  char type;
+  uint32_t major, minor, mode, uid, gid;
+};
+struct pair {
+  const char *key, *value;
+};
+
+enum seccomp_kind { SA_ALLOW = 0, SA_KILL = 1, SA_TRAP = 2, SA_LOG = 3, SA_ERRNO = 4, SA_KILL_PROCESS = 5, SA_KINDS };
+struct seccomp_action {
+  uint8_t kind;
+  uint32_t error;
+};
+enum seccomp_operator { SO_NE, SO_LT, SO_LE, SO_EQ, SO_GE, SO_GT, SO_MASKED_EQ, SO_OPERATORS };
+struct seccomp_argument {
+  uint32_t index;
+  uint8_t operator_;
+  uint64_t value, value_two;
+};
+struct seccomp_rule {
+  struct strings names;
+  struct seccomp_action action;
+  uint32_t argument_count;
+  struct seccomp_argument *arguments;
+};
+struct seccomp_policy {
+  bool present;
+  struct seccomp_action fallback;
+  struct strings architectures;
+  uint32_t rule_count;
+  struct seccomp_rule *rules;
+};
+
+struct rlimit_plan {
+  const char *name;
+  uint64_t soft, hard;
+};
+
+struct process_plan {
+  struct strings args, env;
+  const char *directory, *user;
+  struct strings groups;
+  bool terminal;
+  uint16_t rows, columns;
+  struct strings capabilities;
+  bool no_new_privileges;
+  struct seccomp_policy seccomp;
+  uint32_t rlimit_count;
+  struct rlimit_plan *rlimits;
+  int32_t oom_score_adjustment;
+};
+
+struct launch_request {
+  const char *container_id, *run_directory, *state_directory;
+  bool has_log;
+  const char *log_path;
+  uint64_t log_bytes_max;
+  uint32_t log_files_max;
+  bool stdin_open;
+  const char *hostname, *domain_name;
+  struct strings lowers;
+  const char *upper, *work;
+  bool root_read_only;
+  uint32_t mount_count;
+  struct mount_plan *mounts;
+  struct namespace_choice network, pid, ipc, uts, cgroup;
+  uint32_t group_count;
+  struct group_plan *groups;
+  bool has_device_rules;
+  uint32_t device_rule_count;
+  struct device_rule *device_rules;
+  struct strings masked_paths, read_only_paths;
+  uint32_t device_count;
+  struct device_plan *devices;
+  uint32_t sysctl_count;
+  struct pair *sysctls;
+  bool use_init;
+  struct process_plan process;
+};
+
+// 0, or -1 with the fault set; the reader must stand after the frame's type and request id.
+int parse_launch(struct reader *reader, struct arena *arena, struct launch_request *request);
+int parse_process(struct reader *reader, struct arena *arena, struct process_plan *process);

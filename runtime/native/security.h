@@ -1,0 +1,20 @@
+// What a process may do: capabilities, limits, no_new_privs.
+#pragma once
+#include "request.h"
+#include "user.h"
+
+struct capability_set {
+  uint64_t bits;
+};
+struct warnings {
+  char text[1024]; // sentences, each ended by a newline
+};
+
+int capabilities_parse(const struct strings *names, struct capability_set *set, struct fault *fault);
+// Drops the bounding set to `set`; keeps what the last steps need until capabilities_finish.
+int capabilities_bound(const struct capability_set *set, struct fault *fault);
+int capabilities_finish(const struct capability_set *set, struct fault *fault);
+// Lowers what this machine does not allow to the highest value it does, with a warning.
+int rlimits_clamp(struct process_plan *process, struct warnings *warnings, struct fault *fault);
+int rlimits_set(const struct process_plan *process, struct fault *fault);
+int identity_take(const struct identity *identity, struct fault *fault);

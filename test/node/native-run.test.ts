@@ -1,0 +1,82 @@
+// Containers through the C helper: launch, start, exit, attach, log, exec.
+import { strict as assert } from 'node:assert';
+import type { NativeRuntime } from '../../runtime/native/contract.ts';
+import { Bench, collect, end, logLines, plainProcess, runThrough, skipReason } from './native-support.ts';
+
+const reason = skipReason();
+(reason === undefined ? describe : describe.skip)(
+  `containers of the native runtime${reason ? ` (${reason})` : ''}`,
+  function () {
+    this.timeout(20_000);
+    let bench: Bench;
+    let runtime: NativeRuntime;
+
+    before(async () => {
+      bench = new Bench();
+      runtime = await bench.open();
+    });
+    after(async () => {
+      await runtime[Symbol.asyncDispose]();
+      bench.dispose();
+    });
+
+    for (const [command, code] of [
+      ['true', 0],
+      ['false', 1],
+      ['exit 42', 42],
+      ['kill -9 $$', 137],
+    ] as const) {
+      it(`reports exit code ${code} of '${command}'`, async () => {
+        // A PID 1 can not kill itself, so the signal goes to a shell below it whose status is passed on.
+        const args = ['sh', '-c', command.startsWith('kill') ? `sh -c '${command}'; exit $?` : command];
+        assert.equal((await runThrough(runtime, bench, bench.request(args))).exitCode, code);
+      });
+    }
+
+    it('delivers both streams from the first byte and logs them', async () => {
+      const request = bench.request(['sh', '-c', 'echo out; echo err >&2; printf rest']);
+      const result = await runThrough(runtime, bench, request);
+      assert.deepEqual([result.stdout, result.stderr], ['out\nrest', 'err\n']);
+      assert.deepEqual(
+        logLines(request)
+          .map(({ log, stream }) => [log, stream])
+          .sort(),
+        [
+          ['err\n', 'stderr'],
+          ['out\n', 'stdout'],
+          ['rest', 'stdout'],
+        ],
+      );
+      assert.match(logLines(request)[0]?.time ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+    });
+
+    it('says in Docker’s words why a command can not be run', async () => {
+      for (const [command, text] of [
+        ['nosuch', /exec: "nosuch": executable file not found in \$PATH/],
+        ['/nosuch', /exec: "\/nosuch": stat \/nosuch: no such file or directory/],
+        ['/etc/passwd', /exec: "\/etc\/passwd": permission denied/],
+        ['/etc', /exec: "\/etc": is a directory/],
+      ] as const) {
+        const request = bench.request([command]);
+        const shim = await runtime.launch(request);
+        await assert.rejects(shim.start(), { code: 'invalid', message: text });
+        await end(shim, bench, request);
+      }
+    });
+
+    it('runs further processes in a container', async () => {
+      const request = bench.request(['sleep', '100']);
+      const shim = await runtime.launch(request);
+      await shim.start();
+      const exec = await shim.exec(plainProcess(['sh', '-c', 'cat; echo $$; exit 3']), { stdin: true, execId: 'e1' });
+      const stdio = await exec.attach({ stdin: true, stdout: true, stderr: true });
+      await stdio.write(Buffer.from('hello\n'));
+      await stdio.closeStdin();
+      assert.match((await collect(stdio.output)).stdout, /^hello\n\d+\n$/);
+      assert.equal((await exec.exited).exitCode, 3);
+      await assert.rejects(shim.exec(plainProcess(['nosuch']), { stdin: false, execId: 'e2' }), /not found in \$PATH/);
+      await end(shim, bench, request);
+      assert.equal((await shim.exited).exitCode, 137);
+    });
+  },
+);
