@@ -19,7 +19,12 @@ export function requireContainerName(name: string): string {
   return name.replace(/^\//, '');
 }
 
-export function parseContainerConfig(body: Json, name: string): ContainerConfig {
+/** `inherited` are the mounts of the containers that VolumesFrom names; see volumes-from.ts. */
+export function parseContainerConfig(
+  body: Json,
+  name: string,
+  inherited: readonly ContainerMount[] = [],
+): ContainerConfig {
   const config = new Fields(body);
   const host = config.object('HostConfig');
   refuseUnsupported(config, host);
@@ -46,7 +51,7 @@ export function parseContainerConfig(body: Json, name: string): ContainerConfig 
     ...network,
     dns: { servers: host.texts('Dns'), search: host.texts('DnsSearch'), options: host.texts('DnsOptions') },
     extraHosts: host.texts('ExtraHosts').map(checkedHost),
-    mounts: mountsOf(config, host),
+    mounts: mountsOf(config, host, inherited),
     tmpfs: host.textMap('Tmpfs'),
     limits: parseLimits(host),
     restart: parseRestart(host),
@@ -62,7 +67,15 @@ function refuseUnsupported(config: Fields, host: Fields): void {
   host.refuse('DeviceRequests', 'requesting devices such as GPUs is');
   host.refuse('StorageOpt', 'storage options are');
   host.refuse('DeviceCgroupRules', 'device cgroup rules are');
+  host.refuse('MaskedPaths', 'choosing the masked paths is');
+  host.refuse('ReadonlyPaths', 'choosing the read-only paths is');
+  // An empty list is systempaths=unconfined; null is the default.
+  for (const key of ['MaskedPaths', 'ReadonlyPaths']) {
+    if (host.has(key)) fail('not-implemented', `${host.path(key)}: systempaths=unconfined is not implemented yet`);
+  }
   refuseUnsupportedResources(host);
+  const volumeDriver = host.text('VolumeDriver');
+  if (volumeDriver !== '' && volumeDriver !== 'local') fail('not-found', `plugin "${volumeDriver}" not found`);
   const usernsMode = host.text('UsernsMode');
   if (usernsMode !== '' && usernsMode !== 'host') {
     fail('not-implemented', `${host.path('UsernsMode')}: user namespaces are not implemented yet`);
@@ -173,6 +186,7 @@ function networkOf(config: Fields, host: Fields) {
   const endpoint = endpoints.object(asked[0] ?? network);
   endpoint.refuse('Links', 'links to other containers are');
   endpoint.refuse('IPAMConfig', 'choosing the address of a container is');
+  endpoint.refuse('DriverOpts', 'driver options of an endpoint are');
   return {
     network: config.flag('NetworkDisabled') ? 'none' : network,
     networkAliases: endpoint.texts('Aliases'),
@@ -188,15 +202,21 @@ function checkedMac(address: string): string {
   return address;
 }
 
-function mountsOf(config: Fields, host: Fields): ContainerMount[] {
+/** What is named here wins over what is inherited, and both over the image's and anonymous volumes. */
+function mountsOf(config: Fields, host: Fields, inherited: readonly ContainerMount[]): ContainerMount[] {
   const listed = [...host.texts('Binds').map(parseBind), ...host.objects('Mounts').map(parseMount)];
   const taken = new Set<string>();
   for (const { target } of listed) {
     if (taken.has(target)) fail('invalid', `Duplicate mount point: ${target}`);
     taken.add(target);
   }
-  const anonymous = config.keys('Volumes').filter((target) => !taken.has(target.split(':')[1] ?? target));
-  return [...listed, ...anonymous.map(parseBind)];
+  const others = [...inherited, ...config.keys('Volumes').map(parseBind)];
+  for (const mount of others) {
+    if (taken.has(mount.target)) continue;
+    taken.add(mount.target);
+    listed.push(mount);
+  }
+  return listed;
 }
 
 function autoRemoveOf(host: Fields): boolean {

@@ -89,7 +89,7 @@ export function parseMount(mount: Fields): ContainerMount {
     fail('invalid', 'invalid mount config for type "tmpfs": field Source must not be specified');
   if (type === 'volume' && source !== '') requireVolumeName(source);
   const bind = mount.object('BindOptions');
-  mount.object('VolumeOptions').refuse('Subpath', 'mounting a part of a volume is');
+  refuseUnsupportedOptions(mount, bind);
   return {
     type,
     source,
@@ -100,6 +100,20 @@ export function parseMount(mount: Fields): ContainerMount {
     noCopy: mount.object('VolumeOptions').flag('NoCopy'),
     createSource: bind.flag('CreateMountpoint'),
   };
+}
+
+function refuseUnsupportedOptions(mount: Fields, bind: Fields): void {
+  for (const option of ['NonRecursive', 'ReadOnlyNonRecursive', 'ReadOnlyForceRecursive']) {
+    bind.refuse(option, 'this bind option is');
+  }
+  const volume = mount.object('VolumeOptions');
+  volume.refuse('Subpath', 'mounting a part of a volume is');
+  volume.refuse('Labels', 'labels of a volume made by its mount are');
+  const driver = volume.object('DriverConfig');
+  driver.refuse('Options', 'driver options of a volume made by its mount are');
+  const name = driver.text('Name');
+  if (name !== '' && name !== 'local') fail('not-found', `plugin "${name}" not found`);
+  mount.object('TmpfsOptions').refuse('Options', 'further tmpfs options are');
 }
 
 export function optionalPropagation(bind: Fields): (typeof PROPAGATIONS)[number] | undefined {

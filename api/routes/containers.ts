@@ -5,6 +5,7 @@ import { CONTAINER_FILTERS, containerSummary, selectContainers } from '../conver
 import { parseContainerConfig, requireContainerName } from '../convert/container-config.ts';
 import { Fields } from '../convert/fields.ts';
 import { parseLimitChange, parseRestart, refuseUnsupportedResources } from '../convert/host-limits.ts';
+import { volumesFrom } from '../convert/volumes-from.ts';
 import { parseFilters } from '../filters.ts';
 import { fail } from '../../base/errors.ts';
 import { empty, json } from '../reply.ts';
@@ -29,7 +30,8 @@ export function addContainerRoutes(router: Routes, { runtime, system, clock }: A
   });
 
   router.add('POST', '/containers/create', async (request) => {
-    const config = parseContainerConfig(await request.json(), request.query.text('name'));
+    const body = await request.json();
+    const config = parseContainerConfig(body, request.query.text('name'), volumesFrom(body, containers));
     const { id, warnings } = await containers.create(config);
     return json(201, { Id: id, Warnings: warnings });
   });

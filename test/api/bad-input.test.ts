@@ -53,6 +53,14 @@ const CONTAINERS: readonly (readonly [name: string, body: unknown, status: numbe
   ['an unknown health test', container({ Healthcheck: { Test: ['TRY'] } }), 400, /unknown health check type/],
   ['a wrong MAC address', container({ MacAddress: 'zz' }), 400, /invalid MAC address/],
   ['links', host({ Links: ['a:b'] }), 501, /^HostConfig\.Links: links .* not implemented/],
+  ['unmasked system paths', host({ MaskedPaths: [] }), 501, /systempaths=unconfined is not implemented/],
+  [
+    'labels for a volume of a mount',
+    host({ Mounts: [{ Type: 'volume', Target: '/x', VolumeOptions: { Labels: { a: 'b' } } }] }),
+    501,
+    /Labels/,
+  ],
+  ['an unknown volume driver', host({ VolumeDriver: 'cloud' }), 404, /plugin "cloud" not found/],
   ['GPUs', host({ DeviceRequests: [{ Count: -1 }] }), 501, /DeviceRequests: .* not implemented/],
   [
     'two networks',
