@@ -309,6 +309,8 @@ export interface Node extends ObjectMeta {
   readonly dataPort?: number;
   /** SHA-256 of the public key of the node's current certificate, hex: a copied identity with another key is refused. */
   readonly certificateKeyDigest?: string;
+  /** The key before the last renewal; accepted until the node has opened a session with the new one. */
+  readonly previousCertificateKeyDigest?: string;
   /** The session that reports for this node; a newer one replaces an older one. */
   readonly sessionId?: string;
   /** While down: its tasks are given up at this time (orphaned). */

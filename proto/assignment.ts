@@ -1,0 +1,137 @@
+// What travels on a session: tasks and ingress entries to an agent, statuses back. JSON in a bytes field; parsed here,
+// at the border, on both sides.
+import { fail } from '../base/errors.ts';
+import { isSwarmId } from '../base/id.ts';
+import {
+  asArray,
+  asInteger,
+  asMap,
+  asNumber,
+  asObject,
+  asOneOf,
+  asString,
+  type Json,
+  optional,
+  parseJson,
+} from '../base/parse.ts';
+import type { NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
+import { DESIRED_STATE, TASK_STATE } from './task-state.ts';
+
+export const PROTOCOL = { minimum: 1, maximum: 1, features: ['streams', 'resume'] } as const;
+
+/** Fails when the other side speaks no version that we speak. */
+export function agreeOnProtocol(other: { minimum: number; maximum: number } | null | undefined, who: string): void {
+  const [theirMin, theirMax] = [other?.minimum ?? 0, other?.maximum ?? 0];
+  if (theirMin > PROTOCOL.maximum || theirMax < PROTOCOL.minimum || theirMax === 0) {
+    const ours = `${PROTOCOL.minimum} to ${PROTOCOL.maximum}`;
+    fail('invalid', `${who} speaks protocol ${theirMin} to ${theirMax}; this node speaks ${ours}`);
+  }
+}
+
+/** Where a service's published ports lead, for every node. */
+export interface IngressEntry {
+  readonly serviceId: string;
+  readonly ports: readonly PortConfig[]; // publish mode ingress only
+  /** Nodes with a running task of the service; the receiving node leaves itself out. */
+  readonly nodes: readonly { readonly nodeId: string; readonly address: string }[];
+}
+
+const STATUS_BYTES_MAX = 64 * 1024;
+const MESSAGE_LENGTH_MAX = 4_096;
+
+export const encodeJson = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+
+function decodeJson(bytes: Uint8Array, what: string): Json {
+  return asObject(parseJson(Buffer.from(bytes).toString('utf8'), what), what);
+}
+
+/** A task as its manager sent it. The spec was validated when it was stored; here the parts that steer are checked. */
+export function parseTask(bytes: Uint8Array): Task {
+  const json = decodeJson(bytes, 'task');
+  const id = asString(json['id'], 'task.id');
+  if (!isSwarmId(id)) fail('invalid', `task.id '${id}' is not an id`);
+  asString(json['serviceId'], 'task.serviceId');
+  asOneOf(json['desired'], 'task.desired', Object.keys(DESIRED_STATE));
+  parseStatusJson(asObject(json['status'], 'task.status'));
+  const runtime = asObject(asObject(json['spec'], 'task.spec')['runtime'], 'task.spec.runtime');
+  asString(runtime['kind'], 'task.spec.runtime.kind');
+  return json as unknown as Task;
+}
+
+export function parseIngress(bytes: Uint8Array): IngressEntry {
+  const json = decodeJson(bytes, 'ingress');
+  return {
+    serviceId: asString(json['serviceId'], 'ingress.serviceId'),
+    ports: asArray(json['ports'], 'ingress.ports', parsePort),
+    nodes: asArray(json['nodes'], 'ingress.nodes', (value, path) => {
+      const node = asObject(value, path);
+      return {
+        nodeId: asString(node['nodeId'], `${path}.nodeId`),
+        address: asString(node['address'], `${path}.address`),
+      };
+    }),
+  };
+}
+
+export function parseStatus(bytes: Uint8Array): TaskStatus {
+  if (bytes.length > STATUS_BYTES_MAX) fail('invalid', `a task status is longer than ${STATUS_BYTES_MAX} bytes`);
+  return parseStatusJson(decodeJson(bytes, 'status'));
+}
+
+function parseStatusJson(json: Json): TaskStatus {
+  const text = (value: unknown, path: string): string => asString(value, path, { lengthMax: MESSAGE_LENGTH_MAX });
+  const error = optional(json['error'], 'status.error', text);
+  const containerId = optional(json['containerId'], 'status.containerId', text);
+  const pid = optional(json['pid'], 'status.pid', asInteger);
+  const exitCode = optional(json['exitCode'], 'status.exitCode', asInteger);
+  const ports = optional(json['ports'], 'status.ports', (value, path) => asArray(value, path, parsePort));
+  return {
+    state: asOneOf(json['state'], 'status.state', Object.keys(TASK_STATE) as (keyof typeof TASK_STATE)[]),
+    atMs: asNumber(json['atMs'], 'status.atMs', { min: 0 }),
+    message: text(json['message'], 'status.message'),
+    ...(error === undefined ? {} : { error }),
+    ...(containerId === undefined ? {} : { containerId }),
+    ...(pid === undefined ? {} : { pid }),
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(ports === undefined ? {} : { ports }),
+  };
+}
+
+function parsePort(value: unknown, path: string): PortConfig {
+  const json = asObject(value, path);
+  const port = { min: 0, max: 65_535 };
+  const name = optional(json['name'], `${path}.name`, asString);
+  return {
+    protocol: asOneOf(json['protocol'], `${path}.protocol`, ['tcp', 'udp', 'sctp']),
+    targetPort: asInteger(json['targetPort'], `${path}.targetPort`, port),
+    publishedPort: asInteger(json['publishedPort'], `${path}.publishedPort`, port),
+    publishMode: asOneOf(json['publishMode'], `${path}.publishMode`, ['ingress', 'host']),
+    ...(name === undefined ? {} : { name }),
+  };
+}
+
+export function parseDescription(bytes: Uint8Array): NodeDescription {
+  const json = decodeJson(bytes, 'description');
+  const platform = asObject(json['platform'], 'description.platform');
+  const resources = asObject(json['resources'], 'description.resources');
+  const engine = asObject(json['engine'], 'description.engine');
+  return {
+    hostname: asString(json['hostname'], 'description.hostname', { lengthMax: 253 }),
+    platform: {
+      os: asString(platform['os'], 'description.platform.os'),
+      architecture: asString(platform['architecture'], 'description.platform.architecture'),
+    },
+    resources: {
+      nanoCpus: asNumber(resources['nanoCpus'], 'description.resources.nanoCpus', { min: 0 }),
+      memoryBytes: asNumber(resources['memoryBytes'], 'description.resources.memoryBytes', { min: 0 }),
+    },
+    engine: {
+      version: asString(engine['version'], 'description.engine.version'),
+      labels: asMap(engine['labels'], 'description.engine.labels', asString),
+      plugins: asArray(engine['plugins'], 'description.engine.plugins', (value, path) => {
+        const plugin = asObject(value, path);
+        return { type: asString(plugin['type'], `${path}.type`), name: asString(plugin['name'], `${path}.name`) };
+      }),
+    },
+  };
+}

@@ -1,0 +1,10 @@
+// Original file: ca.proto
+
+
+export interface GetRootCertificateReplyInput {
+  'rootsPem'?: (string)[];
+}
+
+export interface GetRootCertificateReply {
+  'rootsPem': (string)[];
+}

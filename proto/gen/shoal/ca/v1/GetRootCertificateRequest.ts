@@ -1,0 +1,8 @@
+// Original file: ca.proto
+
+
+export interface GetRootCertificateRequestInput {
+}
+
+export interface GetRootCertificateRequest {
+}

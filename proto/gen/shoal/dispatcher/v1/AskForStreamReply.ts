@@ -1,0 +1,10 @@
+// Original file: dispatcher.proto
+
+
+export interface AskForStreamReplyInput {
+  'asked'?: (boolean);
+}
+
+export interface AskForStreamReply {
+  'asked': (boolean);
+}

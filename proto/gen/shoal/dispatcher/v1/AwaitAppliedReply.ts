@@ -1,0 +1,10 @@
+// Original file: dispatcher.proto
+
+
+export interface AwaitAppliedReplyInput {
+  'settled'?: (boolean);
+}
+
+export interface AwaitAppliedReply {
+  'settled': (boolean);
+}

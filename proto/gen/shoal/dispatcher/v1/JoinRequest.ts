@@ -1,0 +1,16 @@
+// Original file: dispatcher.proto
+
+
+export interface JoinRequestInput {
+  'nodeId'?: (string);
+  'joinAddress'?: (string);
+  'controlAddress'?: (string);
+  'raftAddress'?: (string);
+}
+
+export interface JoinRequest {
+  'nodeId': (string);
+  'joinAddress': (string);
+  'controlAddress': (string);
+  'raftAddress': (string);
+}

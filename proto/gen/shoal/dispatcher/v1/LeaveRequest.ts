@@ -1,0 +1,10 @@
+// Original file: dispatcher.proto
+
+
+export interface LeaveRequestInput {
+  'nodeId'?: (string);
+}
+
+export interface LeaveRequest {
+  'nodeId': (string);
+}

@@ -1,0 +1,8 @@
+// Original file: dispatcher.proto
+
+
+export interface ReportReplyInput {
+}
+
+export interface ReportReply {
+}

@@ -1,0 +1,16 @@
+// Original file: dispatcher.proto
+
+import type { SessionLivenessInput as _shoal_dispatcher_v1_SessionLivenessInput, SessionLiveness as _shoal_dispatcher_v1_SessionLiveness } from '../../../shoal/dispatcher/v1/SessionLiveness.ts';
+import type { NodeReportInput as _shoal_dispatcher_v1_NodeReportInput, NodeReport as _shoal_dispatcher_v1_NodeReport } from '../../../shoal/dispatcher/v1/NodeReport.ts';
+
+export interface ReportRequestInput {
+  'managerId'?: (string);
+  'sessions'?: (_shoal_dispatcher_v1_SessionLivenessInput)[];
+  'reports'?: (_shoal_dispatcher_v1_NodeReportInput)[];
+}
+
+export interface ReportRequest {
+  'managerId': (string);
+  'sessions': (_shoal_dispatcher_v1_SessionLiveness)[];
+  'reports': (_shoal_dispatcher_v1_NodeReport)[];
+}

@@ -1,0 +1,10 @@
+// Original file: dispatcher.proto
+
+
+export interface StreamEndInput {
+  'error'?: (string);
+}
+
+export interface StreamEnd {
+  'error': (string);
+}

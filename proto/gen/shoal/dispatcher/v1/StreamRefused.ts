@@ -1,0 +1,12 @@
+// Original file: dispatcher.proto
+
+
+export interface StreamRefusedInput {
+  'streamId'?: (string);
+  'reason'?: (string);
+}
+
+export interface StreamRefused {
+  'streamId': (string);
+  'reason': (string);
+}
