@@ -1,0 +1,297 @@
+// What each node has to do, derived from the store as it changes, on every manager alike. An item's version is a raft
+// index, so an agent that has applied everything up to an index can go on from there at any manager that has watched
+// since before it. Deterministic: every manager derives the same items.
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Node, NodeId, PortConfig, Service, Task } from '../../proto/objects.ts';
+import { encodeJson, type IngressEntry } from '../../proto/assignment.ts';
+import { TASK_STATE } from '../../proto/task-state.ts';
+import type { Change, Store, View } from '../store/contract.ts';
+import { Presence } from './presence.ts';
+
+export interface Item {
+  readonly kind: 'task' | 'ingress';
+  readonly id: string;
+  readonly version: number;
+  /** Absent: removed. Computed when it is sent. */
+  readonly body: (() => Buffer) | undefined;
+}
+
+/** Everything from `from` (0: from nothing, replaces all) to `to`. */
+export interface Delta {
+  readonly from: number;
+  readonly to: number;
+  readonly items: readonly Item[];
+}
+
+type Listener = (delta: Delta) => void;
+
+/** Removals that a resuming agent can still be told of; older ones mean a full set. */
+const TOMBSTONES_MAX = 10_000;
+
+export class Assignments {
+  readonly #store: Store;
+  #presence = new Presence();
+  #services = new Map<string, Service>();
+  #nodes = new Map<string, Node>();
+  #tasks = new Map<string, { readonly item: Item; readonly task: Task }>(); // by task id
+  #tasksOfNode = new Map<string, Set<string>>();
+  #ingress = new Map<string, Item>();
+  #tombstones: { readonly nodeId: NodeId | undefined; readonly item: Item }[] = [];
+  #index = 0;
+  #floor = 0; // deltas can start here or later
+  readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #advanceListeners = new Set<() => void>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** The raft index that everything here is derived from. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Scans, then follows the store until `abort`. `onReady` is called once the first scan is in. */
+  async run(abort: AbortSignal, onReady: () => void = () => {}): Promise<void> {
+    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node'], { abort });
+    this.#scan(view);
+    onReady();
+    let pending: Change[] = [];
+    for await (const change of changes) {
+      if (change.kind === 'resync') {
+        pending = [];
+        this.#rescan();
+        continue;
+      }
+      pending.push(change);
+      if (!change.endsCommit) continue;
+      this.#apply(pending);
+      pending = [];
+    }
+  }
+
+  /** Resolves once `index` has been derived; code `unavailable` when this manager does not get there in time. */
+  async reached(index: number, withinMs: number, clock: Clock, abort: AbortSignal): Promise<void> {
+    if (this.#index >= index) return;
+    using deadline = clock.deadline(abort, withinMs);
+    await new Promise<void>((resolve, reject) => {
+      const listening = this.onAdvance(() => {
+        if (this.#index < index) return;
+        listening[Symbol.dispose]();
+        resolve();
+      });
+      const onLate = (): void => {
+        listening[Symbol.dispose]();
+        reject(new CodedError('unavailable', `this manager is at index ${this.#index}, the agent at ${index}`));
+      };
+      deadline.signal.addEventListener('abort', onLate, { once: true });
+    });
+  }
+
+  /** What a node must be told that has applied everything up to `applied` (0: nothing). */
+  since(nodeId: NodeId, applied: number): Delta {
+    const resumable = applied >= this.#floor && applied <= this.#index && applied > 0;
+    const from = resumable ? applied : 0;
+    const items = [...this.#itemsOf(nodeId)].filter((item) => item.version > from);
+    if (resumable) {
+      for (const { nodeId: owner, item } of this.#tombstones) {
+        if (item.version > from && (owner === undefined || owner === nodeId) && !this.#has(item)) items.push(item);
+      }
+    }
+    return { from, to: this.#index, items };
+  }
+
+  /** Called with every later change for the node, in order. */
+  follow(nodeId: NodeId, listener: Listener): Disposable {
+    const listeners = this.#listeners.get(nodeId) ?? new Set();
+    this.#listeners.set(nodeId, listeners.add(listener));
+    return {
+      [Symbol.dispose]: () => {
+        listeners.delete(listener);
+        if (listeners.size === 0 && this.#listeners.get(nodeId) === listeners) this.#listeners.delete(nodeId);
+      },
+    };
+  }
+
+  /** Called whenever `index` has moved. */
+  onAdvance(listener: () => void): Disposable {
+    this.#advanceListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#advanceListeners.delete(listener) };
+  }
+
+  *#itemsOf(nodeId: NodeId): Iterable<Item> {
+    for (const id of this.#tasksOfNode.get(nodeId) ?? []) {
+      const entry = this.#tasks.get(id);
+      if (entry) yield entry.item;
+    }
+    yield* this.#ingress.values();
+  }
+
+  #has(item: Item): boolean {
+    return item.kind === 'task' ? this.#tasks.has(item.id) : this.#ingress.has(item.id);
+  }
+
+  #rescan(): void {
+    this.#scan(this.#store.view());
+    for (const [nodeId, listeners] of this.#listeners) {
+      const delta = this.since(nodeId as NodeId, 0);
+      for (const listener of listeners) listener(delta);
+    }
+  }
+
+  #scan(view: View): void {
+    this.#presence = new Presence();
+    this.#tasks = new Map();
+    this.#tasksOfNode = new Map();
+    this.#ingress = new Map();
+    this.#tombstones = [];
+    this.#index = view.version;
+    this.#floor = view.version;
+    this.#services = new Map([...view.services.all()].map((service) => [service.id, service]));
+    this.#nodes = new Map([...view.nodes.all()].map((node) => [node.id, node]));
+    for (const task of view.tasks.all()) {
+      this.#presence.move(undefined, task);
+      if (isAssigned(task)) this.#keep(task, task.version);
+    }
+    for (const service of this.#services.values()) {
+      const item = this.#ingressItem(service, view.version);
+      if (item) this.#ingress.set(service.id, item);
+    }
+    for (const listener of this.#advanceListeners) listener();
+  }
+
+  #apply(changes: readonly Change[]): void {
+    const version = changes[changes.length - 1]?.version ?? this.#index;
+    const forNode = new Map<NodeId, Item[]>();
+    const dirtyServices = new Set<string>();
+    for (const change of changes) {
+      if (change.kind === 'task') this.#moveTask(change, forNode, dirtyServices);
+      else if (change.kind === 'service') this.#moveService(change, dirtyServices);
+      else if (change.kind === 'node') this.#moveNode(change, dirtyServices);
+    }
+    const forAll = this.#moveIngress(dirtyServices, version);
+    const from = this.#index;
+    this.#index = version;
+    this.#tell(from, forNode, forAll);
+    for (const listener of this.#advanceListeners) listener();
+  }
+
+  #tell(from: number, forNode: Map<NodeId, Item[]>, forAll: readonly Item[]): void {
+    const told = forAll.length > 0 ? [...this.#listeners.keys()] : [...forNode.keys()];
+    for (const nodeId of told) {
+      const items = [...(forNode.get(nodeId as NodeId) ?? []), ...forAll];
+      const delta = { from, to: this.#index, items };
+      for (const listener of this.#listeners.get(nodeId) ?? []) listener(delta);
+    }
+  }
+
+  #moveTask(change: Extract<Change, { kind: 'task' }>, forNode: Map<NodeId, Item[]>, dirtyServices: Set<string>): void {
+    const removed = change.action === 'remove';
+    const before = removed ? change.object : change.previous;
+    const after = removed ? undefined : change.object;
+    if (this.#presence.move(before, after)) dirtyServices.add(change.object.serviceId);
+    const item = after ? this.#taskItem(after) : this.#dropTask(change.object, change.version);
+    const { nodeId } = change.object;
+    if (!item || !nodeId) return;
+    forNode.set(nodeId, [...(forNode.get(nodeId) ?? []), item]);
+  }
+
+  /** The task's item if the node has to hear of this change: it does not when only its own report came back. */
+  #taskItem(task: Task): Item | undefined {
+    if (!isAssigned(task)) return undefined;
+    const known = this.#tasks.get(task.id)?.task;
+    if (known && known.desired === task.desired && known.holdUntilMs === task.holdUntilMs) return undefined;
+    return this.#keep(task, task.version);
+  }
+
+  #keep(task: Task & { nodeId: NodeId }, version: number): Item {
+    const item: Item = { kind: 'task', id: task.id, version, body: () => encodeJson(task) };
+    this.#tasks.set(task.id, { item, task });
+    const ids = this.#tasksOfNode.get(task.nodeId) ?? new Set();
+    this.#tasksOfNode.set(task.nodeId, ids.add(task.id));
+    return item;
+  }
+
+  #dropTask(task: Task, version: number): Item | undefined {
+    if (!this.#tasks.delete(task.id) || !task.nodeId) return undefined;
+    const ids = this.#tasksOfNode.get(task.nodeId);
+    ids?.delete(task.id);
+    if (ids?.size === 0) this.#tasksOfNode.delete(task.nodeId);
+    const item: Item = { kind: 'task', id: task.id, version, body: undefined };
+    this.#bury(task.nodeId, item);
+    return item;
+  }
+
+  #moveService(change: Extract<Change, { kind: 'service' }>, dirtyServices: Set<string>): void {
+    if (change.action === 'remove') this.#services.delete(change.object.id);
+    else this.#services.set(change.object.id, change.object);
+    if (this.#ingress.has(change.object.id) || ingressPorts(change.object).length > 0) {
+      dirtyServices.add(change.object.id);
+    }
+  }
+
+  #moveNode(change: Extract<Change, { kind: 'node' }>, dirtyServices: Set<string>): void {
+    const before = this.#nodes.get(change.object.id);
+    const after = change.action === 'remove' ? undefined : change.object;
+    if (after) this.#nodes.set(after.id, after);
+    else this.#nodes.delete(change.object.id);
+    if (forwardAddress(before) === forwardAddress(after)) return;
+    for (const service of this.#presence.servicesOn(change.object.id)) dirtyServices.add(service);
+  }
+
+  #moveIngress(dirty: ReadonlySet<string>, version: number): Item[] {
+    const items: Item[] = [];
+    for (const id of dirty) {
+      const service = this.#services.get(id);
+      const item = service && this.#ingressItem(service, version);
+      const known = this.#ingress.get(id);
+      if (item) {
+        if (known?.body && item.body && known.body().equals(item.body())) continue;
+        this.#ingress.set(id, item);
+        items.push(item);
+      } else if (known) {
+        const gone: Item = { kind: 'ingress', id, version, body: undefined };
+        this.#ingress.delete(id);
+        this.#bury(undefined, gone);
+        items.push(gone);
+      }
+    }
+    return items;
+  }
+
+  /** One body for all nodes: each leaves itself out. */
+  #ingressItem(service: Service, version: number): Item | undefined {
+    const ports = ingressPorts(service);
+    if (ports.length === 0) return undefined;
+    const nodes = this.#presence
+      .nodesOf(service.id)
+      .flatMap((nodeId) => {
+        const address = forwardAddress(this.#nodes.get(nodeId));
+        return address ? [{ nodeId, address }] : [];
+      })
+      .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+    const body = encodeJson({ serviceId: service.id, ports, nodes } satisfies IngressEntry);
+    return { kind: 'ingress', id: service.id, version, body: () => body };
+  }
+
+  #bury(nodeId: NodeId | undefined, item: Item): void {
+    this.#tombstones.push({ nodeId, item });
+    if (this.#tombstones.length <= TOMBSTONES_MAX) return;
+    const dropped = this.#tombstones.splice(0, TOMBSTONES_MAX / 2);
+    this.#floor = Math.max(this.#floor, dropped[dropped.length - 1]?.item.version ?? 0);
+  }
+}
+
+/** The scheduler has confirmed its node. */
+function isAssigned(task: Task): task is Task & { nodeId: NodeId } {
+  return task.nodeId !== undefined && TASK_STATE[task.status.state] >= TASK_STATE.assigned;
+}
+
+const ingressPorts = (service: Service): PortConfig[] =>
+  (service.endpointPorts ?? []).filter((port) => port.publishMode === 'ingress' && port.publishedPort > 0);
+
+/** Where other nodes send connections for this one's tasks, while it can take them. */
+function forwardAddress(node: Node | undefined): string | undefined {
+  return node?.status.state === 'ready' && node.dataAddress ? node.dataAddress : undefined;
+}

@@ -1,0 +1,266 @@
+// The leader's desk for agents, whichever manager they talk to: decides who may report for a node, writes what they
+// report, and notices who has fallen silent. What it remembers begins with each leadership; the rest is in the store.
+import { type Clock } from '../../base/clock.ts';
+import { CodedError, codeOf, fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { ClusterSpec, Node, NodeDescription, NodeId } from '../../proto/objects.ts';
+import { TASK_STATE } from '../../proto/task-state.ts';
+import type { Store, Transaction } from '../store/contract.ts';
+import { Liveness } from './liveness.ts';
+import { mergeReports, type TaskReport } from './task-status.ts';
+
+export interface Registration {
+  readonly nodeId: NodeId;
+  readonly sessionId: string;
+  readonly previousSessionId: string;
+  readonly keyDigest: string;
+  readonly description: NodeDescription;
+  readonly address: string;
+  readonly dataAddress: string;
+  readonly dataPort: number;
+}
+
+export interface SessionBeat {
+  readonly nodeId: NodeId;
+  readonly sessionId: string;
+  readonly ageMs: number; // since the agent's last message
+  readonly appliedIndex: number;
+  readonly ended: boolean;
+}
+
+export interface DeskDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The raft index up to which this manager has derived assignments. */
+  readonly index: () => number;
+}
+
+interface LiveSession {
+  readonly sessionId: string;
+  readonly appliedIndex: number;
+  readonly ended: boolean;
+}
+
+const CHECK_EVERY_MS = 200;
+/** A check that comes this late means that this process stood still, not that the nodes were silent. */
+const OWN_PAUSE_MS = 1_000;
+const WRITES_PER_TRANSACTION = 200;
+
+export class Desk {
+  readonly #deps: DeskDeps;
+  readonly #liveness = new Liveness();
+  readonly #sessions = new Map<NodeId, LiveSession>();
+  readonly #waiters = new Set<() => void>();
+
+  constructor(deps: DeskDeps) {
+    this.#deps = deps;
+  }
+
+  /** While this manager leads. */
+  async run(abort: AbortSignal): Promise<void> {
+    const { clock, store, log } = this.#deps;
+    this.#sessions.clear();
+    this.#restartCounts();
+    let lastMs = clock.monotonicMs();
+    while (!abort.aborted) {
+      await clock.sleep(CHECK_EVERY_MS, { abort });
+      const nowMs = clock.monotonicMs();
+      if (nowMs - lastMs > CHECK_EVERY_MS + OWN_PAUSE_MS) {
+        log.warn('this manager stood still; silence of nodes is counted anew', {
+          pausedMs: Math.round(nowMs - lastMs),
+        });
+        this.#restartCounts();
+      }
+      lastMs = nowMs;
+      try {
+        await this.#markSilent(abort);
+        await this.#giveUpOrphans(store, abort);
+      } catch (error) {
+        if (codeOf(error) !== 'unavailable' && codeOf(error) !== 'unknown-outcome') throw error;
+      }
+    }
+  }
+
+  /** Says that this session speaks for its node from now on; answers with the store's version that knows it. */
+  async register(request: Registration, abort?: AbortSignal): Promise<number> {
+    const { store, clock, log } = this.#deps;
+    await store.update((tx) => this.#admit(tx, request), { abort });
+    this.#liveness.hear(request.nodeId, clock.monotonicMs());
+    const { nodeId, sessionId } = request;
+    this.#sessions.set(nodeId, { sessionId, appliedIndex: 0, ended: false });
+    log.info('node registered', { nodeId, sessionId, address: request.address });
+    return store.view().version;
+  }
+
+  /** Liveness and statuses from one manager. Resolves when the statuses are stored. */
+  async report(beats: readonly SessionBeat[], reports: readonly TaskReport[], abort?: AbortSignal): Promise<void> {
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const beat of beats) this.#hear(beat, nowMs);
+    if (beats.length > 0) this.recheck();
+    const back = beats.filter((beat) => !beat.ended && this.#isDown(beat));
+    for (let at = 0; at < Math.max(reports.length, back.length); at += WRITES_PER_TRANSACTION) {
+      const part = reports.slice(at, at + WRITES_PER_TRANSACTION);
+      const returned = back.slice(at, at + WRITES_PER_TRANSACTION);
+      await this.#deps.store.update(
+        (tx) => {
+          mergeReports(tx, part);
+          for (const beat of returned) markReady(tx, beat, this.#deps.clock.nowMs());
+        },
+        { abort },
+      );
+    }
+  }
+
+  /** True once every other ready node has applied `index`; false when `withinMs` passes first. */
+  async awaitApplied(exceptNodeId: string, index: number, withinMs: number, abort: AbortSignal): Promise<boolean> {
+    if (this.#allApplied(exceptNodeId, index)) return true;
+    using deadline = this.#deps.clock.deadline(abort, withinMs);
+    return await new Promise<boolean>((resolve) => {
+      const done = (answer: boolean): void => {
+        this.#waiters.delete(check);
+        resolve(answer);
+      };
+      const check = (): void => {
+        if (this.#allApplied(exceptNodeId, index)) done(true);
+      };
+      this.#waiters.add(check);
+      deadline.signal.addEventListener('abort', () => done(false), { once: true });
+    });
+  }
+
+  /** Something moved that `awaitApplied` may be waiting for. */
+  recheck(): void {
+    for (const check of this.#waiters) check();
+  }
+
+  #admit(tx: Transaction, request: Registration): void {
+    const { nodeId } = request;
+    const node = tx.nodes.get(nodeId) ?? fail('forbidden', `node ${nodeId} is not part of this cluster`);
+    const current = node.certificateKeyDigest === request.keyDigest;
+    if (!current && node.previousCertificateKeyDigest !== request.keyDigest) {
+      fail('forbidden', `the certificate of node ${nodeId} has been replaced`);
+    }
+    const same = node.sessionId === request.sessionId || node.sessionId === request.previousSessionId;
+    if (node.sessionId !== undefined && !same && this.#isAlive(nodeId, node.sessionId)) {
+      fail('forbidden', `node ${nodeId} is already represented by another session; is its identity copied?`);
+    }
+    tx.nodes.put(registered(node, request, current, this.#deps.clock.nowMs()));
+  }
+
+  #isAlive(nodeId: NodeId, sessionId: string): boolean {
+    const session = this.#sessions.get(nodeId);
+    if (session?.sessionId !== sessionId || session.ended) return false;
+    return this.#liveness.silentMs(nodeId, this.#deps.clock.monotonicMs()) <= this.#policy().nodeDownAfterMs;
+  }
+
+  #hear(beat: SessionBeat, nowMs: number): void {
+    const node = this.#deps.store.view().nodes.get(beat.nodeId);
+    if (node?.sessionId !== beat.sessionId) return;
+    this.#liveness.hear(beat.nodeId, nowMs - beat.ageMs);
+    this.#sessions.set(beat.nodeId, beat);
+  }
+
+  #isDown(beat: SessionBeat): boolean {
+    const node = this.#deps.store.view().nodes.get(beat.nodeId);
+    const lately = beat.ageMs < this.#policy().nodeDownAfterMs;
+    return lately && node?.sessionId === beat.sessionId && node.status.state !== 'ready';
+  }
+
+  #allApplied(exceptNodeId: string, index: number): boolean {
+    if (this.#deps.index() < index) return false;
+    for (const node of this.#deps.store.view().nodes.all()) {
+      if (node.id === exceptNodeId || node.status.state !== 'ready') continue;
+      if ((this.#sessions.get(node.id)?.appliedIndex ?? 0) < index) return false;
+    }
+    return true;
+  }
+
+  #restartCounts(): void {
+    const nodes = [...this.#deps.store.view().nodes.all()];
+    this.#liveness.restart(
+      nodes.map((node) => node.id),
+      this.#deps.clock.monotonicMs(),
+    );
+  }
+
+  async #markSilent(abort: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.#deps;
+    const watched = [...store.view().nodes.all()].filter(isWatched).map((node) => node.id);
+    const policy = this.#policy();
+    const { down, spared } = this.#liveness.judge(watched, clock.monotonicMs(), {
+      downAfterMs: policy.nodeDownAfterMs,
+    });
+    if (spared.length > 0) log.warn('many nodes are silent at once; waiting before giving them up', { nodes: spared });
+    if (down.length === 0) return;
+    await store.update(
+      (tx) => {
+        for (const nodeId of down) markDown(tx, nodeId, clock.nowMs(), policy.orphanAfterMs);
+      },
+      { abort },
+    );
+    for (const nodeId of down) log.warn('node moved', { nodeId, to: 'down', reason: 'no heartbeat' });
+  }
+
+  /** Tasks of nodes that were down for a day are written off, so that nothing waits for them any more. */
+  async #giveUpOrphans(store: Store, abort: AbortSignal): Promise<void> {
+    const nowMs = this.#deps.clock.nowMs();
+    const due = [...store.view().nodes.all()].filter((node) => isDue(node, nowMs));
+    for (const { id } of due) {
+      await store.update((tx) => orphanTasks(tx, id, nowMs), { abort });
+    }
+  }
+
+  #policy(): ClusterSpec['dispatcher'] {
+    const [cluster] = this.#deps.store.view().clusters.all();
+    if (!cluster) throw new CodedError('unavailable', 'this manager has not received the cluster yet');
+    return cluster.spec.dispatcher;
+  }
+}
+
+const isWatched = (node: Node): boolean => node.status.state === 'ready' || node.status.state === 'unknown';
+const isDue = (node: Node, nowMs: number): boolean =>
+  node.status.state === 'down' && (node.orphanAtMs ?? Infinity) <= nowMs;
+
+function registered(node: Node, request: Registration, currentKey: boolean, nowMs: number): Node {
+  const { previousCertificateKeyDigest, orphanAtMs: _orphanAtMs, ...kept } = node;
+  const wasReady = node.status.state === 'ready';
+  return {
+    ...kept,
+    ...(currentKey || previousCertificateKeyDigest === undefined ? {} : { previousCertificateKeyDigest }),
+    sessionId: request.sessionId,
+    description: request.description,
+    dataAddress: request.dataAddress,
+    dataPort: request.dataPort,
+    status: { state: 'ready', message: '', address: request.address, sinceMs: wasReady ? node.status.sinceMs : nowMs },
+  };
+}
+
+function markReady(tx: Transaction, beat: SessionBeat, nowMs: number): void {
+  const node = tx.nodes.get(beat.nodeId);
+  if (!node || node.sessionId !== beat.sessionId || node.status.state === 'ready') return;
+  const { orphanAtMs: _orphanAtMs, ...kept } = node;
+  tx.nodes.put({ ...kept, status: { ...node.status, state: 'ready', message: '', sinceMs: nowMs } });
+}
+
+function markDown(tx: Transaction, nodeId: string, nowMs: number, orphanAfterMs: number): void {
+  const node = tx.nodes.get(nodeId);
+  if (!node || !isWatched(node)) return;
+  tx.nodes.put({
+    ...node,
+    status: { ...node.status, state: 'down', message: 'heartbeat failure', sinceMs: nowMs },
+    orphanAtMs: nowMs + orphanAfterMs,
+  });
+}
+
+function orphanTasks(tx: Transaction, nodeId: NodeId, nowMs: number): void {
+  const node = tx.nodes.get(nodeId);
+  if (!node || !isDue(node, nowMs)) return;
+  for (const task of tx.tasks.ofNode(nodeId)) {
+    if (TASK_STATE[task.status.state] > TASK_STATE.running) continue;
+    const status = { ...task.status, state: 'orphaned', atMs: nowMs, message: 'node was down for too long' } as const;
+    tx.tasks.put({ ...task, status });
+  }
+  const { orphanAtMs: _orphanAtMs, ...kept } = node;
+  tx.nodes.put(kept);
+}
