@@ -1,0 +1,56 @@
+// What the agent asks of whatever runs tasks. agent/container implements it over the machine's containers; tests over
+// nothing at all.
+import type { LogOptions } from '../proto/control.ts';
+import type { LogRecord } from '../proto/log-record.ts';
+import type { NodeDescription, PortConfig, Task, TaskId } from '../proto/objects.ts';
+
+export interface Executor {
+  describe(): NodeDescription;
+  /** The hands on one task. Finds what an earlier life of this process left of it. */
+  controller(task: Task): Controller;
+  /** Tasks of which something is left on this machine, from this life or an earlier one. */
+  held(): readonly TaskId[];
+  /** Stops and removes what is left of a task that nobody knows any more. */
+  discard(taskId: TaskId): Promise<void>;
+  /** The whole ingress map of this node; resolves when connections follow it. A lower index never overwrites a higher. */
+  applyIngress(index: number, targets: readonly IngressTarget[]): Promise<void>;
+}
+
+/** Where one published port leads. */
+export interface IngressTarget {
+  readonly protocol: PortConfig['protocol'];
+  readonly publishedPort: number;
+  readonly targetPort: number;
+  readonly localTasks: readonly TaskId[];
+  readonly remoteAddresses: readonly string[]; // used only while there are no local tasks
+}
+
+export interface TaskFacts {
+  readonly containerId: string;
+  readonly pid: number;
+  readonly ports?: readonly PortConfig[];
+}
+
+export interface TaskExit {
+  readonly exitCode: number;
+  /** Why, when the exit code does not say it: unhealthy, out of memory. */
+  readonly error?: string;
+}
+
+/** Steps of one task, each called once it is its turn. An error's sentence ends up in the task's status. */
+export interface Controller {
+  /** Everything up to a start: image, container. Does nothing when that is there already. */
+  prepare(abort: AbortSignal): Promise<void>;
+  /** Starts it; resolves when its process runs. Does nothing when it runs or has run already. */
+  start(abort: AbortSignal): Promise<TaskFacts>;
+  /** Resolves when it is healthy, or at once without a health check; rejects when it exits or fails before. */
+  healthy(abort: AbortSignal): Promise<void>;
+  /** Resolves when it has exited; when it becomes unhealthy, it is stopped first. */
+  exited(abort: AbortSignal): Promise<TaskExit>;
+  /** The stop signal, and force after the grace. Resolves when nothing runs, whatever state it was in. */
+  stop(): Promise<TaskExit | undefined>;
+  /** Nothing of it is left. */
+  remove(): Promise<void>;
+  /** Ends at once when the task never had output. */
+  logs(options: LogOptions, abort: AbortSignal): AsyncIterable<LogRecord>;
+}

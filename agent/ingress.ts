@@ -1,0 +1,137 @@
+// Published ports on this node: what the managers say of the others, and what the agent knows of its own tasks, which is
+// fresher. One change is applied at a time; those that come meanwhile are applied together.
+// Invariant: a task is in the map only between `enter` and `leave`, and `leave` resolves when the kernel has let go.
+import { invariant } from '../base/assert.ts';
+import type { Clock } from '../base/clock.ts';
+import { sentenceOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { IngressEntry } from '../proto/assignment.ts';
+import type { NodeId, Task, TaskId } from '../proto/objects.ts';
+import type { Executor, IngressTarget } from './executor.ts';
+
+export interface IngressDeps {
+  readonly executor: Pick<Executor, 'applyIngress'>;
+  readonly nodeId: NodeId;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Resolves when every other ready node has applied the index, or `withinMs` has passed. */
+  readonly awaitOthers: (index: number, withinMs: number) => Promise<boolean>;
+}
+
+const RETRY_MS = 500;
+const APPLY_WITHIN_MS = 2_000;
+const OTHERS_WITHIN_MS = 1_000;
+
+export class Ingress {
+  readonly #deps: IngressDeps;
+  #entries = new Map<string, IngressEntry>();
+  readonly #serving = new Map<TaskId, string>(); // task → service
+  #index = 0;
+  #wanted = 0; // counts changes
+  #applied = 0; // up to which change the executor has the map
+  #applying = false;
+  #waiters: { readonly change: number; readonly done: () => void }[] = [];
+
+  constructor(deps: IngressDeps) {
+    this.#deps = deps;
+  }
+
+  /** The managers' side, as of `index`. */
+  assign(index: number, change: (entries: Map<string, IngressEntry>) => void): void {
+    const entries = new Map(this.#entries);
+    change(entries);
+    this.#entries = entries;
+    this.#index = Math.max(this.#index, index);
+    this.#changed();
+  }
+
+  /** Entries of a former life, until a manager has spoken. */
+  restore(index: number, entries: readonly IngressEntry[]): void {
+    invariant(this.#index === 0, 'ingress is restored before anything is assigned');
+    this.assign(index, (map) => {
+      for (const entry of entries) map.set(entry.serviceId, entry);
+    });
+  }
+
+  entries(): readonly IngressEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  async enter(task: Task): Promise<void> {
+    this.#serving.set(task.id, task.serviceId);
+    if (!this.#publishes(task)) return;
+    this.#changed();
+    await this.settled();
+  }
+
+  async leave(task: Task, why: 'stop' | 'ended'): Promise<void> {
+    if (!this.#serving.delete(task.id) || !this.#publishes(task)) return;
+    this.#changed();
+    const others = [...this.#serving.values()].includes(task.serviceId);
+    // With none left here, connections that reach other nodes must have stopped coming this way too.
+    const elsewhere =
+      why === 'stop' && !others ? this.#deps.awaitOthers(task.version, OTHERS_WITHIN_MS) : Promise.resolve(true);
+    const [, settled] = await Promise.all([this.settled(), elsewhere]);
+    if (!settled) this.#deps.log.warn('other nodes may still send connections here', { taskId: task.id });
+  }
+
+  /** Resolves when everything asked so far is in force; or after a while all the same, as a stop must not hang. */
+  async settled(): Promise<void> {
+    if (this.#applied >= this.#wanted) return;
+    const change = this.#wanted;
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.after(APPLY_WITHIN_MS, () => {
+        this.#deps.log.warn('published ports are late', { withinMs: APPLY_WITHIN_MS });
+        resolve();
+      });
+      const done = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      this.#waiters.push({ change, done });
+    });
+  }
+
+  #publishes(task: Task): boolean {
+    return this.#entries.has(task.serviceId) || task.ports.some((port) => port.publishMode === 'ingress');
+  }
+
+  #changed(): void {
+    this.#wanted += 1;
+    if (!this.#applying) void this.#applyAll();
+  }
+
+  async #applyAll(): Promise<void> {
+    this.#applying = true;
+    while (this.#applied < this.#wanted) {
+      const change = this.#wanted;
+      try {
+        await this.#deps.executor.applyIngress(this.#index, this.#targets());
+        this.#applied = change;
+      } catch (error) {
+        this.#deps.log.error('published ports could not be applied', { error: sentenceOf(error) });
+        await this.#deps.clock.sleep(RETRY_MS);
+        continue;
+      }
+      const due = this.#waiters.filter((waiter) => waiter.change <= change);
+      this.#waiters = this.#waiters.filter((waiter) => waiter.change > change);
+      for (const { done } of due) done();
+    }
+    this.#applying = false;
+  }
+
+  #targets(): IngressTarget[] {
+    return [...this.#entries.values()].flatMap((entry) => {
+      const localTasks = [...this.#serving].flatMap(([id, service]) => (service === entry.serviceId ? [id] : []));
+      const others = entry.nodes.filter(({ nodeId }) => nodeId !== this.#deps.nodeId);
+      const remoteAddresses = others.map(({ address }) => address);
+      return entry.ports.map(({ protocol, publishedPort, targetPort }) => ({
+        protocol,
+        publishedPort,
+        targetPort,
+        localTasks,
+        remoteAddresses,
+      }));
+    });
+  }
+}
