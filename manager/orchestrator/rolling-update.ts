@@ -44,9 +44,10 @@ export function planRollout(service: Service, slots: readonly RolloutSlot[], now
   if (!status) return NOTHING;
   const config = status.state === 'rollback-started' ? service.spec.rollback : service.spec.update;
   const failures = judged(status, config, slots, nowMs);
-  const verdict = verdictOn({ ...status, failures: failures.all }, config);
-  if (verdict && failures.last) return ended(service, status, failures.all, failures.last, verdict);
-  return advanced(service, { ...status, failures: failures.all }, config, slots, nowMs, room);
+  const judgedStatus = failures.all.length === 0 ? status : { ...status, failures: failures.all };
+  const verdict = verdictOn(judgedStatus, config);
+  if (verdict && failures.last) return ended(service, judgedStatus, failures.last, verdict);
+  return advanced(service, judgedStatus, config, slots, nowMs, room);
 }
 
 /** The status of the rollout that is on, with what its first pass adds; undefined when there is none. */
@@ -96,7 +97,6 @@ function judged(status: UpdateStatus, config: UpdateConfig, slots: readonly Roll
 function ended(
   service: Service,
   status: UpdateStatus,
-  failures: readonly Failure[],
   last: { readonly reason: string },
   verdict: 'pause' | 'rollback',
 ): RolloutStep {
@@ -115,7 +115,7 @@ function ended(
   return {
     open: [],
     lookAgain: false,
-    service: { ...service, updateStatus: { ...kept, state: paused, message, failures } },
+    service: { ...service, updateStatus: { ...kept, state: paused, message } },
   };
 }
 
