@@ -104,7 +104,7 @@ describe('the rollout planner', () => {
       slotsDone: 0,
       failures: [{ slot: '1', taskId: id }],
     });
-    assert.deepEqual(plan(step.service!, slots(MOVING, OLD)), { open: [], lookAgain: false });
+    assert.deepEqual(plan(step.service, slots(MOVING, OLD)), { open: [], lookAgain: false });
   });
 
   it('counts a slot once, however often it fails', () => {
