@@ -10,7 +10,25 @@ export function findService(view: View, text: string): Service {
 }
 
 export function findTask(view: View, text: string): Task {
-  return view.tasks.get(text) ?? onlyOne('task', text, byPrefix(view.tasks, text));
+  return view.tasks.get(text) ?? taskByName(view, text) ?? onlyOne('task', text, byPrefix(view.tasks, text));
+}
+
+/** As `docker service ps --no-trunc` writes it, with the id at the end: web.1.abc… */
+export function taskName({ serviceName, identity, id }: Task): string {
+  switch (identity.kind) {
+    case 'slot':
+      return `${serviceName}.${identity.slot}.${id}`;
+    case 'node':
+      return `${serviceName}.${identity.nodeId}.${id}`;
+    case 'job':
+      return `${serviceName}.${identity.index}.${id}`;
+  }
+}
+
+/** The id is the name's last part, so no search is needed. */
+function taskByName(view: View, name: string): Task | undefined {
+  const task = view.tasks.get(name.slice(name.lastIndexOf('.') + 1));
+  return task && taskName(task) === name ? task : undefined;
 }
 
 export function findNetwork(view: View, text: string): Network {

@@ -4,7 +4,7 @@ import type { Node, Service, Task } from '../../proto/objects.ts';
 import type { View } from '../store/contract.ts';
 import { anyOf, passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
-import { findTask, sameName } from './references.ts';
+import { findTask, sameName, taskName } from './references.ts';
 
 export function taskHandlers({ store }: HandlerDeps): Pick<Handlers, 'GetTask' | 'ListTasks'> {
   return {
@@ -16,7 +16,7 @@ export function taskHandlers({ store }: HandlerDeps): Pick<Handlers, 'GetTask' |
 function listTasks(view: View, { filter }: ControlRequest<'ListTasks'>): ControlReply<'ListTasks'> {
   const tasks = candidates(view, filter).filter(
     (task) =>
-      passes(filter, { id: task.id, names: [nameOf(task)], labels: task.serviceLabels }) &&
+      passes(filter, { id: task.id, names: [taskName(task)], labels: task.serviceLabels }) &&
       anyOf(filter.desired, (desired) => desired === task.desired) &&
       (filter.upToDate === undefined || isUpToDate(view, task) === filter.upToDate),
   );
@@ -48,15 +48,3 @@ function nodesOf(view: View, texts: readonly string[]): readonly Node[] {
 
 const isUpToDate = (view: View, task: Task): boolean =>
   view.services.get(task.serviceId)?.specVersion === task.specVersion;
-
-/** As `docker service ps` writes it, with the id at the end: web.1.abc… */
-function nameOf({ serviceName, identity, id }: Task): string {
-  switch (identity.kind) {
-    case 'slot':
-      return `${serviceName}.${identity.slot}.${id}`;
-    case 'node':
-      return `${serviceName}.${identity.nodeId}.${id}`;
-    case 'job':
-      return `${serviceName}.${identity.index}.${id}`;
-  }
-}

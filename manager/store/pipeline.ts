@@ -19,7 +19,7 @@ export class Pipeline {
   readonly #proposer: Proposer;
   readonly #clock: Clock;
   readonly #refusedIn: RefusedIn;
-  readonly #waiting: Passage[] = [];
+  readonly #waiting = new Set<Passage>();
   readonly #busy = new Map<string, Passage>();
   #inFlight = 0;
 
@@ -44,14 +44,19 @@ export class Pipeline {
 
   /** True once applied here; false when it was refused because something had moved. */
   submit(changeset: Changeset, abort: AbortSignal | undefined): Promise<boolean> {
-    const passage = new Passage(changeset, abort);
-    if (passage.bytes > ENTRY_BYTES_MAX - HEADER_BYTES) {
-      fail('exhausted', `the change has ${passage.bytes} bytes, the most is ${ENTRY_BYTES_MAX}: write it in parts`);
+    const bytes = sizeOf(changeset);
+    if (bytes > ENTRY_BYTES_MAX - HEADER_BYTES) {
+      fail('exhausted', `the change has ${bytes} bytes, the most is ${ENTRY_BYTES_MAX}: write it in parts`);
     }
-    if (this.#waiting.length >= WAITING_MAX)
+    if (this.#waiting.size >= WAITING_MAX) {
       fail('exhausted', `${WAITING_MAX} changes are already waiting to be written`);
+    }
+    const passage = new Passage(changeset, bytes, abort);
+    passage.onLeave = () => {
+      if (this.#waiting.delete(passage)) this.#release(passage);
+    };
     for (const operation of changeset) this.#busy.set(keyOf(operation), passage);
-    this.#waiting.push(passage);
+    this.#waiting.add(passage);
     this.#pump();
     return passage.outcome;
   }
@@ -68,21 +73,23 @@ export class Pipeline {
   #takeGroup(): Passage[] {
     const group: Passage[] = [];
     let bytes = 0;
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+    for (const next of this.#waiting) {
       if (group.length > 0 && bytes + next.bytes > GROUP_BYTES_MAX) break;
-      this.#waiting.shift();
-      if (next.settled) this.#release(next);
-      else {
-        group.push(next);
-        bytes += next.bytes;
-      }
+      this.#waiting.delete(next);
+      group.push(next);
+      bytes += next.bytes;
     }
     return group;
   }
 
   async #send(group: readonly Passage[]): Promise<void> {
     const abort = new AbortController();
-    for (const passage of group) passage.depart(() => group.every((member) => member.settled) && abort.abort());
+    for (const passage of group) {
+      passage.travelling = true;
+      passage.onLeave = () => {
+        if (group.every((member) => member.settled)) abort.abort();
+      };
+    }
     try {
       const entry = encodeEntry({ atMs: this.#clock.nowMs(), changesets: group.map((passage) => passage.changeset) });
       const index = await this.#proposer.propose(entry, { abort: abort.signal });
@@ -121,16 +128,19 @@ class Passage {
   readonly outcome: Promise<boolean>;
   readonly over: Promise<void>;
   settled = false;
+  /** In an entry: whether it will be committed is not ours to say any more. */
+  travelling = false;
+  /** The caller has gone away. */
+  onLeave: () => void = () => undefined;
   #resolve!: (applied: boolean) => void;
   #reject!: (error: unknown) => void;
   #end!: () => void;
   readonly #abort: AbortSignal | undefined;
   readonly #onAbort: () => void;
-  #onLeave: (() => void) | undefined;
 
-  constructor(changeset: Changeset, abort: AbortSignal | undefined) {
+  constructor(changeset: Changeset, bytes: number, abort: AbortSignal | undefined) {
     this.changeset = changeset;
-    this.bytes = sizeOf(changeset);
+    this.bytes = bytes;
     this.outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -141,11 +151,6 @@ class Passage {
     this.#abort = abort;
     this.#onAbort = () => this.#leave();
     abort?.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  /** It is in an entry now; `onLeave` is told when the caller goes away. */
-  depart(onLeave: () => void): void {
-    this.#onLeave = onLeave;
   }
 
   settle(applied: boolean): void {
@@ -164,12 +169,11 @@ class Passage {
   }
 
   #leave(): void {
-    const travelling = this.#onLeave !== undefined;
     this.fail(
-      travelling
+      this.travelling
         ? new CodedError('unknown-outcome', 'the write was given up on its way: it may yet be committed')
         : new CodedError('aborted', 'the write was given up before it was proposed'),
     );
-    this.#onLeave?.();
+    this.onLeave();
   }
 }

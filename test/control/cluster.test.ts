@@ -108,6 +108,8 @@ describe('tasks', () => {
       return tasks.map(({ id }) => Number(id.slice(-3)));
     };
     assert.equal((await bench.call('GetTask', { task: anId('task', 2) })).task.desired, 'shutdown');
+    assert.equal((await bench.call('GetTask', { task: `web.2.${anId('task', 2)}` })).task.id, anId('task', 2));
+    await bench.refused('GetTask', { task: `web.1.${anId('task', 2)}` }, 'not-found', /not found$/);
     await bench.refused('GetTask', { task: 'task' }, 'invalid', 'task task is ambiguous (4 matches found)');
     assert.deepEqual(await list({}), [1, 2, 3, 4]);
     assert.deepEqual(await list({ services: ['web'] }), [1, 2, 3]);

@@ -229,6 +229,21 @@ describe('transactions at once', () => {
     await store.update((tx) => tx.services.put(web));
   });
 
+  it('are refused, and forgotten, when too many wait already', async () => {
+    const { store, proposer } = createMemoryStore();
+    const abort = new AbortController();
+    const put = (number: number) =>
+      store.update((tx) => tx.tasks.put(aTask({ id: anId('task', number) })), { abort: abort.signal });
+    proposer.hold();
+    const waiting = Array.from({ length: 10_008 }, (_, number) => put(number));
+    await assert.rejects(put(20_000), coded('exhausted', /10000 changes are already waiting to be written/));
+    abort.abort();
+    const outcomes = await Promise.allSettled(waiting);
+    assert.ok(outcomes.every(({ status }) => status === 'rejected'));
+    proposer.release();
+    await store.update((tx) => tx.tasks.put(aTask({ id: anId('task', 20_000) })));
+  });
+
   it('can be given up: before the proposal for certain, after it with an unknown outcome', async () => {
     const { store, proposer } = createMemoryStore();
     proposer.hold();
