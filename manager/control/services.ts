@@ -4,12 +4,12 @@ import { fail } from '../../base/errors.ts';
 import { newId } from '../../base/id.ts';
 import type { ControlReply, ControlRequest, ServiceStatus } from '../../proto/control.ts';
 import type { Service, ServiceSpec, Task } from '../../proto/objects.ts';
+import { portConflict } from '../../proto/port-conflict.ts';
 import { isWanted } from '../../proto/task-state.ts';
 import { checkServiceSpec } from '../../proto/validate.ts';
 import type { Transaction, View } from '../store/contract.ts';
 import { anyOf, passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
-import { checkPortConflicts } from './ports.ts';
 import { checkNetworksExist, findService } from './references.ts';
 
 const SERVICES_MAX = 10_000;
@@ -114,7 +114,8 @@ const nextSpecVersion = (tx: Transaction): number => tx.version + 1;
 function checkAgainstCluster(tx: Transaction, spec: ServiceSpec, self: Service['id'] | undefined): void {
   checkRoom(tx, spec, self);
   checkNetworksExist(tx, spec.task.networks);
-  checkPortConflicts(tx, spec, self);
+  const taken = portConflict(tx.services.all(), spec, self);
+  if (taken) fail('invalid', taken);
 }
 
 /** Every manager keeps everything in memory: a mistyped number must not take the cluster down. */

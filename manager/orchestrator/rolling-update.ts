@@ -2,7 +2,7 @@
 // are opened now and the status to store. Invariant: nothing is remembered between calls, so any leader can go on; every
 // state but the final ones has a stored time at which something happens.
 import { equalData } from '../../base/equal.ts';
-import type { Service, TaskId, UpdateConfig, UpdateState, UpdateStatus } from '../../proto/objects.ts';
+import type { Service, ServiceSpec, TaskId, UpdateConfig, UpdateState, UpdateStatus } from '../../proto/objects.ts';
 import { type Failure, failureIn, verdictOn } from './rollout-failures.ts';
 import type { PlanTask } from './slots.ts';
 
@@ -38,15 +38,23 @@ const PROGRESS_DEADLINE_MS = 600_000;
 const HEALTH_PERIOD_MS = 30_000;
 const HEALTH_RETRIES = 3;
 
-/** `room`: how many slots may be opened in this pass. */
-export function planRollout(service: Service, slots: readonly RolloutSlot[], nowMs: number, room: number): RolloutStep {
+/** `room`: how many slots may be opened in this pass. `hindrance`: why a specification cannot come back, if it cannot. */
+export function planRollout(
+  service: Service,
+  slots: readonly RolloutSlot[],
+  nowMs: number,
+  room: number,
+  hindrance: (spec: ServiceSpec) => string | undefined,
+): RolloutStep {
   const status = begun(service, slots, nowMs);
   if (!status) return NOTHING;
   const config = status.state === 'rollback-started' ? service.spec.rollback : service.spec.update;
   const failures = judged(status, config, slots, nowMs);
   const judgedStatus = failures.all.length === 0 ? status : { ...status, failures: failures.all };
   const verdict = verdictOn(judgedStatus, config);
-  if (verdict && failures.last) return ended(service, judgedStatus, failures.last, verdict);
+  if (verdict && failures.last) {
+    return ended(service, judgedStatus, { ...failures.last, hindrance }, verdict);
+  }
   return advanced(service, judgedStatus, config, slots, nowMs, room);
 }
 
@@ -97,11 +105,12 @@ function judged(status: UpdateStatus, config: UpdateConfig, slots: readonly Roll
 function ended(
   service: Service,
   status: UpdateStatus,
-  last: { readonly reason: string },
+  last: { readonly reason: string; readonly hindrance: (spec: ServiceSpec) => string | undefined },
   verdict: 'pause' | 'rollback',
 ): RolloutStep {
   const { previousSpec, previousSpecVersion, ...rest } = service;
-  if (verdict === 'rollback' && previousSpec && previousSpecVersion !== undefined) {
+  const hindrance = verdict === 'rollback' && previousSpec ? last.hindrance(previousSpec) : undefined;
+  if (verdict === 'rollback' && previousSpec && previousSpecVersion !== undefined && !hindrance) {
     return {
       open: [],
       lookAgain: true,
@@ -111,7 +120,8 @@ function ended(
   const paused = status.state === 'rollback-started' ? 'rollback-paused' : 'paused';
   const what = status.state === 'rollback-started' ? 'rollback' : 'update';
   const { nextBatchAtMs: _batch, monitorUntilMs: _monitor, progressDeadlineAtMs: _deadline, ...kept } = status;
-  const message = `${what} paused due to ${last.reason}`;
+  const stuck = hindrance ? `; it cannot be rolled back: ${hindrance}` : '';
+  const message = `${what} paused due to ${last.reason}${stuck}`;
   return {
     open: [],
     lookAgain: false,

@@ -66,7 +66,7 @@ function rollOut(mended: readonly Mended[], situation: Situation, plan: Plan): v
   const room = Math.floor(plan.roomLeft / SLOT_WRITES_MAX);
   if (room === 0) return plan.leaveRest();
   const slots = mended.map((each) => rolloutSlot(each, situation));
-  const step = planRollout(situation.service, slots, situation.nowMs, room);
+  const step = planRollout(situation.service, slots, situation.nowMs, room, situation.hindrance);
   if (step.wakeAtMs !== undefined) plan.wakeAt(step.wakeAtMs);
   if (step.lookAgain) plan.leaveRest();
   if (step.service) plan.putService(step.service);

@@ -1,6 +1,7 @@
 // Everything a planner looks at: one service, its tasks and the nodes, at one moment. Read-only.
 import type { Random } from '../../base/random.ts';
-import type { Node, Service, UpdateConfig } from '../../proto/objects.ts';
+import type { Node, Service, ServiceSpec, UpdateConfig } from '../../proto/objects.ts';
+import { portConflict } from '../../proto/port-conflict.ts';
 import type { View } from '../store/contract.ts';
 import { type Fitness, fitnessOf, type NodeLookup, nodeMatcher } from './fitness.ts';
 import { type Difference, differences } from './outdated.ts';
@@ -18,6 +19,8 @@ export interface Situation {
   readonly differenceOf: (task: PlanTask) => Difference;
   /** The task must be replaced to be as its service says. */
   readonly isOutdated: (task: PlanTask) => boolean;
+  /** Why the service could not have this specification again: others have its ports now. */
+  readonly hindrance: (spec: ServiceSpec) => string | undefined;
 }
 
 export function situationOf(view: View, service: Service, given: { nowMs: number; random: Random }): Situation {
@@ -34,6 +37,7 @@ export function situationOf(view: View, service: Service, given: { nowMs: number
     fitness,
     differenceOf,
     isOutdated: outdatedBy(service, node, differenceOf),
+    hindrance: (spec) => portConflict(view.services.all(), spec, service.id),
   };
 }
 

@@ -34,7 +34,8 @@ function aRolling(config: Partial<UpdateConfig>, status?: Partial<UpdateStatus>,
 }
 
 const started: Partial<UpdateStatus> = { slotsDone: 0, progressDeadlineAtMs: NOW + 1_000 };
-const plan = (service: Service, all: readonly RolloutSlot[]) => planRollout(service, all, NOW, 100);
+const plan = (service: Service, all: readonly RolloutSlot[], hindrance?: string) =>
+  planRollout(service, all, NOW, 100, () => hindrance);
 
 describe('the rollout planner', () => {
   it('does nothing where nothing is old', () => {
@@ -150,6 +151,17 @@ describe('the rollout planner', () => {
     assert.equal(step.service?.specVersion, 3);
     assert.equal(step.service?.previousSpec, undefined);
     assert.equal(step.service?.updateStatus?.state, 'rollback-started');
+  });
+
+  it('pauses instead of rolling back to ports that another service has taken since', () => {
+    const service = aRolling({ failureAction: 'rollback' }, started, {
+      previousSpec: aServiceSpec({ name: 'before' }),
+      previousSpecVersion: 3,
+    });
+    const step = plan(service, withFailure(slots(MOVING, OLD), '1'), "port '80' is already in use");
+    assert.equal(step.service?.updateStatus?.state, 'paused');
+    assert.match(step.service?.updateStatus?.message ?? '', /; it cannot be rolled back: port '80' is already in use$/);
+    assert.deepEqual(step.service?.spec, service.spec);
   });
 
   it('pauses where there is nothing to go back to, and where going back fails', () => {
