@@ -1,7 +1,6 @@
 // Binding the server's addresses. A unix socket is never reachable with wider rights than its final ones.
 import { chmod, chown, lstat, unlink } from 'node:fs/promises';
-import type { Server } from 'node:http';
-import { type AddressInfo, createConnection } from 'node:net';
+import { type AddressInfo, createConnection, type Server } from 'node:net';
 import { CodedError, errnoOf, fail } from '../base/errors.ts';
 
 export interface TlsMaterial {

@@ -1,9 +1,9 @@
 // The Engine API's server: listeners, the way of a request through version check and router, and how answers leave.
-import { createServer as createPlainServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import { createServer as createPlainServer, type IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
+import type { Server, Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { codeOf } from '../base/errors.ts';
+import { codeOf, errnoOf } from '../base/errors.ts';
 import type { ApiDeps } from './deps.ts';
 import { messageOf, statusOf } from './faults.ts';
 import { readUpgradedBody, SocketConnection, takeSocket } from './hijack.ts';
@@ -12,11 +12,13 @@ import { type Chunk, empty, json, type Reply } from './reply.ts';
 import { ApiRequest } from './request.ts';
 import type { Router } from './router.ts';
 import { createRoutes, type Handler } from './routes.ts';
+import { frontOf } from './tls-front.ts';
 import { API_VERSION, requireKnownVersion, splitVersion } from './versions.ts';
 
 const HEADER_BYTES_MAX = 128 * 1024; // X-Registry-Config carries every login of a client
 const UPGRADED_BODY_BYTES_MAX = 1024 * 1024;
 const KEEP_ALIVE_MS = 95_000; // longer than Go's idle reuse of 90 s, or a POST meets a closing connection
+const HEAD_MS = 60_000; // a client that never finishes its request head holds no connection for ever
 const CLOSE_GRACE_MS = 1_000;
 
 export interface ApiServer {
@@ -41,7 +43,7 @@ interface Exchange {
 class EngineServer implements ApiServer {
   readonly #deps: ApiDeps;
   readonly #router: Router<Handler>;
-  readonly #servers: Server[] = [];
+  readonly #listeners: Server[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #closing = new AbortController();
   readonly #active = new Set<Promise<void>>();
@@ -56,27 +58,28 @@ class EngineServer implements ApiServer {
       maxHeaderSize: HEADER_BYTES_MAX,
       keepAliveTimeout: KEEP_ALIVE_MS,
       requestTimeout: 0,
-      headersTimeout: 0,
+      headersTimeout: HEAD_MS,
       noDelay: true,
       allowHalfOpen: true,
     };
     const tls = address.kind === 'tcp' ? address.tls : undefined;
-    const server: Server = tls
+    const server = tls
       ? createTlsServer({ ...options, ...tls, ALPNProtocols: ['http/1.1'] })
       : createPlainServer(options);
-    server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => this.#track(socket));
+    const listener = server instanceof TlsServer ? frontOf(server) : server;
+    listener.on('connection', (socket: Socket) => this.#track(socket));
     server.on('request', (request, response) => this.#begin(request, response, false));
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.#upgrade(request, socket, head),
     );
     server.on('clientError', (error, socket) => refuseMalformed(error, socket as Socket));
-    const port = await listenOn(server, address);
-    this.#servers.push(server);
+    const port = await listenOn(listener, address);
+    this.#listeners.push(listener);
     return port;
   }
 
   async close(): Promise<void> {
-    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const closed = this.#listeners.map((listener) => new Promise<void>((resolve) => listener.close(() => resolve())));
     this.#closing.abort();
     using grace = this.#deps.clock.deadline(undefined, CLOSE_GRACE_MS);
     const late = new Promise<void>((resolve) => grace.signal.addEventListener('abort', () => resolve()));
@@ -220,12 +223,13 @@ function drainBody(request: IncomingMessage): void {
 }
 
 async function sendChunks({ request, response, abort }: Exchange, chunks: AsyncIterable<Chunk>): Promise<void> {
-  drainBody(request);
   for await (const chunk of chunks) {
     if (abort.signal.aborted) break;
     if (!response.write(chunk)) await drained(response);
   }
   response.end();
+  // Only now: the chunks may be made from the body, as those of a load are.
+  drainBody(request);
 }
 
 function drained(response: ServerResponse): Promise<void> {
@@ -240,13 +244,18 @@ function drained(response: ServerResponse): Promise<void> {
   });
 }
 
+const MALFORMED: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};
+
 function refuseMalformed(error: Error, socket: Socket): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
+  const status = MALFORMED[errnoOf(error) ?? ''] ?? '400 Bad Request';
   const body = `${JSON.stringify({ message: `malformed HTTP request: ${error.message}` })}\n`;
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  const headers = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
+  socket.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`);
 }

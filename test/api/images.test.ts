@@ -48,6 +48,20 @@ describe('/images, /volumes, /networks', () => {
     assert.deepEqual(empty.json(), { errorDetail: { message: 'the archive is empty' }, error: 'the archive is empty' });
   });
 
+  it('reads an archive that comes slowly to its end', async () => {
+    const client = api.raw();
+    client.send(
+      'POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: 6\r\n\r\n',
+    );
+    assert.match(await client.head(), /^HTTP\/1\.1 200 /);
+    for (const piece of ['one', 'two']) {
+      client.send(piece);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await client.until(() => client.body.includes('Loaded image'));
+    assert.equal(api.runtime.images.loadedBytes, 6);
+  });
+
   it('imports with its changes', async () => {
     const path = '/images/create?fromSrc=-&repo=mine&tag=1&changes=CMD%20x&changes=ENV%20A%3D1&message=m';
     const answer = await api.call('POST', path, 'tar', { 'Content-Type': 'application/x-tar' });

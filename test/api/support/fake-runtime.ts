@@ -37,6 +37,7 @@ export const BUSYBOX: Image = {
 export class FakeImages implements Images {
   readonly calls: string[] = [];
   images: Image[] = [BUSYBOX];
+  loadedBytes = 0;
 
   list() {
     return this.images;
@@ -67,6 +68,7 @@ export class FakeImages implements Images {
   async load(archive: Readable, onProgress: (line: ProgressLine) => void) {
     let length = 0;
     for await (const chunk of archive) length += (chunk as Buffer).length;
+    this.loadedBytes = length;
     if (length === 0) fail('invalid', 'the archive is empty');
     onProgress({ stream: 'Loaded image: busybox:latest\n' });
     return [BUSYBOX.id];
