@@ -8,6 +8,7 @@ import { codeOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { runAllocator } from './allocator/allocator.ts';
+import { runConstraintEnforcer } from './orchestrator/constraint-enforcer.ts';
 import { runLostNodes } from './orchestrator/lost-nodes.ts';
 import { runOrchestrator } from './orchestrator/orchestrator.ts';
 import { runTaskReaper } from './orchestrator/task-reaper.ts';
@@ -32,6 +33,7 @@ export const CLUSTER_LOOPS: readonly LeaderLoop[] = [
   { name: 'scheduler', run: runScheduler },
   { name: 'task-reaper', run: runTaskReaper },
   { name: 'lost-nodes', run: runLostNodes },
+  { name: 'constraint-enforcer', run: runConstraintEnforcer },
 ];
 
 const RESTART = { baseMs: 100, maxMs: 10_000 };

@@ -253,7 +253,7 @@ export interface Task extends ObjectMeta {
   readonly overlapUntilMs?: number;
   /** The task whose place this one takes: waited for when stop-first, let go once this one runs when start-first. */
   readonly replaces?: TaskId;
-  /** Restarts of this slot under this specVersion, for attemptsMax: times within the window. */
+  /** When this slot was restarted under this specification: the last ten, or as many as attemptsMax asks for. */
   readonly restartTimesMs?: readonly number[];
   /** Ports of the service at creation (both modes). */
   readonly ports: readonly PortConfig[];

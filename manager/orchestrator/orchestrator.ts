@@ -9,7 +9,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Node, ServiceId, Task } from '../../proto/objects.ts';
 import { isTerminal } from '../../proto/task-state.ts';
-import type { Change, Store, View } from '../store/contract.ts';
+import type { Change, Store, Transaction, View } from '../store/contract.ts';
 import type { Plan } from './plan.ts';
 import { planService } from './service-plan.ts';
 
@@ -19,7 +19,9 @@ export interface OrchestratorOptions extends Loop {
 }
 
 /** Tasks written in one transaction: it stays well under the entry limit, and planning it well under 10 ms. */
-const ROOM = 400;
+const ROOM = 96;
+/** Tasks looked at in one transaction. */
+const LOOKS = 2_000;
 /** After a failed write the services are looked at again, so late that a lost leadership is noticed meanwhile. */
 const RETRY_MS = 100;
 
@@ -108,32 +110,38 @@ async function reconcileAll(store: Store, dirty: DirtySet<ServiceId>, options: O
   }
 }
 
-/** Plans on a plain reading first, so that the many looks that find nothing to do wait for nobody. */
+/** As many services in one transaction as there is room for; a look that finds nothing to do costs no commit. */
 async function reconcile(
   store: Store,
   ids: readonly ServiceId[],
   dirty: DirtySet<ServiceId>,
   options: OrchestratorOptions,
 ): Promise<void> {
-  const work = ids.filter((id) => !plannedOn(store.view(), id, ROOM, dirty, options).isEmpty);
-  for (let rest: readonly ServiceId[] = work; rest.length > 0; ) {
-    const done = await store.update(
-      (transaction) => {
-        let room = ROOM;
-        let count = 0;
-        for (const id of rest) {
-          if (room <= 0) break;
-          const plan = plannedOn(transaction, id, room, dirty, options);
-          plan.writeTo(transaction);
-          room -= plan.tasks.length;
-          count += 1;
-        }
-        return count;
-      },
-      { abort: options.abort },
-    );
+  for (let rest = ids; rest.length > 0; ) {
+    const done = await store.update((transaction) => planInto(transaction, rest, dirty, options), {
+      abort: options.abort,
+    });
     rest = rest.slice(done);
   }
+}
+
+/** Returns how many of the services were planned. */
+function planInto(
+  transaction: Transaction,
+  ids: readonly ServiceId[],
+  dirty: DirtySet<ServiceId>,
+  options: OrchestratorOptions,
+): number {
+  let room = ROOM;
+  let looks = 0;
+  for (const [index, id] of ids.entries()) {
+    const plan = plannedOn(transaction, id, room, dirty, options);
+    plan.writeTo(transaction);
+    room -= plan.tasks.length;
+    looks += transaction.tasks.ofService(id).length;
+    if (room <= 0 || looks > LOOKS) return index + 1;
+  }
+  return ids.length;
 }
 
 function plannedOn(

@@ -8,20 +8,25 @@ export type RestartDecision =
   | {
       readonly restart: true;
       readonly atMs: number;
-      /** Restarts that count, this one included; absent where the policy sets no limit. */
+      /** Restarts of the slot under this specification, this one included, as far back as they count. */
       readonly restartTimesMs?: readonly number[];
     };
+
+/** A slot that restarts more often than this is slowed down, whatever its delay: a crash loop must not fill the log. */
+const RAPID = { withinMs: 30_000, freeCount: 3, baseMs: 100, maxMs: 5_000, countMax: 10 } as const;
 
 /** What to do about a task that ended by itself (complete, failed, rejected). */
 export function decideRestart(task: PlanTask, nowMs: number): RestartDecision {
   const policy = task.spec.restart;
   if (!restartsAfter(task, policy)) return { restart: false };
   const endedAtMs = Math.min(nowMs, task.updatedAtMs ?? nowMs);
-  const atMs = endedAtMs + policy.delayMs;
-  if (policy.attemptsMax === 0) return { restart: true, atMs };
-  const earlier = timesWithin(task.restartTimesMs ?? [], policy, endedAtMs);
-  if (earlier.length >= policy.attemptsMax) return { restart: false };
-  return { restart: true, atMs, restartTimesMs: [...earlier, nowMs] };
+  const times = task.restartTimesMs ?? [];
+  if (policy.attemptsMax > 0 && countWithin(times, policy.windowMs, endedAtMs) >= policy.attemptsMax) {
+    return { restart: false };
+  }
+  const delayMs = Math.max(policy.delayMs, slowDownMs(countWithin(times, RAPID.withinMs, endedAtMs)));
+  const kept = Math.max(policy.attemptsMax, RAPID.countMax);
+  return { restart: true, atMs: endedAtMs + delayMs, restartTimesMs: [...times, nowMs].slice(-kept) };
 }
 
 /**
@@ -50,7 +55,12 @@ function restartsAfter(task: PlanTask, policy: RestartPolicy): boolean {
   }
 }
 
-function timesWithin(times: readonly number[], policy: RestartPolicy, endedAtMs: number): readonly number[] {
-  if (policy.windowMs === 0) return times;
-  return times.filter((atMs) => atMs > endedAtMs - policy.windowMs);
+/** Restarts in the window before the end; a window of 0 is all time. */
+function countWithin(times: readonly number[], windowMs: number, endedAtMs: number): number {
+  return windowMs === 0 ? times.length : times.filter((atMs) => atMs > endedAtMs - windowMs).length;
+}
+
+function slowDownMs(restarts: number): number {
+  if (restarts < RAPID.freeCount) return 0;
+  return Math.min(RAPID.maxMs, RAPID.baseMs * 2 ** (restarts - RAPID.freeCount));
 }

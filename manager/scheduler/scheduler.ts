@@ -17,7 +17,7 @@ export interface SchedulerOptions extends Loop {
 }
 
 /** Tasks placed in one transaction. */
-const ROOM = 500;
+const ROOM = 64;
 /** Tasks scanned, or nodes looked at, before the event loop gets its turn. */
 const SCAN_SLICE = 2_000;
 const LOOKS_SLICE = 10_000;

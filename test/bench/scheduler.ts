@@ -6,9 +6,10 @@ import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
 import { runOrchestrator } from '../../manager/orchestrator/orchestrator.ts';
 import { runScheduler } from '../../manager/scheduler/scheduler.ts';
-import type { Store } from '../../manager/store/contract.ts';
+import type { Proposer, Store } from '../../manager/store/contract.ts';
+import { createStore } from '../../manager/store/store.ts';
 import type { NodeId, ServiceId, TaskId } from '../../proto/objects.ts';
-import { createMemoryStore } from '../support/memory-store.ts';
+import { createMemoryProposer } from '../support/memory-proposer.ts';
 import { anId, aNode, aService, aServiceSpec, aTask, aTaskSpec } from '../support/objects.ts';
 
 const NODES = 1_000;
@@ -74,7 +75,21 @@ async function untilAssigned(store: Store, wanted: number): Promise<void> {
   while (assigned(store) < wanted) await systemClock.sleep(2);
 }
 
-const { store } = createMemoryStore({ clock: systemClock });
+/** A commit comes back by way of the event loop, as it does from the consensus worker. */
+function storeBehindTheLoop(): Store {
+  const memory = createMemoryProposer();
+  const proposer: Proposer = {
+    propose: async (entry, options) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return await memory.propose(entry, options);
+    },
+  };
+  const made = createStore({ proposer, clock: systemClock });
+  memory.attach(made);
+  return made;
+}
+
+const store = storeBehindTheLoop();
 await fill(store);
 const over = new AbortController();
 const given = { clock: systemClock, abort: over.signal, log: silentLog, random: seededRandom(1) };

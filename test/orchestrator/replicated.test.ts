@@ -34,9 +34,9 @@ describe('a replicated service', () => {
   it('writes few commits: service, tasks, assignments', async () => {
     await using plane = await ControlPlane.start({ nodes: 3 });
     const before = plane.store.view().version;
-    const id = await plane.create({ mode: { kind: 'replicated', replicas: 100 }, task: image('good:1') });
+    const id = await plane.create({ mode: { kind: 'replicated', replicas: 60 }, task: image('good:1') });
     await plane.settle();
-    assert.equal(plane.tasks(id).filter((task) => task.status.state === 'assigned').length, 100);
+    assert.equal(plane.tasks(id).filter((task) => task.status.state === 'assigned').length, 60);
     assert.equal(plane.store.view().version - before, 3);
   });
 

@@ -39,7 +39,7 @@ describe('a restart', () => {
 
   it('comes after the delay, counted from the end', () => {
     const decision = decideRestart(ended('failed', policy({ delayMs: 5_000 })), NOW + 3_000);
-    assert.deepEqual(decision, { restart: true, atMs: NOW + 5_000 });
+    assert.deepEqual(decision, { restart: true, atMs: NOW + 5_000, restartTimesMs: [NOW + 3_000] });
   });
 
   for (const [what, attemptsMax, windowMs, times, restarts] of [
@@ -54,10 +54,32 @@ describe('a restart', () => {
     });
   }
 
-  it('is counted in the successor, without those before the window', () => {
-    const task = ended('failed', policy({ attemptsMax: 5, windowMs: 100 }), [NOW - 200, NOW - 50]);
-    assert.deepEqual(decideRestart(task, NOW), { restart: true, atMs: NOW, restartTimesMs: [NOW - 50, NOW] });
-  });
+  for (const [what, attemptsMax, times, kept] of [
+    ['the last ten', 0, 12, 10],
+    ['as many as are asked for', 20, 12, 13],
+  ] as const) {
+    it(`is counted in the successor, ${what}`, () => {
+      const earlier = Array.from({ length: times }, (_, index) => index);
+      const decision = decideRestart(ended('failed', policy({ attemptsMax }), earlier), NOW);
+      assert.ok(decision.restart);
+      assert.equal(decision.restartTimesMs?.length, kept);
+      assert.equal(decision.restartTimesMs?.at(-1), NOW);
+    });
+  }
+
+  for (const [restarts, delayMs, waitMs] of [
+    [2, 0, 0],
+    [3, 0, 100],
+    [5, 0, 400],
+    [10, 0, 5_000],
+    [10, 60_000, 60_000],
+  ] as const) {
+    it(`waits ${waitMs} ms after ${restarts} within half a minute and a delay of ${delayMs} ms`, () => {
+      const times = Array.from({ length: restarts }, (_, index) => NOW - 1_000 + index);
+      const decision = decideRestart(ended('failed', policy({ delayMs }), times), NOW);
+      assert.equal(decision.restart && decision.atMs, NOW + waitMs);
+    });
+  }
 
   it('is not what a move is: nothing is counted, what was counted goes along', () => {
     const task = ended('running', policy({ attemptsMax: 1 }), [5]);

@@ -6,6 +6,7 @@ import { silentLog } from '../../base/log.ts';
 import { ManualClock } from '../../base/manual-clock.ts';
 import { seededRandom } from '../../base/random.ts';
 import { runAllocator } from '../../manager/allocator/allocator.ts';
+import { runConstraintEnforcer } from '../../manager/orchestrator/constraint-enforcer.ts';
 import { runLostNodes } from '../../manager/orchestrator/lost-nodes.ts';
 import { runOrchestrator } from '../../manager/orchestrator/orchestrator.ts';
 import { runTaskReaper } from '../../manager/orchestrator/task-reaper.ts';
@@ -70,6 +71,7 @@ export class ControlPlane implements AsyncDisposable {
     loops.run('allocator', (abort) => runAllocator(store, { ...given, abort }));
     loops.run('reaper', (abort) => runTaskReaper(store, { ...given, abort }));
     loops.run('lost-nodes', (abort) => runLostNodes(store, { ...given, abort }));
+    loops.run('constraint-enforcer', (abort) => runConstraintEnforcer(store, { ...given, abort }));
     this.#loops = loops;
   }
 
