@@ -16,10 +16,8 @@
 #define SHOAL_SOURCE_HASH "unknown"
 #endif
 
-enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_GENERATION = 100 };
+enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_ASIDE = 3, KIND_GENERATION = 100 };
 enum { STEP_MAY_FAIL = 1 };
-
-typedef int step_function(struct netd_reader *in, struct netd_bytes *out);
 
 static int watch_fd = -1;
 
@@ -109,14 +107,13 @@ static int watch(struct netd_reader *in, struct netd_bytes *out) {
   return watch_fd < 0 ? netd_fault(out, errno, "watch nf_tables") : 0;
 }
 
-static step_function *const STEPS[] = {
+static netd_step *const STEPS[] = {
     [1] = netd_namespace_create, [2] = netd_namespace_remove, [3] = netd_netlink,
     [4] = netd_sysctl_write,     [5] = netd_sysctl_read,      [6] = netd_port_reserve,
     [7] = netd_port_release,     [8] = netd_conntrack_delete, [9] = watch,
-    [10] = netd_namespace_settle,
 };
 
-static step_function *step_of(uint16_t operation) {
+netd_step *netd_step_of(uint16_t operation) {
   return operation < sizeof STEPS / sizeof STEPS[0] ? STEPS[operation] : NULL;
 }
 
@@ -176,7 +173,7 @@ static int run_step(struct netd_reader *in, struct netd_bytes *results) {
   const uint8_t *body = take(in, length);
   struct netd_reader step = {body, body ? body + length : body, !body};
   struct netd_bytes out = {0};
-  step_function *function = step_of(operation);
+  netd_step *function = netd_step_of(operation);
   int error = !body || !function ? netd_fault(&out, EPROTO, "unknown or cut-off step") : function(&step, &out);
   netd_bytes_u32(results, (uint32_t)error);
   netd_bytes_u32(results, (uint32_t)out.length);
@@ -199,6 +196,26 @@ static void answer_run(uint32_t id, struct netd_reader *in) {
   frame_send(&frame);
 }
 
+static void answer_aside(uint32_t id, uint32_t error, const uint8_t *data, size_t length) {
+  struct netd_bytes frame = {0};
+  frame_begin(&frame, id, KIND_RUN);
+  netd_bytes_u32(&frame, 1);
+  netd_bytes_u32(&frame, error);
+  netd_bytes_u32(&frame, (uint32_t)length);
+  netd_bytes_add(&frame, data, length);
+  frame_send(&frame);
+}
+
+// One step, answered as a run of one when it is done.
+static void hand_aside(uint32_t id, struct netd_reader *in) {
+  uint32_t length = netd_read_u32(in);
+  uint16_t operation = netd_read_u16(in);
+  netd_read_u16(in);
+  const uint8_t *body = take(in, length);
+  if (!body) exit(2);
+  netd_aside_send(id, operation, body, length, answer_aside);
+}
+
 static void answer(const uint8_t *frame, size_t length) {
   struct netd_reader in = {frame, frame + length, 0};
   uint32_t id = netd_read_u32(&in);
@@ -206,6 +223,7 @@ static void answer(const uint8_t *frame, size_t length) {
   netd_read_u16(&in);
   if (kind == KIND_HELLO) answer_hello(id, &in);
   else if (kind == KIND_RUN) answer_run(id, &in);
+  else if (kind == KIND_ASIDE) hand_aside(id, &in);
   else exit(2); // a daemon that does not speak our protocol
 }
 
@@ -254,12 +272,15 @@ int netd_main(int argc, char **argv) {
   signal(SIGINT, SIG_IGN);
   signal(SIGTERM, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
+  int aside_fd = netd_aside_start();
+  if (aside_fd < 0) die("start the second process");
   allow_many_descriptors();
   if (netd_home_open() < 0) die("open own network namespace");
   for (;;) {
-    struct pollfd fds[2] = {{.fd = 0, .events = POLLIN}, {.fd = watch_fd, .events = POLLIN}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) die("poll");
+    struct pollfd fds[] = {{0, POLLIN, 0}, {watch_fd, POLLIN, 0}, {aside_fd, POLLIN, 0}};
+    if (poll(fds, 3, -1) < 0 && errno != EINTR) die("poll");
     if (fds[0].revents) read_input(&input);
+    if (fds[2].revents) netd_aside_receive(answer_aside);
     if (fds[1].revents && netd_watch_read(watch_fd, send_generation) < 0) die("read nf_tables notices");
   }
 }

@@ -45,9 +45,7 @@ int netd_home_fd(void);
 int netd_enter(const char *path);
 void netd_come_home(void);
 int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out);
-// Asks for a removal, which is done behind later steps; `settle` waits for all that were asked for.
 int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out);
-int netd_namespace_settle(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_read(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out);
 
@@ -64,6 +62,14 @@ int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out);
 // Host ports held so that nobody else on the machine can bind them.
 int netd_port_reserve(struct netd_reader *in, struct netd_bytes *out);
 int netd_port_release(struct netd_reader *in, struct netd_bytes *out);
+
+// Steps that the kernel may take long over are done one after another by a second process, so that no other work waits.
+typedef int netd_step(struct netd_reader *in, struct netd_bytes *out);
+typedef void netd_answer(uint32_t id, uint32_t error, const uint8_t *data, size_t length);
+netd_step *netd_step_of(uint16_t operation);
+int netd_aside_start(void); // answers the descriptor to wait on; before anything else is opened
+void netd_aside_send(uint32_t id, uint16_t operation, const uint8_t *body, size_t length, netd_answer *answer);
+void netd_aside_receive(netd_answer *answer); // passes on what is there
 
 int netd_main(int argc, char **argv);
 

@@ -10,6 +10,13 @@
 #include <unistd.h>
 
 #define FILTERS_MAX 4096
+#define KERNEL_WALKS_MAX 10
+
+#ifndef CTA_FILTER_MAX // headers older than Linux 5.8
+#define CTA_FILTER 25
+#define CTA_FILTER_ORIG_FLAGS 1
+#define CTA_FILTER_REPLY_FLAGS 2
+#endif
 
 enum { MATCH_PROTOCOL = 1, MATCH_ASKED_ADDRESS = 2, MATCH_ASKED_PORT = 4, MATCH_SERVER_ADDRESS = 8, MATCH_SERVER_PORT = 16 };
 
@@ -117,24 +124,88 @@ static uint32_t consider(int delete_fd, const struct nlmsghdr *header) {
   return 1;
 }
 
-static int request_dump(int fd) {
-  struct {
-    struct nlmsghdr header;
-    struct nfgenmsg family;
-  } request = {
-      .header = {.nlmsg_len = sizeof request,
+struct request {
+  struct nlmsghdr header;
+  struct nfgenmsg family;
+  uint8_t attributes[256];
+};
+
+static struct nlattr *attribute_begin(struct request *request, int type) {
+  struct nlattr *attribute = (struct nlattr *)((uint8_t *)request + request->header.nlmsg_len);
+  attribute->nla_type = (uint16_t)type;
+  request->header.nlmsg_len += sizeof *attribute;
+  return attribute;
+}
+
+static void attribute_end(struct request *request, struct nlattr *attribute) {
+  size_t end = request->header.nlmsg_len;
+  attribute->nla_len = (uint16_t)((uint8_t *)request + end - (uint8_t *)attribute);
+  request->header.nlmsg_len = (uint32_t)NLA_ALIGN(end);
+}
+
+static void add_value(struct request *request, int type, const void *value, size_t length) {
+  struct nlattr *attribute = attribute_begin(request, type);
+  memcpy(attribute + 1, value, length);
+  request->header.nlmsg_len += (uint32_t)length;
+  attribute_end(request, attribute);
+}
+
+// One direction of a connection, as far as it is given; answers the kernel's flags for it. Ports need the protocol.
+static uint32_t add_tuple(struct request *request, int type, int address_type, const uint32_t *address, int port_type,
+                          const uint16_t *port, const uint8_t *protocol) {
+  uint32_t flags = 0;
+  struct nlattr *tuple = attribute_begin(request, type | NLA_F_NESTED);
+  if (address) {
+    struct nlattr *ip = attribute_begin(request, CTA_TUPLE_IP | NLA_F_NESTED);
+    add_value(request, address_type, address, sizeof *address);
+    attribute_end(request, ip);
+    flags |= address_type == CTA_IP_V4_SRC ? 1 << 0 : 1 << 1;
+  }
+  if (protocol) {
+    struct nlattr *layer4 = attribute_begin(request, CTA_TUPLE_PROTO | NLA_F_NESTED);
+    add_value(request, CTA_PROTO_NUM, protocol, sizeof *protocol);
+    if (port) add_value(request, port_type, port, sizeof *port);
+    attribute_end(request, layer4);
+    flags |= 1 << 3;
+    if (port) flags |= port_type == CTA_PROTO_SRC_PORT ? 1 << 4 : 1 << 5;
+  }
+  attribute_end(request, tuple);
+  return flags;
+}
+
+// Lets the kernel choose, from Linux 5.8 on; an older one ignores this and lists all, of which we choose.
+static void add_kernel_filter(struct request *request, const struct filter *filter) {
+  const struct connection *wanted = &filter->wanted;
+  int match = filter->match;
+  const uint8_t *protocol = match & MATCH_PROTOCOL ? &wanted->protocol : NULL;
+  uint32_t asked = add_tuple(request, CTA_TUPLE_ORIG, CTA_IP_V4_DST,
+                             match & MATCH_ASKED_ADDRESS ? &wanted->asked_address : NULL, CTA_PROTO_DST_PORT,
+                             match & MATCH_ASKED_PORT ? &wanted->asked_port : NULL, protocol);
+  uint32_t answer = add_tuple(request, CTA_TUPLE_REPLY, CTA_IP_V4_SRC,
+                              match & MATCH_SERVER_ADDRESS ? &wanted->server_address : NULL, CTA_PROTO_SRC_PORT,
+                              match & MATCH_SERVER_PORT ? &wanted->server_port : NULL, protocol);
+  struct nlattr *choice = attribute_begin(request, CTA_FILTER | NLA_F_NESTED);
+  add_value(request, CTA_FILTER_ORIG_FLAGS, &asked, sizeof asked);
+  add_value(request, CTA_FILTER_REPLY_FLAGS, &answer, sizeof answer);
+  attribute_end(request, choice);
+}
+
+static int request_list(int fd, const struct filter *filter) {
+  struct request request = {
+      .header = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct nfgenmsg)),
                  .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET,
                  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
       .family = {.nfgen_family = AF_INET},
   };
-  return send(fd, &request, sizeof request, 0) < 0 ? -1 : 0;
+  if (filter) add_kernel_filter(&request, filter);
+  return send(fd, &request, request.header.nlmsg_len, 0) < 0 ? -1 : 0;
 }
 
-// Walks the whole table once. Answers the number deleted, or -1.
-static int64_t walk(int list_fd, int delete_fd) {
+// Walks the table once, over all connections or those of one filter. Answers the number deleted, or -1.
+static int64_t walk(int list_fd, int delete_fd, const struct filter *filter) {
   static uint8_t buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
   int64_t deleted = 0;
-  if (request_dump(list_fd) < 0) return -1;
+  if (request_list(list_fd, filter) < 0) return -1;
   for (;;) {
     ssize_t got = recv(list_fd, buffer, sizeof buffer, 0);
     if (got < 0 && errno == EINTR) continue;
@@ -150,6 +221,18 @@ static int64_t walk(int list_fd, int delete_fd) {
       if (header->nlmsg_len > NLMSG_SPACE(sizeof(struct nfgenmsg))) deleted += consider(delete_fd, header);
     }
   }
+}
+
+// For a few filters the kernel chooses, one walk for each; for many one walk over everything is cheaper.
+static int64_t delete_matching(int list_fd, int delete_fd) {
+  if (filter_count > KERNEL_WALKS_MAX) return walk(list_fd, delete_fd, NULL);
+  int64_t deleted = 0;
+  for (size_t i = 0; i < filter_count; i++) {
+    int64_t more = walk(list_fd, delete_fd, &filters[i]);
+    if (more < 0) return -1;
+    deleted += more;
+  }
+  return deleted;
 }
 
 static void read_filters(struct netd_reader *in) {
@@ -172,7 +255,7 @@ int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out) {
   read_filters(in);
   if (in->bad) return netd_fault(out, EINVAL, "connection filter");
   int list_fd = netd_netlink_open(NETLINK_NETFILTER), delete_fd = netd_netlink_open(NETLINK_NETFILTER);
-  int64_t deleted = list_fd < 0 || delete_fd < 0 ? -1 : walk(list_fd, delete_fd);
+  int64_t deleted = list_fd < 0 || delete_fd < 0 ? -1 : delete_matching(list_fd, delete_fd);
   int error = errno;
   if (list_fd >= 0) close(list_fd);
   if (delete_fd >= 0) close(delete_fd);

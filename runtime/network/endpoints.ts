@@ -57,7 +57,8 @@ export class Endpoints {
     network.endpoints.delete(id);
     const { endpoint, held } = state;
     if (!network.bridge || endpoint.address === '') {
-      if (endpoint.sandboxPath !== '') await this.#parts.sandboxes.discard(endpoint.sandboxPath);
+      if (endpoint.sandboxPath === '') return;
+      this.#parts.background.run('take-down', () => this.#parts.sandboxes.discard(endpoint.sandboxPath));
       return;
     }
     const address = parseAddress(endpoint.address);
@@ -73,13 +74,9 @@ export class Endpoints {
    */
   async #takeDown(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
     const { netd, sandboxes, forgetter } = this.#parts;
-    const prefixLength = network.bridge?.subnet.prefixLength ?? 32;
-    const unwired = netd().run([unwireStep(endpoint.sandboxPath, address, prefixLength)]);
-    await Promise.all([
-      unwired,
-      sandboxes.discard(endpoint.sandboxPath),
-      forgetter.forget([{ serverAddress: address }]),
-    ]);
+    const forgotten = forgetter.forget([{ serverAddress: address }]);
+    await netd().run([unwireStep(endpoint.sandboxPath, address, network.bridge?.subnet.prefixLength ?? 32)]);
+    await Promise.all([sandboxes.discard(endpoint.sandboxPath), forgotten]);
   }
 
   /** Takes up what an earlier daemon made. What is wrong with it is logged and left to the audit. */

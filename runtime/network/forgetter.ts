@@ -41,7 +41,7 @@ export class Forgetter {
   async #walk(): Promise<void> {
     while (this.#pending.length > 0) {
       const filters = this.#pending.splice(0, FILTERS_MAX);
-      await this.#netd().do('forgetting connections', [{ do: 'forget-connections', filters }]);
+      await this.#netd().doAside('forgetting connections', { do: 'forget-connections', filters });
     }
   }
 }

@@ -1,13 +1,13 @@
 // The wire between the daemon and netd. Little-endian frames: u32 length of the rest · u32 request id · u16 kind ·
 // u16 zero · body. A run's body is steps: u32 body length · u16 operation · u16 flags · body. They are done in order
-// and stop at the first that fails, unless it may. Pure.
+// and stop at the first that fails, unless it may. An aside's body is one step, for netd's second process. Pure.
 import { CodedError } from '../../base/errors.ts';
 import { addressBytes } from './addresses.ts';
 
 export const PROTOCOL = { min: 1, max: 1 } as const;
 const FRAME_MAX = 16 * 1024 * 1024;
 
-export const KIND = { hello: 1, run: 2, generation: 100 } as const;
+export const KIND = { hello: 1, run: 2, aside: 3, generation: 100 } as const;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
@@ -39,7 +39,7 @@ export type Step = { readonly mayFail?: boolean } & (
     }
   | { readonly do: 'release-port'; readonly handle: number }
   | { readonly do: 'forget-connections'; readonly filters: readonly ConnectionFilter[] }
-  | { readonly do: 'watch' | 'settle-removals' }
+  | { readonly do: 'watch' }
 );
 
 const OPERATION = {
@@ -52,7 +52,6 @@ const OPERATION = {
   'release-port': 7,
   'forget-connections': 8,
   watch: 9,
-  'settle-removals': 10,
 } as const satisfies Record<Step['do'], number>;
 
 const MAY_FAIL = 1;
@@ -116,7 +115,6 @@ function stepBody(step: Step): Uint8Array {
     case 'forget-connections':
       return Buffer.concat(step.filters.map(filterBody));
     case 'watch':
-    case 'settle-removals':
       return Buffer.alloc(0);
   }
 }
@@ -130,13 +128,15 @@ function frame(id: number, kind: number, parts: readonly Uint8Array[]): Buffer {
 
 export const helloFrame = (id: number): Buffer => frame(id, KIND.hello, [u16(PROTOCOL.min), u16(PROTOCOL.max)]);
 
-export function runFrame(id: number, steps: readonly Step[]): Buffer {
-  const parts = steps.flatMap((step) => {
-    const body = stepBody(step);
-    return [u32(body.length), u16(OPERATION[step.do]), u16(step.mayFail ? MAY_FAIL : 0), body];
-  });
-  return frame(id, KIND.run, parts);
+function stepParts(step: Step): Uint8Array[] {
+  const body = stepBody(step);
+  return [u32(body.length), u16(OPERATION[step.do]), u16(step.mayFail ? MAY_FAIL : 0), body];
 }
+
+export const runFrame = (id: number, steps: readonly Step[]): Buffer => frame(id, KIND.run, steps.flatMap(stepParts));
+
+/** One step that the kernel may take long over; answered as a run of one, perhaps after later requests. */
+export const asideFrame = (id: number, step: Step): Buffer => frame(id, KIND.aside, stepParts(step));
 
 export interface Frame {
   readonly id: number;

@@ -1,5 +1,6 @@
 // The daemon's end of netd: starts it, speaks to it, and starts it anew when it dies.
-// Invariant: requests are answered in the order they were sent, so a later one sees what an earlier one did.
+// Invariant: requests are done in the order they were sent, so a later one sees what an earlier one did; but for those
+// that are done aside.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { backoffMs } from '../../base/backoff.ts';
@@ -8,6 +9,7 @@ import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import {
+  asideFrame,
   type Frame,
   FrameReader,
   type Hello,
@@ -86,6 +88,13 @@ export class Netd {
     const results = await this.run(steps);
     for (const [index, step] of steps.entries()) checkStep(doing, step, results[index]);
     return results;
+  }
+
+  /** One step that may take long, without holding up others. Requests aside are done in their own order. */
+  async doAside(doing: string, step: Step): Promise<void> {
+    if (!this.#hello) await this.#untilReady();
+    const frame = await this.#ask((id) => asideFrame(id, step));
+    checkStep(doing, step, readResults(frame.body)[0]);
   }
 
   /** Sends messages to the kernel in the node's namespace and answers what came back. */

@@ -252,8 +252,7 @@ class BridgeNetworks implements MachineNetworks {
     await this.#background.stop();
     await this.#sandboxes.close();
     const netd = this.#running();
-    for (const path of await this.#sandboxes.paths()) await this.#sandboxes.discard(path);
-    await this.#sandboxes.settle();
+    await Promise.all((await this.#sandboxes.paths()).map((path) => this.#sandboxes.discard(path)));
     await this.#firewall.remove();
     await this.#removeLinks(netd);
     if (this.#host) await restoreHostSettings(netd, this.#host, this.#instance.table);
@@ -423,7 +422,6 @@ class BridgeNetworks implements MachineNetworks {
       this.#options.log.info('a network namespace nobody owns is removed', { path });
       await this.#sandboxes.discard(path);
     }
-    await this.#sandboxes.settle();
   }
 
   /** One message for all of them: the kernel's grace period is paid once. Predefined names may be of an admin's making. */

@@ -90,15 +90,10 @@ export class Sandboxes {
     return { path, hostInterfaceName: '' };
   }
 
-  /** Asks for the namespace to be given back; its links go with it, in the kernel's own time. */
+  /** Gives the namespace back to the kernel, which takes its links down in its own time. */
   async discard(path: string): Promise<void> {
-    await this.#netd().do('removing a network namespace', [{ do: 'remove-namespace', path }]);
+    await this.#netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
     this.#mine.delete(path);
-  }
-
-  /** Resolves when every namespace that was discarded is gone. */
-  async settle(): Promise<void> {
-    await this.#netd().do('removing network namespaces', [{ do: 'settle-removals' }]);
   }
 
   fill(): void {
@@ -120,7 +115,6 @@ export class Sandboxes {
   async close(): Promise<void> {
     this.#closed = true;
     await this.drain();
-    await this.settle();
   }
 
   async #fillUp(): Promise<void> {
