@@ -12,14 +12,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#ifndef SHOAL_SOURCE_HASH
-#define SHOAL_SOURCE_HASH "unknown"
-#endif
-
 enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_ASIDE = 3, KIND_GENERATION = 100 };
 enum { STEP_MAY_FAIL = 1 };
 
 static int watch_fd = -1;
+static const char *source_hash = "";
 
 static void die(const char *what) {
   fprintf(stderr, "netd: %s: %s\n", what, strerror(errno));
@@ -157,7 +154,7 @@ static void answer_hello(uint32_t id, struct netd_reader *in) {
   netd_bytes_u16(&frame, NETD_PROTOCOL);
   netd_bytes_u32(&frame, (uint32_t)getpid());
   netd_bytes_u32(&frame, (uint32_t)netd_home_fd()); // for link messages that name a namespace by descriptor
-  const char *texts[] = {"netns netlink sysctl port conntrack watch", SHOAL_SOURCE_HASH};
+  const char *texts[] = {"netns netlink sysctl port conntrack watch aside", source_hash};
   for (size_t i = 0; i < 2; i++) {
     netd_bytes_u16(&frame, (uint16_t)strlen(texts[i]));
     netd_bytes_add(&frame, texts[i], strlen(texts[i]));
@@ -261,9 +258,9 @@ static void allow_many_descriptors(void) {
   if (setrlimit(RLIMIT_NOFILE, &limit) < 0) die("raise the limit of open files");
 }
 
+// netd [SOURCE-HASH]
 int netd_main(int argc, char **argv) {
-  (void)argc;
-  (void)argv;
+  if (argc > 2) source_hash = argv[2];
   struct netd_bytes input = {0};
   prctl(PR_SET_NAME, "shoal-netd");
   signal(SIGPIPE, SIG_IGN);

@@ -9,8 +9,8 @@ import { systemClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { Endpoint } from '../../runtime/network/contract.ts';
+import { nativeBinary } from '../../runtime/native/binary.ts';
 import { createNetworks, type MachineNetworks, type NetworksOptions } from '../../runtime/network/networks.ts';
-import { netdBinary } from './netd-binary.ts';
 
 const run = promisify(execFile);
 
@@ -117,8 +117,9 @@ export class NetworkLab implements AsyncDisposable {
 
   async #networks(name: string, options: Partial<NetworksOptions> = {}): Promise<MachineNetworks> {
     const root = join(this.#directory, `192.0.2.${name.slice(1)}`);
+    const { path, sourceHash } = await nativeBinary(process.env['SHOAL_TEST_CACHE'] ?? '/tmp/shoal-native-cache');
     const networks = await createNetworks({
-      netd: { command: 'nsenter', args: [`--net=${this.path(name)}`, netdBinary(), 'netd'] },
+      netd: { command: 'nsenter', args: [`--net=${this.path(name)}`, path, 'netd', sourceHash] },
       dataRoot: join(root, 'data'),
       execRoot: join(root, 'run'),
       clock: systemClock,
