@@ -1,5 +1,5 @@
 // The cluster as /swarm and /info show it, and the changes that `swarm update` may make to its spec.
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { fail } from '../../base/errors.ts';
 import type { PublicCluster } from '../../proto/control.ts';
 import type { ClusterSpec } from '../../proto/objects.ts';
@@ -58,20 +58,12 @@ export function tlsInfo(rootsPem: readonly string[]): TlsInfo {
   return { TrustRoot: rootsPem.join(''), ...issuerOf(signer) };
 }
 
-const issuers = new Map<string, { CertIssuerSubject: string; CertIssuerPublicKey: string }>();
-const ISSUERS_MAX = 8;
-
-/** Parsing a certificate for each node of a list would be felt, and there are only ever one or two of them. */
 function issuerOf(pem: string) {
-  const digest = createHash('sha256').update(pem).digest('hex');
-  const known = issuers.get(digest);
-  if (known) return known;
   const certificate = new X509Certificate(pem);
-  const key = certificate.publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-  const issuer = { CertIssuerSubject: subjectDer(certificate.raw).toString('base64'), CertIssuerPublicKey: key };
-  if (issuers.size >= ISSUERS_MAX) issuers.clear();
-  issuers.set(digest, issuer);
-  return issuer;
+  return {
+    CertIssuerSubject: subjectDer(certificate.raw).toString('base64'),
+    CertIssuerPublicKey: certificate.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
+  };
 }
 
 /** The subject's bytes: the sixth field of the certificate's body, after version, serial, algorithm, issuer, validity. */
@@ -90,12 +82,13 @@ function derContent(bytes: Buffer): { content: Buffer; length: number } {
   return { content: bytes.subarray(start, start + length), length: start + length };
 }
 
-/** Docker's swarm spec as changes to ours. Raft's ticks are compared, not set: they come from the daemon's build. */
+/** Docker's swarm spec as changes to ours. A zero period means: leave it. */
 export function parseSwarmSpec(spec: Fields): SwarmSpecChange {
   spec.object('EncryptionConfig').refuse('AutoLockManagers', 'locking managers (autolock) is');
   spec.object('CAConfig').refuse('ExternalCAs', 'external certificate authorities are');
   spec.object('CAConfig').refuse('SigningCACert', 'replacing the certificate authority is');
   spec.object('CAConfig').refuse('SigningCAKey', 'replacing the certificate authority is');
+  spec.object('TaskDefaults').refuse('LogDriver', 'a default log driver for tasks is');
   const name = spec.text('Name');
   if (name !== '' && name !== 'default') fail('invalid', 'invalid swarm name: it must be "default"');
   const raft = spec.object('Raft');
@@ -128,6 +121,19 @@ function period<T>(fields: Fields, key: string, msMin: number, read: (ms: number
   const ms = fields.durationMs(key);
   if (ms > 0 && ms < msMin) fail('invalid', `${fields.path(key)} must be at least ${msMin} ms`);
   return ms > 0 ? read(ms) : {};
+}
+
+/** Consensus keeps the ticks it was started with; sending the present ones back, as clients do, changes nothing. */
+export function refuseOtherTicks(spec: Fields, present: ClusterSpec['raft'] | undefined): void {
+  const raft = spec.object('Raft');
+  for (const [key, ticks] of [
+    ['ElectionTick', present?.electionTicksMin],
+    ['HeartbeatTick', present?.heartbeatTicks],
+  ] as const) {
+    const asked = raft.integer(key, { min: 0 });
+    if (asked !== 0 && asked !== ticks)
+      fail('not-implemented', `${raft.path(key)}: changing raft's ticks is not implemented yet`);
+  }
 }
 
 export function changedClusterSpec(spec: ClusterSpec, change: SwarmSpecChange): ClusterSpec {

@@ -1,7 +1,29 @@
 // /info. Objects are never null: older clients crash on a missing Plugins or RegistryConfig.
+import { statfsSync } from 'node:fs';
+import { errnoOf } from '../../base/errors.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { LocalSwarm } from '../types/system.ts';
 import { goTime } from './time.ts';
+
+/** Names of statfs(2)'s magic numbers, for the file systems that people put data on. */
+const FILE_SYSTEMS: Readonly<Record<number, string>> = {
+  0xef53: 'extfs',
+  0x58465342: 'xfs',
+  0x9123683e: 'btrfs',
+  0x01021994: 'tmpfs',
+  0x794c7630: 'overlayfs',
+  0x2fc12fc1: 'zfs',
+  0xf2f52010: 'f2fs',
+};
+
+function fileSystemOf(path: string): string {
+  try {
+    return FILE_SYSTEMS[statfsSync(path).type] ?? 'unknown';
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return 'unknown';
+  }
+}
 
 export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwarm): object {
   const containers = runtime.containers.list();
@@ -14,7 +36,7 @@ export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwar
     ContainersStopped: count('created', 'exited', 'dead', 'removing'),
     Images: runtime.images.list().length,
     Driver: system.storageDriver,
-    DriverStatus: [['Backing', system.dataRoot]],
+    DriverStatus: [['Backing Filesystem', fileSystemOf(system.dataRoot)]],
     Plugins: {
       Volume: ['local'],
       Network: ['bridge', 'host', 'null'],

@@ -61,8 +61,12 @@ async function feed(queue: BoundedQueue<RuntimeEvent>, events: AsyncIterable<Run
 /** Nothing on a worker. A manager that loses its role ends its part, not the stream. */
 async function* clusterEvents({ swarm, clock }: ApiDeps, abort: AbortSignal): AsyncGenerator<RuntimeEvent> {
   if (!swarm.info().controlAvailable) return;
-  for await (const change of swarm.control().changes(abort)) {
-    const event = clusterEvent(change, clock.nowMs());
-    if (event) yield event;
+  try {
+    for await (const change of swarm.control().changes(abort)) {
+      const event = clusterEvent(change, clock.nowMs());
+      if (event) yield event;
+    }
+  } catch (error) {
+    if (codeOf(error) !== 'unavailable') throw error;
   }
 }

@@ -1,7 +1,7 @@
 // /swarm: founding, joining and leaving are this node's business; inspect and update are the cluster's.
 import { asOneOf } from '../../base/parse.ts';
 import { fail } from '../../base/errors.ts';
-import { changedClusterSpec, parseSwarmSpec, swarmJson } from '../convert/cluster.ts';
+import { changedClusterSpec, parseSwarmSpec, refuseOtherTicks, swarmJson } from '../convert/cluster.ts';
 import { Fields } from '../convert/fields.ts';
 import type { ApiDeps, SwarmInitRequest, SwarmJoinRequest } from '../deps.ts';
 import { notImplemented } from '../faults.ts';
@@ -32,9 +32,11 @@ export function addSwarmRoutes(router: Routes, { swarm }: ApiDeps): void {
     const { query, abort } = request;
     const version = query.requiredInteger('version', { min: 0 });
     if (query.flag('rotateManagerUnlockKey')) throw notImplemented('locking managers (autolock)');
-    const change = parseSwarmSpec(new Fields(await request.json()));
+    const asked = new Fields(await request.json());
+    const change = parseSwarmSpec(asked);
     const control = swarm.control();
     const { cluster } = await control.call('GetCluster', {}, { abort });
+    refuseOtherTicks(asked, cluster.spec.raft);
     const rotation = {
       rotateWorkerToken: query.flag('rotateWorkerToken'),
       rotateManagerToken: query.flag('rotateManagerToken'),
@@ -55,6 +57,7 @@ export function addSwarmRoutes(router: Routes, { swarm }: ApiDeps): void {
 const AVAILABILITIES = ['active', 'pause', 'drain'] as const;
 
 function parseInit(body: Fields): SwarmInitRequest {
+  refuseOtherTicks(body.object('Spec'), undefined);
   return {
     listenAddress: body.text('ListenAddr'),
     advertiseAddress: body.text('AdvertiseAddr'),

@@ -1,4 +1,6 @@
 // /_ping, /version, /info, /system/df, /auth: the daemon itself.
+import { fail } from '../../base/errors.ts';
+import type { Image } from '../../runtime/image/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { systemInfo } from '../convert/system-info.ts';
 import { imageSummary } from '../convert/image.ts';
@@ -14,7 +16,7 @@ import { volumeJson } from '../convert/volume.ts';
 const NO_CACHE = { 'Cache-Control': 'no-cache, no-store, must-revalidate', Pragma: 'no-cache' };
 
 export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
-  const { runtime, swarm, system, clock } = deps;
+  const { swarm, system, clock } = deps;
 
   const pingHeaders = (): Record<string, string> => ({
     ...NO_CACHE,
@@ -35,26 +37,34 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
     json(200, systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
   );
 
-  router.add('GET', '/system/df', async ({ version }) => {
-    const images = runtime.images.list();
-    const containers = runtime.containers.list();
-    return json(200, {
-      LayersSize: images.reduce((sum, image) => sum + image.sizeBytes, 0),
-      Images: images.map((image) =>
-        imageSummary(image, containers.filter((info) => info.imageId === image.id).length, version),
-      ),
-      Containers: containers.map((info) => ({ ...containerSummary(info, true, clock.nowMs()), SizeRw: 0 })),
-      Volumes: runtime.volumes.list().map((volume) => ({
-        ...volumeJson(volume),
-        UsageData: { RefCount: volume.usedBy.length, Size: -1 },
-      })),
-      BuildCache: [],
-    });
-  });
+  router.add('GET', '/system/df', async ({ query, version }) => json(200, diskUse(deps, query.list('type'), version)));
 
   router.add('POST', '/auth', async () => {
     throw notImplemented('logging in to a registry');
   });
+}
+
+/** Everything, or the asked kinds alone. */
+function diskUse({ runtime, clock }: ApiDeps, kinds: readonly string[], version: string): object {
+  const wants = (kind: string): boolean => kinds.length === 0 || kinds.includes(kind);
+  const unknown = kinds.find((kind) => !['container', 'image', 'volume', 'build-cache'].includes(kind));
+  if (unknown !== undefined) fail('invalid', `unknown object type: ${unknown}`);
+  const images = runtime.images.list();
+  const containers = runtime.containers.list();
+  const users = (image: Image): number => containers.filter((info) => info.imageId === image.id).length;
+  const volumes = runtime.volumes.list().map((volume) => ({
+    ...volumeJson(volume),
+    UsageData: { RefCount: volume.usedBy.length, Size: -1 },
+  }));
+  return {
+    ...(wants('image') ? { LayersSize: images.reduce((sum, image) => sum + image.sizeBytes, 0) } : {}),
+    ...(wants('image') ? { Images: images.map((image) => imageSummary(image, users(image), version)) } : {}),
+    ...(wants('container')
+      ? { Containers: containers.map((info) => ({ ...containerSummary(info, true, clock.nowMs()), SizeRw: 0 })) }
+      : {}),
+    ...(wants('volume') ? { Volumes: volumes } : {}),
+    ...(wants('build-cache') ? { BuildCache: [] } : {}),
+  };
 }
 
 /** What /_ping says of the swarm, so that a client need not ask /info. */

@@ -76,6 +76,30 @@ describe('the Engine API server', () => {
     await client.until(() => client.received.toString().endsWith('\r\n\r\nOK'));
   });
 
+  it('asks for a body that waits to be asked for', async () => {
+    const client = api.raw();
+    const head =
+      'POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 19\r\n';
+    client.send(`${head}Expect: 100-continue\r\n\r\n`);
+    assert.match(await client.head(), /^HTTP\/1\.1 100 Continue/);
+    client.send('{"Image":"busybox"}');
+    await client.until(() => client.received.includes('HTTP/1.1 201 Created'));
+  });
+
+  it('refuses a head without measure', async () => {
+    const client = api.raw();
+    client.send(`GET /_ping HTTP/1.1\r\nX: ${'x'.repeat(200_000)}\r\n\r\n`);
+    assert.match(await client.head(), /^HTTP\/1\.1 431 /);
+  });
+
+  it('answers many requests on one connection, in order', async () => {
+    const client = api.raw();
+    for (let i = 0; i < 20; i += 1) client.send(`GET /containers/c${i}/json HTTP/1.1\r\nHost: d\r\n\r\n`);
+    await client.until(() => client.received.includes('container: c19'));
+    const order = [...client.received.toString().matchAll(/container: c(\d+)/g)].map(([, number]) => Number(number));
+    assert.deepEqual(order, [...Array(20).keys()]);
+  });
+
   it('answers 413 to a JSON body without end', async () => {
     const answer = await api.call('POST', '/containers/create', `{"Image":"${'x'.repeat(9_000_000)}"}`);
     assert.equal(answer.status, 413);

@@ -99,6 +99,14 @@ describe('the swarm', () => {
     assert.deepEqual(request.spec.raft, cluster.cluster.spec.raft);
   });
 
+  it('takes its own ticks back, and refuses others', async () => {
+    api.swarm.cluster.answers.UpdateCluster = () => ({ cluster: cluster.cluster });
+    const { Spec } = (await api.call('GET', '/swarm')).json<{ Spec: { Raft: object } }>();
+    assert.equal((await api.call('POST', '/swarm/update?version=7', Spec)).status, 200);
+    const other = { ...Spec, Raft: { ...Spec.Raft, ElectionTick: 3 } };
+    assert.equal((await api.call('POST', '/swarm/update?version=7', other)).status, 501);
+  });
+
   it('lists nodes with their manager status', async () => {
     const nodes = (await api.call('GET', '/nodes')).json<{ ID: string; ManagerStatus?: object }[]>();
     assert.deepEqual(

@@ -145,6 +145,26 @@ describe('the stock docker client', () => {
     }
   });
 
+  it('founds a swarm and says how to join it', async () => {
+    api.swarm.init = async () => {
+      const { nodes } = new FakeCluster(api.swarm);
+      return nodes[0]?.id ?? '';
+    };
+    assert.match(
+      await ok('swarm', 'init', '--advertise-addr', '10.0.0.1'),
+      /Swarm initialized: current node \(1{25}\) is now a manager\.[\s\S]*docker swarm join --token SWMTKN-1-worker 10\.0\.0\.1:2377/,
+    );
+    assert.match(await ok('info'), /Swarm: active\n {2}NodeID: 1{25}[\s\S]*Managers: 1\n {2}Nodes: 2/);
+    assert.equal((await ok('swarm', 'leave', '--force')).trim(), 'Node left the swarm.');
+    assert.deepEqual(api.swarm.requests, [{ force: true }]);
+  });
+
+  it('tells what to do on a node that is no manager', async () => {
+    const outcome = await docker(['service', 'ls']);
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, /This node is not a swarm manager\. Use "docker swarm init" or "docker swarm join"/);
+  });
+
   describe('on a manager', () => {
     beforeEach(() => {
       const cluster = new FakeCluster(api.swarm);
