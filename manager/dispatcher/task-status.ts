@@ -17,7 +17,7 @@ const MANAGERS_ONLY: ReadonlySet<TaskStatus['state']> = new Set(['new', 'pending
 export function mergeReports(tx: Transaction, reports: readonly TaskReport[]): void {
   for (const report of reports) {
     const task = tx.tasks.get(report.taskId);
-    if (task && tells(task, report)) tx.tasks.put({ ...task, status: report.status });
+    if (task && tells(task, report)) tx.tasks.put({ ...task, status: withStart(report.status, task.status) });
   }
 }
 
@@ -26,5 +26,12 @@ export function tells(task: Task, { nodeId, status }: TaskReport): boolean {
   if (task.nodeId !== nodeId || MANAGERS_ONLY.has(status.state)) return false;
   const [before, after] = [TASK_STATE[task.status.state], TASK_STATE[status.state]];
   if (after !== before) return after > before;
-  return status.atMs >= task.status.atMs && !isDeepStrictEqual(status, task.status);
+  return status.atMs >= task.status.atMs && !isDeepStrictEqual(withStart(status, task.status), task.status);
+}
+
+/** When a task first ran is kept to its end: rollouts judge by it whether it ended too soon. */
+function withStart(status: TaskStatus, before: TaskStatus): TaskStatus {
+  const runningAtMs =
+    before.runningAtMs ?? status.runningAtMs ?? (status.state === 'running' ? status.atMs : undefined);
+  return runningAtMs === undefined ? status : { ...status, runningAtMs };
 }

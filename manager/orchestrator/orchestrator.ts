@@ -97,16 +97,30 @@ function servicesNear(node: Node, view: View): Set<ServiceId> {
 }
 
 async function reconcileAll(store: Store, dirty: DirtySet<ServiceId>, options: OrchestratorOptions): Promise<void> {
-  const { abort, clock, log } = options;
-  while (!abort.aborted) {
-    const ids = await dirty.take(abort);
-    try {
-      await reconcile(store, ids, dirty, options);
-    } catch (error) {
-      if (abort.aborted) throw error;
-      log.warn('services could not be reconciled', { error, services: ids.length, code: codeOf(error) });
-      for (const id of ids) dirty.addAt(id, clock.nowMs() + RETRY_MS);
+  while (!options.abort.aborted) {
+    const ids = await dirty.take(options.abort);
+    if (await succeeds(store, ids, dirty, options)) continue;
+    // One service whose plan cannot be written must not hold up the others.
+    for (const id of ids) {
+      const done = ids.length > 1 && (await succeeds(store, [id], dirty, options));
+      if (!done) dirty.addAt(id, options.clock.nowMs() + RETRY_MS);
     }
+  }
+}
+
+async function succeeds(
+  store: Store,
+  ids: readonly ServiceId[],
+  dirty: DirtySet<ServiceId>,
+  options: OrchestratorOptions,
+): Promise<boolean> {
+  try {
+    await reconcile(store, ids, dirty, options);
+    return true;
+  } catch (error) {
+    if (options.abort.aborted) throw error;
+    options.log.warn('services could not be reconciled', { error, serviceIds: ids.slice(0, 10), code: codeOf(error) });
+    return false;
   }
 }
 

@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { silentLog } from '../../base/log.ts';
+import { seededRandom } from '../../base/random.ts';
+import { runOrchestrator } from '../../manager/orchestrator/orchestrator.ts';
+import type { Store } from '../../manager/store/contract.ts';
 import { ControlPlane } from '../support/control-plane.ts';
 import { aTaskSpec } from '../support/objects.ts';
 
@@ -88,5 +92,29 @@ describe('a replicated service', () => {
     await plane.remove(id);
     await plane.until(() => plane.tasks(id).length === 0);
     assert.equal(plane.agents.containers.size, 0);
+  });
+
+  it('is not held up by another service whose plan cannot be written', async () => {
+    await using plane = await ControlPlane.start({ nodes: 1, loops: false });
+    const bad = await plane.create({ task: image('good:1') });
+    const id = await plane.create({ task: image('good:1') });
+    const store: Store = {
+      view: () => plane.store.view(),
+      viewAndWatch: (kinds, options) => plane.store.viewAndWatch(kinds, options),
+      update: (change, options) =>
+        plane.store.update((tx) => {
+          const result = change(tx);
+          if (tx.tasks.ofService(bad).length > 0) throw new Error('this one cannot be written');
+          return result;
+        }, options),
+    };
+    const over = new AbortController();
+    const given = { clock: plane.clock, random: seededRandom(1), log: silentLog, abort: over.signal };
+    const loop = runOrchestrator(store, given);
+    await plane.pass(1_000);
+    assert.equal(plane.tasks(bad).length, 0);
+    assert.equal(plane.tasks(id).length, 1);
+    over.abort();
+    await assert.rejects(loop, { code: 'aborted' });
   });
 });
