@@ -9,9 +9,10 @@ import type { SnapshotChunk } from './contract.ts';
 import { Conditions } from './conditions.ts';
 import { Raft } from './core/raft.ts';
 import { DEFAULT_LIMITS, type MemberId, type SnapshotMeta } from './core/types.ts';
+import { judge } from './judgement.ts';
 import { type CommittedBatch, type Failure, type Machine, Member } from './member.ts';
 import { MembershipChanges } from './membership-changes.ts';
-import type { Judgement } from './peer-server.ts';
+
 import { leadershipLost, refusalError, type Situation } from './reasons.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
 import { Storage } from './storage.ts';
@@ -116,7 +117,7 @@ export class ConsensusWorker implements Machine {
       clock,
       random,
       log: this.#log,
-      judge: (id) => this.#judge(id),
+      judge: (id) => judge(this.#member.raft, id),
       currentSnapshot: () => this.#storage.readCurrent(),
       onMessages: (messages) => this.#member.receive(messages),
       onSnapshot: (message, chunks) => this.#member.receiveSnapshot(message, chunks),
@@ -264,14 +265,6 @@ export class ConsensusWorker implements Machine {
     this.#transfer(undefined).catch((error: unknown) =>
       this.#log.warn('leadership could not be handed over', { reason: sentenceOf(error) }),
     );
-  }
-
-  /** A manager that is not known here may be newer than what we know, unless a live leader would have told us of it. */
-  #judge(id: MemberId): Judgement {
-    const { membership, inLease } = this.#member.raft;
-    if (membership.removed.includes(id)) return 'removed';
-    if (membership.members.some((member) => member.id === id)) return 'member';
-    return membership.members.length > 0 && inLease ? 'stranger' : 'member';
   }
 
   #onRemoved(by: MemberId): void {

@@ -9,6 +9,7 @@ import { asArray, asObject } from '../../base/parse.ts';
 import type { SnapshotChunk } from './contract.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
 import { managerOf, type PeerCredentials } from './credentials.ts';
+import type { Judgement } from './judgement.ts';
 import {
   bodyOf,
   chunkFromWire,
@@ -19,9 +20,6 @@ import {
   PROTOCOL_MIN,
   snapshotFromWire,
 } from './wire.ts';
-
-/** `stranger`: a manager of this cluster that is not known here as a member while a leader is, who would have told. */
-export type Judgement = 'member' | 'removed' | 'stranger';
 
 export interface ServerDeps {
   readonly clusterId: string;

@@ -64,6 +64,8 @@ function describe(refusal: Refusal, situation: Situation, subject: string): [Err
       return ['not-found', `${subject} is not a manager`];
     case 'not-a-learner':
       return ['conflict', `${subject} has a vote already`];
+    case 'is-leader':
+      return ['conflict', `${subject} is the leader; hand leadership over first`];
     case 'last-voter':
       return ['conflict', `${subject} is the last manager`];
   }

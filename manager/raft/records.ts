@@ -7,15 +7,17 @@ import type { Entry, EntryKind, HardState } from './core/types.ts';
 export type LogRecord =
   /** Where the log stood when its segment was begun: entries of this and later segments follow on this one. */
   | { readonly type: 'base'; readonly index: number; readonly term: number }
-  /** A snapshot at this index is durable. */
+  /** A snapshot of what the log leads up to is durable; the log stays as it is. */
   | { readonly type: 'snapshot'; readonly index: number; readonly term: number }
+  /** A snapshot that was received is durable and replaces the log. */
+  | { readonly type: 'restore'; readonly index: number; readonly term: number }
   | { readonly type: 'hard-state'; readonly hardState: HardState }
   /** Replaces what stood at its index and after. */
   | { readonly type: 'entry'; readonly entry: Entry }
   /** Nothing; written on a clean stop, so that damage to the batch before it is told from a torn end. */
   | { readonly type: 'end' };
 
-const TYPES = { base: 1, snapshot: 2, 'hard-state': 3, entry: 4, end: 5 } as const satisfies Record<
+const TYPES = { base: 1, snapshot: 2, 'hard-state': 3, entry: 4, end: 5, restore: 6 } as const satisfies Record<
   LogRecord['type'],
   number
 >;
@@ -40,6 +42,7 @@ function encodeRecord(record: LogRecord, writer: ByteWriter): void {
   switch (record.type) {
     case 'base':
     case 'snapshot':
+    case 'restore':
       return void writer.u32(16).u64(record.index).u64(record.term);
     case 'hard-state': {
       const vote = Buffer.from(record.hardState.vote ?? '', 'utf8');
@@ -71,6 +74,8 @@ function decodeRecord(reader: ByteReader): LogRecord {
       return { type: 'base', index: body.u64(), term: body.u64() };
     case TYPES.snapshot:
       return { type: 'snapshot', index: body.u64(), term: body.u64() };
+    case TYPES.restore:
+      return { type: 'restore', index: body.u64(), term: body.u64() };
     case TYPES['hard-state']: {
       const [term, commit] = [body.u64(), body.u64()];
       return {

@@ -13,6 +13,7 @@ interface Position {
 export class Replay {
   #base: Position | undefined;
   #entries: Entry[] = [];
+  #last: Position = { index: 0, term: 0 };
   #snapshot: Position | undefined;
   #hardState: HardState = { term: 0, vote: undefined, commit: 0 };
 
@@ -25,15 +26,10 @@ export class Replay {
   finish(): Omit<RecoveredLog, 'tornBytes'> {
     const base = this.#base ?? { index: 0, term: 0 };
     const start = this.#snapshot?.index ?? 0;
-    if (base.index > start)
-      fail('internal', `the consensus log is damaged: entries ${start + 1} to ${base.index} are missing`);
+    if (base.index > start) fail('internal', damaged(`entries ${start + 1} to ${base.index} are missing`));
     if (this.#last.index < start)
-      fail('internal', `the consensus log is damaged: it ends before its snapshot at ${start}`);
+      fail('internal', damaged(`it ends at ${this.#last.index}, before its snapshot at ${start}`));
     return { base, entries: this.#entries, snapshot: this.#snapshot, hardState: this.#hardState };
-  }
-
-  get #last(): Position {
-    return this.#entries.at(-1) ?? this.#base ?? { index: 0, term: 0 };
   }
 
   #record(record: LogRecord, place: string): void {
@@ -41,7 +37,11 @@ export class Replay {
       case 'base':
         return this.#onBase(record, place);
       case 'snapshot':
-        return this.#onSnapshot(record);
+        this.#snapshot = { index: record.index, term: record.term };
+        return;
+      case 'restore':
+        this.#snapshot = { index: record.index, term: record.term };
+        return this.#beginAfter(record);
       case 'hard-state':
         this.#hardState = record.hardState;
         return;
@@ -52,31 +52,30 @@ export class Replay {
     }
   }
 
-  #onBase({ index, term }: Position, place: string): void {
-    if (!this.#base) this.#base = { index, term };
-    else if (this.#last.index !== index || this.#last.term !== term) {
-      fail('internal', `the consensus log is damaged: ${place} does not follow on the segment before it`);
+  #onBase(base: Position, place: string): void {
+    if (!this.#base) this.#beginAfter(base);
+    else if (this.#last.index !== base.index || this.#last.term !== base.term) {
+      fail('internal', damaged(`${place} does not follow on the segment before it`));
     }
   }
 
-  /** A snapshot of our own state leaves the log as it is; one that was received replaces what does not lead up to it. */
-  #onSnapshot({ index, term }: Position): void {
-    this.#snapshot = { index, term };
-    if (index <= (this.#base?.index ?? 0) || this.#termAt(index) === term) return;
+  #beginAfter({ index, term }: Position): void {
     this.#base = { index, term };
+    this.#last = this.#base;
     this.#entries = [];
   }
 
   #onEntry(entry: Entry, place: string): void {
     const base = this.#base?.index ?? 0;
-    if (entry.index > this.#last.index + 1 || entry.index <= base) {
-      fail('internal', `the consensus log is damaged: ${place} holds entry ${entry.index} after ${this.#last.index}`);
-    }
-    this.#entries.length = entry.index - base - 1;
-    this.#entries.push(entry);
-  }
-
-  #termAt(index: number): number | undefined {
-    return this.#entries[index - (this.#base?.index ?? 0) - 1]?.term;
+    if (entry.index > this.#last.index + 1)
+      fail('internal', damaged(`${place} holds entry ${entry.index} after ${this.#last.index}`));
+    this.#last = entry;
+    this.#entries.length = Math.max(0, entry.index - base - 1);
+    if (entry.index > base) this.#entries.push(entry);
+    // The first segment may begin after entries that were replaced later on, so its base may be replaced as well.
+    else if (entry.index === base) this.#base = { index: base, term: entry.term };
   }
 }
+
+const damaged = (what: string): string =>
+  `the consensus log is damaged: ${what}; remove this manager from the cluster and join it again`;

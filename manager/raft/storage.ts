@@ -3,6 +3,7 @@
 import type { Disk } from '../../base/disk.ts';
 import { fail } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
+import { asObject, asString, parseJson } from '../../base/parse.ts';
 import type { Random } from '../../base/random.ts';
 import type { SnapshotChunk } from './contract.ts';
 import { encodeChange } from './core/membership.ts';
@@ -19,6 +20,7 @@ import {
 import { LOG_DIRECTORY, type RecoveredLog, WriteAheadLog } from './write-ahead-log.ts';
 
 export const FORMAT_FILE = 'format';
+const OWNER_FILE = 'owner';
 const FORMAT_VERSION = 1;
 const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -48,16 +50,18 @@ export class Storage {
     for (const name of files.filter((file) => file.startsWith('data-key'))) await deps.disk.remove(name);
     for (const name of await deps.disk.list(LOG_DIRECTORY)) await deps.disk.remove(`${LOG_DIRECTORY}/${name}`);
     const key = await createDataKey(deps.disk, deps.random);
+    await writeFile(deps.disk, OWNER_FILE, `${JSON.stringify({ clusterId: deps.clusterId, nodeId: deps.nodeId })}\n`);
     const { log } = await WriteAheadLog.open(logDeps({ ...deps, key }));
     if (first) await log.append(bootstrapRecords(deps.nodeId, first.raftAddress));
     await log.close();
     await deps.disk.makeDirectory(SNAPSHOT_DIRECTORY);
-    await writeFormat(deps.disk);
+    await writeFile(deps.disk, FORMAT_FILE, `${FORMAT_VERSION}\n`);
   }
 
   /** What a directory holds, made ready for going on. */
   static async open(deps: StorageDeps): Promise<{ storage: Storage; initial: InitialState; recovered: RecoveredLog }> {
     await checkFormat(deps.disk);
+    await checkOwner(deps);
     const key = await readDataKey(deps.disk);
     if ((await deps.disk.list(LOG_DIRECTORY)).length === 0) fail('internal', 'the consensus log is missing');
     const { log, recovered } = await WriteAheadLog.open(logDeps({ ...deps, key }));
@@ -88,7 +92,7 @@ export class Storage {
     const { snapshot } = write;
     if (snapshot) {
       await this.#publish(snapshot);
-      records.push({ type: 'snapshot', index: snapshot.index, term: snapshot.term });
+      records.push({ type: 'restore', index: snapshot.index, term: snapshot.term });
     }
     for (const entry of write.entries) records.push({ type: 'entry', entry });
     records.push({ type: 'hard-state', hardState: write.hardState });
@@ -185,15 +189,28 @@ function bootstrapRecords(id: MemberId, address: string): LogRecord[] {
   ];
 }
 
-async function writeFormat(disk: Disk): Promise<void> {
-  const temporary = `${FORMAT_FILE}.tmp`;
-  if ((await disk.list('.')).includes(temporary)) await disk.remove(temporary);
+/** A small file that is there whole or not at all. */
+async function writeFile(disk: Disk, name: string, content: string): Promise<void> {
+  const temporary = `${name}.tmp`;
+  for (const old of await disk.list('.')) if (old === temporary || old === name) await disk.remove(old);
   const file = await disk.create(temporary);
-  await file.append(Buffer.from(`${FORMAT_VERSION}\n`));
+  await file.append(Buffer.from(content));
   await file.sync();
   await file.close();
-  await disk.rename(temporary, FORMAT_FILE);
+  await disk.rename(temporary, name);
   await disk.syncDirectory('.');
+}
+
+/** Which member of which cluster a directory belongs to. */
+export async function readOwner(disk: Disk): Promise<Pick<StorageDeps, 'clusterId' | 'nodeId'>> {
+  const json = asObject(parseJson(Buffer.from(await disk.read(OWNER_FILE)).toString('utf8'), OWNER_FILE), OWNER_FILE);
+  return { clusterId: asString(json['clusterId'], 'clusterId'), nodeId: asString(json['nodeId'], 'nodeId') };
+}
+
+async function checkOwner({ disk, clusterId, nodeId }: StorageDeps): Promise<void> {
+  const owner = await readOwner(disk);
+  if (owner.clusterId === clusterId && owner.nodeId === nodeId) return;
+  fail('conflict', `the consensus log is that of node ${owner.nodeId} in cluster ${owner.clusterId}`);
 }
 
 export async function checkFormat(disk: Disk): Promise<void> {

@@ -7,9 +7,10 @@ import type { CertificateMaterial, SnapshotChunk } from './contract.ts';
 import { type Membership, memberOf, NO_MEMBERS } from './core/membership.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
 import { PeerCredentials } from './credentials.ts';
+import type { Judgement } from './judgement.ts';
 import type { Peers } from './member.ts';
 import { helloOf, PeerLink } from './peer-link.ts';
-import { type Judgement, PeerServer } from './peer-server.ts';
+import { PeerServer } from './peer-server.ts';
 import type { OpenedSnapshot } from './snapshot-file.ts';
 import { type Hello, raftService } from './wire.ts';
 

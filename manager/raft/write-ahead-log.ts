@@ -115,9 +115,8 @@ export class WriteAheadLog {
   #note(record: LogRecord): void {
     if (record.type === 'hard-state') this.#hardState = record.hardState;
     if (record.type === 'entry') this.#last = record.entry;
-    if (record.type !== 'snapshot') return;
-    this.#snapshot = record;
-    if (record.index > this.#last.index) this.#last = record;
+    if (record.type === 'snapshot' || record.type === 'restore') this.#snapshot = record;
+    if (record.type === 'restore') this.#last = record;
   }
 
   async #rotate(): Promise<void> {

@@ -96,6 +96,8 @@ export class Leader {
     if (this.isChanging) return 'change-in-progress';
     const refusal = refusalOf(this.#membership, change);
     if (refusal) return refusal;
+    // It would commit its own removal and go before the others know of that; they may then need its vote in vain.
+    if (change.op === 'remove' && change.id === this.#deps.id) return 'is-leader';
     if (change.op === 'promote' && !this.isCaughtUp(change.id)) return 'not-caught-up';
     this.#append([{ kind: 'membership', bytes: encodeChange(change) }]);
     this.#changeIndex = this.#deps.log.lastIndex;

@@ -61,10 +61,6 @@ export class RaftLog {
     return this.termAt(index) === term;
   }
 
-  isUpToDate(lastIndex: number, lastTerm: number): boolean {
-    return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
-  }
-
   /** Entries from `from` on, up to `to`, at least one, otherwise at most `bytesMax`. */
   slice(from: number, bytesMax: number, to = this.lastIndex): Entry[] {
     invariant(from > this.#base.index, 'entries before the base are gone');
@@ -129,13 +125,18 @@ export class RaftLog {
     }
   }
 
-  /** Entries that are committed and durable here and not yet handed out for applying; they count as applied from now on. */
-  takeCommitted(bytesMax: number): Entry[] {
+  /** Entries that are committed and durable here and not yet handed out for applying, as many as `bytesMax` allows. */
+  peekCommitted(bytesMax: number): Entry[] {
     const to = Math.min(this.#committed, this.#stable);
-    if (to <= this.#applied) return [];
-    const entries = this.slice(this.#applied + 1, bytesMax, to);
-    this.#applied += entries.length;
-    return entries;
+    return to <= this.#applied ? [] : this.slice(this.#applied + 1, bytesMax, to);
+  }
+
+  appliedTo(index: number): void {
+    invariant(
+      index >= this.#applied && index <= Math.min(this.#committed, this.#stable),
+      'only committed, durable entries',
+    );
+    this.#applied = index;
   }
 
   /** A snapshot replaces everything: the log was behind it, or disagreed with it. */

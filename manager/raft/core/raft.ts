@@ -61,7 +61,8 @@ export class Raft {
   #membership: Membership;
   /** The membership since each index, oldest first, back to the last snapshot. */
   #membershipSince: { index: number; membership: Membership }[];
-  #durable: { term: number; vote: MemberId | undefined };
+  #durable: HardState;
+  #commitMustBeWritten = false;
   #writing: Write | undefined;
   #restored: SnapshotMeta | undefined;
   #messages: Message[] = [];
@@ -76,7 +77,7 @@ export class Raft {
     this.#log = new RaftLog(initial);
     this.#term = initial.hardState.term;
     this.#vote = initial.hardState.vote;
-    this.#durable = { term: this.#term, vote: this.#vote };
+    this.#durable = initial.hardState;
     this.#membership = initial.snapshot?.membership ?? NO_MEMBERS;
     this.#membershipSince = [{ index: initial.snapshot?.index ?? 0, membership: this.#membership }];
     this.#resetElection();
@@ -243,15 +244,23 @@ export class Raft {
     if (!write) return;
     invariant(write === this.#writing, 'writes are finished in the order in which they were handed out');
     this.#writing = undefined;
-    this.#durable = { term: write.hardState.term, vote: write.hardState.vote };
+    this.#durable = write.hardState;
     this.#log.markStable(write.entries);
     if (this.#leader) this.#leader.writtenHere();
     else this.#countOwnVote();
   }
 
+  /**
+   * A membership is applied only when its commit is durable here: a member that is gone may be needed no more after a
+   * restart, so the restart must not begin with a membership that still counts it.
+   */
   #takeCommitted(): Entry[] {
     if (this.#isInstalling) return [];
-    const entries = this.#log.takeCommitted(COMMITTED_BYTES_MAX);
+    const found = this.#log.peekCommitted(COMMITTED_BYTES_MAX);
+    const tooEarly = found.findIndex(({ kind, index }) => kind === 'membership' && index > this.#durable.commit);
+    if (tooEarly >= 0) this.#commitMustBeWritten = true;
+    const entries = tooEarly >= 0 ? found.slice(0, tooEarly) : found;
+    this.#log.appliedTo(entries.at(-1)?.index ?? this.#log.applied);
     for (const entry of entries) if (entry.kind === 'membership') this.#applyChange(entry);
     return entries;
   }
@@ -259,10 +268,11 @@ export class Raft {
   #takeWrite(): Write | undefined {
     if (this.#writing) return undefined;
     const dirty = this.#durable.term !== this.#term || this.#durable.vote !== this.#vote;
-    if (!dirty && !this.#restored && !this.#log.hasUnwritten) return undefined;
+    if (!dirty && !this.#commitMustBeWritten && !this.#restored && !this.#log.hasUnwritten) return undefined;
     const hardState: HardState = { term: this.#term, vote: this.#vote, commit: this.#log.committed };
     this.#writing = { snapshot: this.#restored, entries: this.#log.takeUnwritten(), hardState };
     this.#restored = undefined;
+    this.#commitMustBeWritten = false;
     return this.#writing;
   }
 
@@ -281,7 +291,7 @@ export class Raft {
     if (!this.#leader) return;
     this.#leader.membershipApplied(membership);
     if (this.isVoter) return;
-    // A removed leader has committed its own removal; it names a successor and goes.
+    // Another leader began its removal, and it has committed that; it names a successor and goes.
     const successor = this.#leader.successor();
     if (successor) this.#send({ type: 'timeout-now', to: successor });
     this.#becomeFollower(this.#term, undefined);
@@ -359,7 +369,7 @@ export class Raft {
   #onVoteRequest(message: VoteRequest): void {
     const free = this.#vote === undefined && this.#leaderId === undefined;
     const mayVote = this.#vote === message.from || free || this.#isPreVoteForLater(message);
-    const upToDate = this.#log.isUpToDate(message.lastIndex, message.lastTerm);
+    const upToDate = this.#isUpToDate(message);
     const granted = mayVote && upToDate && !this.#outranks(message);
     if (message.type === 'pre-vote-request') {
       if (granted && this.#role === 'pre-candidate') this.#yieldTo();
@@ -371,6 +381,18 @@ export class Raft {
       this.#vote = message.from;
     }
     this.#messagesAfterWrite.push(this.#voteResponse(message, granted));
+  }
+
+  /**
+   * A removed member's entries after its removal never counted for anybody. They must not stand in the way of those who
+   * do not know yet that they need its vote no more.
+   */
+  #isUpToDate({ lastIndex, lastTerm }: VoteRequest): boolean {
+    const removed = this.#membership.removed.includes(this.id) ? this.#membershipSince.at(-1) : undefined;
+    const index = removed?.index ?? this.#log.lastIndex;
+    const term = removed ? this.#log.termAt(index) : this.#log.lastTerm;
+    if (term === undefined) return false;
+    return lastTerm > term || (lastTerm === term && lastIndex >= index);
   }
 
   /** Of two that ask for pre-votes at once one gives way, so that they do not split the vote. */

@@ -152,4 +152,5 @@ export type Refusal =
   | 'was-removed'
   | 'not-a-member'
   | 'not-a-learner'
-  | 'last-voter';
+  | 'last-voter'
+  | 'is-leader';

@@ -1,0 +1,16 @@
+// The production code under simulation; a mutant brings its own copy of it.
+import { Raft } from '../../manager/raft/core/raft.ts';
+import { inspectDirectory } from '../../manager/raft/inspect.ts';
+import { judge } from '../../manager/raft/judgement.ts';
+import { Member } from '../../manager/raft/member.ts';
+import { Storage } from '../../manager/raft/storage.ts';
+
+export interface Modules {
+  readonly Raft: typeof Raft;
+  readonly Member: typeof Member;
+  readonly Storage: typeof Storage;
+  readonly judge: typeof judge;
+  readonly inspectDirectory: typeof inspectDirectory;
+}
+
+export const PRODUCTION: Modules = { Raft, Member, Storage, judge, inspectDirectory };

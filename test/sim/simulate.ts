@@ -1,0 +1,162 @@
+// One seed from beginning to end: a stretch of chaos, then the healing, after which the group must work again.
+import { votersOf } from '../../manager/raft/core/membership.ts';
+import { majorityOf } from '../../manager/raft/core/quorum.ts';
+import { Chaos, drawWeather } from './chaos.ts';
+import { type Modules, PRODUCTION } from './modules.ts';
+import { Violation } from './oracle.ts';
+import { type SimNode, TICK_MS, World } from './world.ts';
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly committed: number;
+  readonly acknowledged: number;
+  readonly leaders: number;
+  readonly met: ReadonlyMap<string, number>;
+  readonly failure: unknown;
+  readonly trace: readonly string[];
+}
+
+/** After healing the group has this long to elect, commit, and bring everybody up to date. */
+const HEALING_MS = 60_000;
+const QUIET_MS = 5_000;
+/** Commits of which the majority is counted on the disks themselves; each reads whole logs. */
+const DISK_CHECK_EVERY = 60;
+
+export async function simulate(seed: number, eventCount: number, modules: Modules = PRODUCTION): Promise<SeedResult> {
+  const world = new World(seed, drawWeather(new World(seed, NO_WEATHER, modules).random('weather')), modules);
+  const chaos = new Chaos(world, world.random('chaos'));
+  let failure: unknown;
+  let events = 0;
+  try {
+    chaos.begin();
+    let checkedAt = 0;
+    for (; events < eventCount; events += 1) {
+      if (!(await world.step())) break;
+      if (world.oracle.commitMax < checkedAt + DISK_CHECK_EVERY) continue;
+      checkedAt = world.oracle.commitMax;
+      await checkDisks(world);
+    }
+    chaos.heal();
+    events += await converge(world);
+  } catch (error) {
+    failure = error;
+  }
+  return {
+    seed,
+    events,
+    simulatedMs: world.events.nowMs,
+    committed: world.oracle.commitMax,
+    acknowledged: world.oracle.ackedCount,
+    leaders: world.oracle.leaderCount,
+    met: world.met,
+    failure,
+    trace: world.trace,
+  };
+}
+
+const NO_WEATHER = {
+  dropRate: 0,
+  doubleRate: 0,
+  slowRate: 0,
+  slowMsMax: 0,
+  flushMs: 1,
+  flushStallRate: 0,
+  flushFailRate: 0,
+  snapshotEntries: 100,
+  trailingEntries: 10,
+  segmentBytes: 10_000,
+};
+
+/** What the leader calls committed is on the disks of a majority, whatever their processes said. */
+async function checkDisks(world: World): Promise<void> {
+  const leader = world.leader();
+  const raft = leader?.raft;
+  if (!leader || !raft?.isVoter) return;
+  const index = raft.committed;
+  const term = raft.log.termAt(index);
+  // What was committed by the majority of an earlier membership need not be held by one of this.
+  if (term !== raft.term || index <= leader.committedBeforeMembership) return;
+  const voters = votersOf(raft.membership);
+  let holding = 0;
+  for (const id of voters) if (await holdsOnDisk(world, world.node(id), index, term)) holding += 1;
+  world.count('majority counted on disks');
+  if (holding < majorityOf(voters.length)) {
+    throw new Violation('committed is durable', `entry ${index} is on ${holding} of ${voters.length} disks`);
+  }
+}
+
+async function holdsOnDisk(world: World, node: SimNode, index: number, term: number): Promise<boolean> {
+  const view = node.disk.durableView();
+  if (!(await view.list('.')).includes('format')) return false;
+  const found = await world.modules.inspectDirectory(view);
+  if (index <= (found.snapshot?.index ?? 0)) return true;
+  return found.entries[index - found.base.index - 1]?.term === term;
+}
+
+/** Runs on in fair weather until everybody agrees, then makes sure that it stays so. */
+async function converge(world: World): Promise<number> {
+  const start = world.events.nowMs;
+  let events = 0;
+  const run = async (until: () => boolean, forMs: number): Promise<boolean> => {
+    const endMs = world.events.nowMs + forMs;
+    while (world.events.nowMs < endMs) {
+      if (until()) return true;
+      if (!(await world.step())) throw new Violation('liveness', 'nothing happens any more');
+      events += 1;
+    }
+    return until();
+  };
+  if (!(await run(() => hasLeader(world), HEALING_MS)))
+    throw new Violation('liveness', `no leader: ${describe(world)}`);
+  const before = world.oracle.ackedCount;
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  const acknowledgedAnew = (): boolean => {
+    const leader = world.leader();
+    if (leader && world.events.nowMs > askedAtMs + 10 * TICK_MS) {
+      askedAtMs = world.events.nowMs;
+      world.propose(leader);
+    }
+    return world.oracle.ackedCount > before;
+  };
+  if (!(await run(acknowledgedAnew, HEALING_MS)))
+    throw new Violation('liveness', `nothing commits: ${describe(world)}`);
+  if (!(await run(() => allCaughtUp(world), HEALING_MS)))
+    throw new Violation('liveness', `some lag: ${describe(world)}`);
+  // What was under way when the world healed has its time to arrive; then nothing may disturb the peace.
+  await run(() => false, QUIET_MS);
+  const { term } = world.leader()?.raft ?? {};
+  await run(() => false, QUIET_MS);
+  if (world.leader()?.raft?.term !== term) {
+    throw new Violation('liveness', `terms go on growing without a fault: ${term}, ${describe(world)}`);
+  }
+  for (const node of members(world)) world.oracle.finalState(node.id, node.machine.applied);
+  world.met.set('ms to heal', Math.round(world.events.nowMs - start - 2 * QUIET_MS));
+  return events;
+}
+
+function members(world: World): SimNode[] {
+  return (world.leader()?.raft?.membership.members ?? []).map(({ id }) => world.node(id));
+}
+
+function hasLeader(world: World): boolean {
+  const raft = world.leader()?.raft;
+  return raft !== undefined && raft.log.termAt(raft.committed) === raft.term;
+}
+
+function allCaughtUp(world: World): boolean {
+  const leader = world.leader();
+  const wanted = leader?.raft?.committed ?? Number.POSITIVE_INFINITY;
+  return members(world).every(({ machine, member }) => member !== undefined && machine.index === wanted);
+}
+
+function describe(world: World): string {
+  return [...world.nodes.values()]
+    .map(({ id, raft, machine }) =>
+      raft
+        ? `${id} ${raft.role} of ${raft.membership.members.map((member) => `${member.id}${member.learner ? '?' : ''}`).join()} term ${raft.term} log ${raft.log.lastIndex} commit ${raft.committed} applied ${machine.index}`
+        : `${id} down`,
+    )
+    .join(' · ');
+}
