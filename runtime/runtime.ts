@@ -1,0 +1,127 @@
+// The runtime of one machine, put together: folders below the data root are made or taken over, containers that the last
+// daemon left are adopted. What is handed in (helper, networks) stays its owner's.
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Background } from '../base/background.ts';
+import type { Clock } from '../base/clock.ts';
+import { fail } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { availableCapabilities } from './container/capabilities.ts';
+import { CgroupHost } from './container/cgroup-host.ts';
+import { ContainerStore } from './container/containers.ts';
+import { HostFiles } from './container/host-files.ts';
+import type { Happening } from './container/parts.ts';
+import type { SecurityDefaults } from './container/security.ts';
+import type { Runtime, RuntimeEvent } from './contract.ts';
+import { EventStream } from './events.ts';
+import { ImageStore } from './image/images.ts';
+import type { NativeRuntime } from './native/contract.ts';
+import { DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS } from './native/defaults.ts';
+import { seccompPolicy } from './native/seccomp-profile.ts';
+import type { Networks } from './network/contract.ts';
+import { VolumeStore } from './volume/volumes.ts';
+
+export interface RuntimeOptions {
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly native: NativeRuntime;
+  readonly networks: Networks;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Where containers' cgroups go, below every hierarchy's mount point. */
+  readonly cgroupParent?: string;
+}
+
+export interface MachineRuntime extends Runtime {
+  readonly containers: ContainerStore;
+  readonly images: ImageStore;
+  readonly volumes: VolumeStore;
+  /** Ends every container: for a node that is taken away. */
+  stopAll(options: { graceMs: number }): Promise<void>;
+}
+
+const CGROUP_PARENT = '/shoal';
+const SOCKET_PATH_MAX = 107; // longer ones are cut in silence by the system
+const SOCKET_BELOW = '/c/0123456789ab/s';
+
+export async function createRuntime(options: RuntimeOptions): Promise<MachineRuntime> {
+  const { dataRoot, execRoot, clock, random, log, native } = options;
+  checkExecRoot(execRoot);
+  const common = { clock, random, log };
+  const events = new EventStream({ clock });
+  const publish = (event: Happening | Omit<RuntimeEvent, 'timeNs' | 'scope'>): void =>
+    events.publish({ ...event, scope: 'local' });
+  const images = await ImageStore.open({
+    ...common,
+    root: join(dataRoot, 'image'),
+    unpack: (directory, choice) => native.unpack(directory, choice),
+    onEvent: (action, id, name) => publish({ type: 'image', action, id, attributes: { name } }),
+  });
+  const volumes = await VolumeStore.open({
+    ...common,
+    root: join(dataRoot, 'volumes'),
+    onEvent: (action, id, attributes) => publish({ type: 'volume', action, id, attributes }),
+  });
+  const cgroups = await CgroupHost.open({ parent: options.cgroupParent ?? CGROUP_PARENT, clock, log });
+  const background = new Background({
+    onFailure: (name, error) => log.error('background work failed', { name, error }),
+  });
+  const containers = await ContainerStore.open({
+    ...common,
+    containersRoot: join(dataRoot, 'containers'),
+    runRoot: join(execRoot, 'c'),
+    native,
+    networks: options.networks,
+    images,
+    volumes,
+    cgroups,
+    security: securityDefaults(await readFile('/proc/self/status', 'utf8')),
+    hostFiles: new HostFiles(),
+    background,
+    cpus: availableParallelism(),
+    publish,
+  });
+  await images.collectGarbage();
+  return {
+    containers,
+    images,
+    volumes,
+    events,
+    networks: options.networks,
+    stopAll: (choice) => stopAll(containers, choice),
+    async [Symbol.asyncDispose]() {
+      await background.stop();
+      await images[Symbol.asyncDispose]();
+      await cgroups.removeParent();
+    },
+  };
+}
+
+function securityDefaults(ownStatus: string): SecurityDefaults {
+  return {
+    maskedPaths: DEFAULT_MASKED_PATHS,
+    readOnlyPaths: DEFAULT_READ_ONLY_PATHS,
+    availableCapabilities: availableCapabilities(ownStatus),
+    seccomp: seccompPolicy,
+  };
+}
+
+function checkExecRoot(execRoot: string): void {
+  const length = Buffer.byteLength(join(execRoot, SOCKET_BELOW));
+  if (length <= SOCKET_PATH_MAX) return;
+  const longest = SOCKET_PATH_MAX - SOCKET_BELOW.length;
+  fail(
+    'invalid',
+    `the exec root ${execRoot} is too long: sockets below it would pass the system's bound; use at most ${longest} bytes`,
+  );
+}
+
+async function stopAll(containers: ContainerStore, { graceMs }: { graceMs: number }): Promise<void> {
+  const up = containers.list().filter(({ state }) => ['running', 'paused', 'restarting'].includes(state));
+  const results = await Promise.allSettled(up.map(({ id }) => containers.stop(id, { graceMs })));
+  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  if (failures.length > 0) throw new AggregateError(failures, 'not every container could be stopped');
+}
