@@ -1,10 +1,9 @@
 // What the last daemon left: containers that run are taken over, those that ended meanwhile get their exit recorded,
 // half-made and half-removed ones are cleared, and processes without a record are ended.
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf } from '../../base/errors.ts';
-import { asBoolean, asNumber, asObject, parseJson } from '../../base/parse.ts';
-import type { ExitRecord, Shim } from '../native/contract.ts';
+import type { Shim } from '../native/contract.ts';
+import { readExitRecord } from '../native/exit-record.ts';
 import type { Endpoint } from '../network/contract.ts';
 import { Container } from './container.ts';
 import { clearRun } from './launch.ts';
@@ -13,7 +12,7 @@ import { readRecord, type ContainerStatus, type ContainerRecord } from './record
 import { DOOMED, removeNow } from './remove.ts';
 import { comesBackAtBoot, restartDelayMs } from './restart.ts';
 import { isAlive, isUp } from './state.ts';
-import { exitFile, restartLater, supervise, tolerate } from './supervise.ts';
+import { restartLater, supervise, tolerate } from './supervise.ts';
 
 const AT_ONCE = 16;
 const GRACE_MS = 1_000;
@@ -74,6 +73,8 @@ async function adopt(
   const wasUp = isUp(status.state);
   const shim = await parts.native.adopt(record.id, folders.runDirectory);
   if (shim && isAlive(status.state)) {
+    // Its command was about to start when the last daemon went; nobody was told, so it starts now.
+    if (shim.state === 'prepared') await shim.start();
     const isFrozen = await parts.cgroups.isFrozen(record.id, record.config.cgroupParent);
     container.change({ pid: shim.pid });
     if (isFrozen !== (status.state === 'paused')) container.change({ state: isFrozen ? 'paused' : 'running' });
@@ -88,7 +89,7 @@ async function adopt(
 async function noteEnd(container: Container, parts: ContainerParts): Promise<void> {
   const { status } = container;
   if (isAlive(status.state)) {
-    const exit = await readExit(container);
+    const exit = await readExitRecord(container.folders.directory, container.id);
     container.change({
       state: 'exited',
       pid: 0,
@@ -98,21 +99,6 @@ async function noteEnd(container: Container, parts: ContainerParts): Promise<voi
     });
   } else if (status.state === 'restarting') container.change({ state: 'exited' });
   await clearRun(container, parts);
-}
-
-async function readExit(container: Container): Promise<ExitRecord | undefined> {
-  try {
-    const json = asObject(parseJson(await readFile(exitFile(container), 'utf8'), 'exit.json'), 'exit.json');
-    return {
-      exitCode: asNumber(json['exitCode'], 'exitCode'),
-      signal: asNumber(json['signal'], 'signal'),
-      oomKilled: asBoolean(json['oomKilled'], 'oomKilled'),
-      atMs: asNumber(json['atMs'], 'atMs'),
-    };
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** Once all are known and the networks have their endpoints back: supervise, clean up, restart what has to. */

@@ -1,8 +1,9 @@
 // Which capabilities a container gets. Pure. Names are in the kernel's form, CAP_CHOWN.
 import { fail } from '../../base/errors.ts';
+import { DEFAULT_CAPABILITIES } from '../native/defaults.ts';
 
 /** In the kernel's order: the index is the capability's number. */
-export const ALL_CAPABILITIES = [
+const ALL_CAPABILITIES = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
   'CAP_DAC_READ_SEARCH',
@@ -46,12 +47,7 @@ export const ALL_CAPABILITIES = [
   'CAP_CHECKPOINT_RESTORE',
 ] as const;
 
-const DEFAULT_CAPABILITIES: ReadonlySet<string> = new Set(
-  `CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL
-  AUDIT_WRITE`
-    .split(/\s+/)
-    .map((name) => `CAP_${name}`),
-);
+const DEFAULTS: ReadonlySet<string> = new Set(DEFAULT_CAPABILITIES);
 
 export interface CapabilityChoice {
   readonly privileged: boolean;
@@ -69,7 +65,7 @@ export function capabilitiesOf(choice: CapabilityChoice): string[] {
     if (add.includes(name)) return true;
     if (drop.includes(name) || drop.includes('ALL'))
       return add.includes('ALL') && !drop.includes(name) && choice.available.has(name);
-    return add.includes('ALL') ? choice.available.has(name) : DEFAULT_CAPABILITIES.has(name);
+    return add.includes('ALL') ? choice.available.has(name) : DEFAULTS.has(name);
   };
   return ALL_CAPABILITIES.filter(wanted);
 }

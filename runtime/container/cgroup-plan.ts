@@ -105,11 +105,12 @@ function v1Writes(request: CgroupRequest): Partial<Record<V1Controller, Write[]>
     ['cpuset.mems', request.memoryNodes],
     ['cpuset.cpus', limits.cpusetCpus],
   ];
-  const rules: Write[] = [['devices.deny', 'a'], ...(devices ?? []).map(deviceWrite)];
+  const rules = (devices ?? []).map(deviceWrite);
   return { memory, cpu, pids: limits.pids > 0 ? [['pids.max', String(limits.pids)]] : [], cpuset, devices: rules };
 }
 
 function deviceWrite({ allow, type, major, minor, access }: DeviceRule): Write {
+  if (type === 'a') return [allow ? 'devices.allow' : 'devices.deny', 'a'];
   const number = (value: number): string => (value < 0 ? '*' : String(value));
   return [allow ? 'devices.allow' : 'devices.deny', `${type} ${number(major)}:${number(minor)} ${access}`];
 }

@@ -1,5 +1,4 @@
 // The containers of this machine: finds the one that is meant and passes the work on.
-import { readFile } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import { openFormat } from '../../base/format-file.ts';
 import { readLog } from '../log/json-file.ts';
@@ -286,6 +285,3 @@ export class ContainerStore implements Containers {
     return this.#execs.resize(execId, size);
   }
 }
-
-/** What the daemon may hand on: its own bounding set. */
-export const readOwnStatus = (): Promise<string> => readFile('/proc/self/status', 'utf8');

@@ -1,5 +1,5 @@
 // From a request to a container that can be started. Whatever fails leaves no trace.
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../../base/errors.ts';
 import { newHexId } from '../../base/id.ts';
@@ -88,8 +88,4 @@ function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
   }
   if (!config.network.startsWith('container:')) parts.networks.get(config.network);
   if (config.network === '') fail('invalid', 'a container needs a network mode');
-}
-
-export async function openContainersRoot(root: string): Promise<void> {
-  await mkdir(root, { recursive: true, mode: 0o710 });
 }

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fail } from '../../base/errors.ts';
 import type { DeviceRule, LaunchRequest } from '../native/contract.ts';
+import { DEFAULT_DEVICE_RULES } from '../native/defaults.ts';
 import type { ContainerConfig } from './contract.ts';
 
 export type DeviceNode = LaunchRequest['devices'][number];
@@ -13,7 +14,10 @@ export interface DevicePlan {
 }
 
 const NODES_MAX = 2_000;
-const PRIVILEGED_SKIPPED = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', '.lxc', '.lxd-mounts', '.udev']);
+/** What every container has anyway, and what is a file system of its own. */
+const HOST_SKIPPED = new Set(
+  'null zero full random urandom tty ptmx console pts shm fd mqueue .lxc .lxd-mounts .udev'.split(' '),
+);
 
 const allow = (type: 'b' | 'c', major: number, minor: number, access = 'rwm'): DeviceRule => ({
   allow: true,
@@ -22,15 +26,6 @@ const allow = (type: 'b' | 'c', major: number, minor: number, access = 'rwm'): D
   minor,
   access,
 });
-
-/** null zero full random urandom · tty console ptmx · pts · making (not using) any node. */
-export const DEFAULT_RULES: readonly DeviceRule[] = [
-  allow('c', -1, -1, 'm'),
-  allow('b', -1, -1, 'm'),
-  ...[3, 5, 7, 8, 9].map((minor) => allow('c', 1, minor)),
-  ...[0, 1, 2].map((minor) => allow('c', 5, minor)),
-  allow('c', 136, -1),
-];
 
 export async function planDevices(config: Pick<ContainerConfig, 'privileged' | 'devices'>): Promise<DevicePlan> {
   if (config.privileged) return { nodes: await hostDevices('/dev', '/dev'), rules: undefined };
@@ -44,7 +39,7 @@ export async function planDevices(config: Pick<ContainerConfig, 'privileged' | '
     nodes.push(...found);
     rules.push(...found.map(({ type, major, minor }) => allow(type, major, minor, access || 'rwm')));
   }
-  return { nodes, rules: [...DEFAULT_RULES, ...rules] };
+  return { nodes, rules: [...DEFAULT_DEVICE_RULES, ...rules] };
 }
 
 async function devicesAt(hostPath: string, path: string): Promise<DeviceNode[]> {
@@ -69,7 +64,7 @@ async function nodeAt(hostPath: string, path: string): Promise<DeviceNode | unde
 async function hostDevices(directory: string, path: string): Promise<DeviceNode[]> {
   const nodes: DeviceNode[] = [];
   for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (PRIVILEGED_SKIPPED.has(entry.name) || entry.isSymbolicLink()) continue;
+    if (HOST_SKIPPED.has(entry.name) || entry.isSymbolicLink()) continue;
     const [host, inside] = [join(directory, entry.name), join(path, entry.name)];
     if (entry.isDirectory()) nodes.push(...(await hostDevices(host, inside)));
     else if (entry.isCharacterDevice() || entry.isBlockDevice()) {

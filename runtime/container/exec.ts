@@ -64,7 +64,11 @@ export class Execs {
     publishContainer(this.#parts, container, `exec_start: ${config.args.join(' ')}`, { execID: id });
     try {
       const spec = processOf(exec, this.#parts, options.consoleSize);
-      exec.process = await shim.exec(spec, { stdin: config.stdin && !options.detach, execId: id });
+      exec.process = await shim.exec(spec, {
+        stdin: config.stdin && !options.detach,
+        execId: id,
+        detached: options.detach,
+      });
     } catch (error) {
       return this.#failed(exec, error, options);
     }

@@ -1,7 +1,8 @@
 // From what a container is to what the helper is told to build. Pure: everything that depends on the machine is handed in.
 import { join } from 'node:path';
-import type { CgroupPlan, LaunchRequest, NamespaceChoice, NativeMount, ProcessSpec } from '../native/contract.ts';
 import { parseBytes } from '../../base/units.ts';
+import type { CgroupPlan, LaunchRequest, NativeMount, ProcessSpec } from '../native/contract.ts';
+import { defaultMounts } from '../native/defaults.ts';
 import type { ContainerConfig } from './contract.ts';
 import type { DevicePlan } from './devices.ts';
 import { mergeEnv } from './merge.ts';
@@ -25,7 +26,6 @@ export interface LaunchFacts {
 }
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const SHM_BYTES = 64 * 1024 * 1024;
 const LOG_UNBOUNDED = { bytesMax: 0, filesMax: 1 };
 
 export function launchRequest(facts: LaunchFacts): LaunchRequest {
@@ -106,24 +106,14 @@ const mount = (type: NativeMount['type'], target: string, rest: Partial<NativeMo
 
 function systemMounts(config: ContainerConfig, namespaces: LaunchRequest['namespaces']): NativeMount[] {
   const taken = new Set([...config.mounts.map(({ target }) => target), ...Object.keys(config.tmpfs)]);
-  const readOnly = !config.privileged;
-  const mounts = [
-    mount('proc', '/proc'),
-    mount('tmpfs', '/dev', { flags: ['nosuid', 'strictatime'], data: 'mode=755,size=65536k' }),
-    mount('devpts', '/dev/pts', { flags: ['nosuid', 'noexec'], data: 'newinstance,ptmxmode=0666,mode=0620,gid=5' }),
-    mount('sysfs', '/sys', { readOnly }),
-    mount('cgroup', '/sys/fs/cgroup', { readOnly }),
-    ...ipcMounts(config, namespaces.ipc),
-  ];
+  const ownIpc = namespaces.ipc.kind !== 'host';
+  const { shmBytes, privileged } = config;
+  const mounts = defaultMounts({ shmBytes, privileged, ownIpc });
+  // A namespace's message queues can be mounted anywhere; its shared memory is a folder of the host.
+  if (!ownIpc)
+    mounts.push(mount('mqueue', '/dev/mqueue'), mount('bind', '/dev/shm', { source: '/dev/shm', recursive: true }));
+  if (config.ipcMode === 'none') taken.add('/dev/shm');
   return mounts.filter(({ target }) => !taken.has(target));
-}
-
-function ipcMounts(config: ContainerConfig, ipc: NamespaceChoice): NativeMount[] {
-  const shared = mount('bind', '/dev/shm', { source: '/dev/shm', recursive: true });
-  if (ipc.kind === 'host') return [mount('mqueue', '/dev/mqueue'), shared];
-  const size = config.shmBytes || SHM_BYTES;
-  const memory = mount('tmpfs', '/dev/shm', { data: `mode=1777,size=${size}` });
-  return config.ipcMode === 'none' ? [mount('mqueue', '/dev/mqueue')] : [mount('mqueue', '/dev/mqueue'), memory];
 }
 
 function ownMounts({ record, etc }: LaunchFacts): NativeMount[] {

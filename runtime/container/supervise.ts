@@ -1,5 +1,4 @@
 // From a process's exit to what follows: record, events, network, waiting clients, then removal or restart.
-import { join } from 'node:path';
 import type { ExitRecord, Shim } from '../native/contract.ts';
 import type { Container } from './container.ts';
 import { watchHealth } from './health.ts';
@@ -125,5 +124,3 @@ export async function tolerate(
     parts.log.error(`${step} failed`, { containerId: container.id, error });
   }
 }
-
-export const exitFile = (container: Container): string => join(container.folders.directory, 'exit.json');

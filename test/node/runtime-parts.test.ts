@@ -26,14 +26,18 @@ const mount = (
 
 describe('a running container', () => {
   let lab: RuntimeLab;
+  let opened = false;
   before(async function () {
     requireRoot(this);
     lab = await RuntimeLab.open();
+    opened = true;
   });
   after(async () => {
-    await lab[Symbol.asyncDispose]();
+    if (opened) await lab[Symbol.asyncDispose]();
   });
-  afterEach(() => lab.removeAll());
+  afterEach(async () => {
+    if (opened) await lab.removeAll();
+  });
 
   it('runs further commands, with their own exit codes', async () => {
     const id = await lab.sleeper({ env: ['A=1'], user: 'user' });
