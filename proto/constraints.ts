@@ -39,8 +39,8 @@ function matches({ key, operator, value }: Constraint, node: Node): boolean {
 const NODE_LABEL = 'node.labels.';
 const ENGINE_LABEL = 'engine.labels.';
 
-/** The value behind a constraint key; a label that is absent counts as empty; undefined for an unknown key. */
-function attributeOf(node: Node, key: string): string | undefined {
+/** The value behind a key such as `node.labels.rack`; a label that is absent counts as empty; undefined for an unknown key. */
+export function attributeOf(node: Node, key: string): string | undefined {
   const name = key.toLowerCase();
   if (name.startsWith(NODE_LABEL)) return labelOf(node.spec.labels, key.slice(NODE_LABEL.length));
   if (name.startsWith(ENGINE_LABEL)) {

@@ -172,10 +172,12 @@ class Scheduler implements Disposable {
   async #carryOut(key: string, placement: Placement, abort: AbortSignal): Promise<void> {
     try {
       for (const id of await this.#write(placement, abort)) this.#lookAgain(id);
+      this.#dirty.addAll(this.#touched);
     } catch (error) {
       for (const { task } of placement.placed) this.#lookAgain(task.id);
       if (abort.aborted) throw error;
       this.#log.warn('placements could not be written', { error, tasks: placement.placed.length, code: codeOf(error) });
+      this.#touched.delete(key); // not at once: a store that refuses would keep us spinning
       this.#dirty.addAt(key, this.#clock.nowMs() + RETRY_MS);
     }
   }
@@ -185,7 +187,6 @@ class Scheduler implements Disposable {
     this.#ledger.takeBack(id);
     const task = this.#store.view().tasks.get(id);
     if (task) this.#noteTask(task);
-    this.#dirty.addAll(this.#touched);
   }
 
   /** Writes placements and explanations; returns the tasks that could not be placed after all. */

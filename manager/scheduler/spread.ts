@@ -1,6 +1,7 @@
 // The order in which suitable nodes are taken: branches of the spread preferences evenly, then within a branch nodes
 // that keep failing last, fewest tasks of this service, fewest tasks.
-import type { Node, ServiceId } from '../../proto/objects.ts';
+import { attributeOf } from '../../proto/constraints.ts';
+import type { ServiceId } from '../../proto/objects.ts';
 import { Heap } from './heap.ts';
 import type { NodeEntry } from './node-ledger.ts';
 
@@ -76,7 +77,7 @@ function grow(entries: readonly NodeEntry[], spreadOver: readonly string[], opti
   if (key === undefined) return { kind: 'leaf', nodes: new Heap(entries, byLoad(options)), tasks, full: false };
   const groups = new Map<string, NodeEntry[]>();
   for (const entry of entries) {
-    const value = valueOf(entry.node, key);
+    const value = attributeOf(entry.node, key) ?? ''; // nodes without it form one branch
     const group = groups.get(value);
     if (group) group.push(entry);
     else groups.set(value, [entry]);
@@ -96,17 +97,4 @@ function byLoad({ serviceId, nowMs }: SpreadOptions): (a: NodeEntry, b: NodeEntr
     a.tasksWantedOf(serviceId) - b.tasksWantedOf(serviceId) ||
     a.tasksWanted - b.tasksWanted ||
     (a.node.id < b.node.id ? -1 : 1);
-}
-
-const NODE_LABEL = 'node.labels.';
-const ENGINE_LABEL = 'engine.labels.';
-
-/** Nodes without the label, and descriptors that name none, form one branch. */
-function valueOf(node: Node, descriptor: string): string {
-  const name = descriptor.toLowerCase();
-  if (name.startsWith(NODE_LABEL)) return node.spec.labels[descriptor.slice(NODE_LABEL.length)] ?? '';
-  if (name.startsWith(ENGINE_LABEL)) {
-    return node.description?.engine.labels[descriptor.slice(ENGINE_LABEL.length)] ?? '';
-  }
-  return '';
 }

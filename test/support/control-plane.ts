@@ -2,6 +2,7 @@
 // that step tasks through their states. What a task's container does is read from its image's name.
 import assert from 'node:assert/strict';
 import { Background } from '../../base/background.ts';
+import { CodedError } from '../../base/errors.ts';
 import { silentLog } from '../../base/log.ts';
 import { ManualClock } from '../../base/manual-clock.ts';
 import { seededRandom } from '../../base/random.ts';
@@ -15,6 +16,7 @@ import type { ReplicatedStore } from '../../manager/store/contract.ts';
 import type { Node, NodeId, Service, ServiceId, ServiceSpec, Task } from '../../proto/objects.ts';
 import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { FakeAgents } from './fake-agents.ts';
+import type { MemoryProposer } from './memory-proposer.ts';
 import { createMemoryStore } from './memory-store.ts';
 import { aCluster, aNode, anId, aServiceSpec } from './objects.ts';
 import { SlotWatch } from './slot-watch.ts';
@@ -26,12 +28,15 @@ export class ControlPlane implements AsyncDisposable {
   readonly watch: SlotWatch;
   readonly failures: unknown[] = [];
   readonly #random;
+  readonly #proposer: MemoryProposer;
   #loops: Background | undefined;
   #serviceCount = 0;
 
   constructor(options: { seed?: number } = {}) {
     this.#random = seededRandom(options.seed ?? 1);
-    this.store = createMemoryStore({ clock: this.clock }).store;
+    const { store, proposer } = createMemoryStore({ clock: this.clock });
+    this.store = store;
+    this.#proposer = proposer;
     this.agents = new FakeAgents(this.store, this.clock);
     this.watch = new SlotWatch(this.store);
   }
@@ -83,6 +88,14 @@ export class ControlPlane implements AsyncDisposable {
   async changeLeader(): Promise<void> {
     await this.stopLeading();
     this.lead();
+    await this.settle();
+  }
+
+  /** For a while nothing can be written. */
+  async withoutQuorum(ms: number): Promise<void> {
+    this.#proposer.refuse(new CodedError('unavailable', 'no quorum'));
+    await this.pass(ms);
+    this.#proposer.refuse(undefined);
     await this.settle();
   }
 

@@ -4,12 +4,14 @@ import type { Timer } from '../../base/clock.ts';
 import type { ManualClock } from '../../base/manual-clock.ts';
 import { codeOf } from '../../base/errors.ts';
 import { slotKey } from '../../manager/store/kinds.ts';
-import type { Store } from '../../manager/store/contract.ts';
+import type { Store, Transaction } from '../../manager/store/contract.ts';
 import type { NodeId, Task, TaskId, TaskState } from '../../proto/objects.ts';
 import { isAfter, isTerminal, isWanted } from '../../proto/task-state.ts';
 
 /** good:… runs for ever · missing:… has no image · crash:… exits at once · late:MS:… fails after so long · sick:… never gets healthy · once:… exits 0 */
 export const TIMES = { prepareMs: 20, startMs: 30, stopMs: 40, sickMs: 2_000, crashMs: 10 };
+
+const RETRY_MS = 50;
 
 export class FakeAgents {
   readonly #store: Store;
@@ -109,19 +111,27 @@ export class FakeAgents {
     this.#pending.set(id, { timer, state });
   }
 
+  /** A report that the store does not take is made again. */
   async #report(id: TaskId, state: TaskState, exitCode: number | undefined): Promise<void> {
     const task = this.#store.view().tasks.get(id);
     if (!task?.nodeId || this.#cut.has(task.nodeId)) return;
     if (isTerminal(state)) this.containers.delete(id);
-    const atMs = this.#clock.nowMs();
-    await this.#store.update((tx) => {
-      const present = tx.tasks.get(id);
-      if (!present || !isAfter(state, present.status.state)) return;
-      const runningAtMs = present.status.runningAtMs ?? (state === 'running' ? atMs : undefined);
-      const status = { state, atMs, message: state, ...(exitCode !== undefined && { exitCode }) };
-      tx.tasks.put({ ...present, status: { ...status, ...(runningAtMs !== undefined && { runningAtMs }) } });
-    });
+    try {
+      await this.#store.update((tx) => this.#put(tx, id, state, exitCode));
+    } catch {
+      this.#clock.after(RETRY_MS, () => void this.#report(id, state, exitCode));
+      return;
+    }
     this.#step(id);
+  }
+
+  #put(tx: Transaction, id: TaskId, state: TaskState, exitCode: number | undefined): void {
+    const present = tx.tasks.get(id);
+    if (!present || !isAfter(state, present.status.state)) return;
+    const atMs = this.#clock.nowMs();
+    const runningAtMs = present.status.runningAtMs ?? (state === 'running' ? atMs : undefined);
+    const status = { state, atMs, message: state, ...(exitCode !== undefined && { exitCode }) };
+    tx.tasks.put({ ...present, status: { ...status, ...(runningAtMs !== undefined && { runningAtMs }) } });
   }
 }
 
