@@ -18,6 +18,8 @@ export interface Mended {
   readonly slot: Slot;
   /** Tasks that ended though they were to run, for the rollout to judge. */
   readonly ended: readonly PlanTask[];
+  /** Nothing is to be done: one task, and that runs as it should. */
+  readonly settled: boolean;
 }
 
 interface Sorted {
@@ -29,12 +31,27 @@ interface Sorted {
 }
 
 export function mendSlot(slot: Slot, situation: Situation, plan: Plan): Mended {
+  if (isSettled(slot, situation)) return { slot, ended: NONE, settled: true };
   const sorted = sort(slot.tasks.filter(isWanted), situation);
   const written = [...sorted.ended, ...sorted.lost].map((task) => plan.raise(task, 'shutdown', situation.nowMs));
   if (sorted.alive.length > 0) written.push(...settle(sorted, situation, plan));
   else if (sorted.leaving.length > 0) written.push(...leave(sorted, situation, plan));
   else written.push(...refill(slot, situation, plan));
-  return { slot: withTasks(slot, written), ended: sorted.ended };
+  return { slot: withTasks(slot, written), ended: sorted.ended, settled: false };
+}
+
+const NONE: readonly PlanTask[] = [];
+
+/** Most slots most of the time: a service may have thousands, and each of its passes looks at all of them. */
+function isSettled(slot: Slot, situation: Situation): boolean {
+  let only: PlanTask | undefined;
+  for (const task of slot.tasks) {
+    if (!isWanted(task)) continue;
+    if (only) return false;
+    only = task;
+  }
+  if (!only || !isRunning(only) || only.desired !== 'running') return false;
+  return situation.fitness(only) === 'fit' && !situation.isOutdated(only);
 }
 
 function sort(wanted: readonly PlanTask[], situation: Situation): Sorted {

@@ -9,7 +9,8 @@ import type { Progress, RolloutSlot } from './rolling-update.ts';
 import { rolloutConfig, type Situation } from './situation.ts';
 import { isRunning, type Slot } from './slots.ts';
 
-export function rolloutSlot({ slot, ended }: Mended, situation: Situation): RolloutSlot {
+export function rolloutSlot({ slot, ended, settled }: Mended, situation: Situation): RolloutSlot {
+  if (settled) return { key: slot.key, progress: DONE, ended };
   return {
     key: slot.key,
     progress: progressOf(slot, situation),
@@ -17,16 +18,18 @@ export function rolloutSlot({ slot, ended }: Mended, situation: Situation): Roll
   };
 }
 
+const DONE: Progress = { kind: 'done' };
+
 function progressOf(slot: Slot, situation: Situation): Progress {
   const wanted = slot.tasks.filter(isWanted);
   const present = wanted.filter((task) => !situation.isOutdated(task));
   const incoming = present[0];
-  if (present.some(isRunning)) return { kind: 'done' };
+  if (present.some(isRunning)) return DONE;
   if (incoming)
     return { kind: 'moving', taskId: incoming.id, reason: incoming.status.error ?? incoming.status.message };
   if (wanted.length > 0) return { kind: 'old', running: wanted.some(isRunning) };
   const newest = slot.tasks[0]; // it ended for good
-  return newest && situation.isOutdated(newest) ? { kind: 'old', running: false } : { kind: 'done' };
+  return newest && situation.isOutdated(newest) ? { kind: 'old', running: false } : DONE;
 }
 
 /**

@@ -37,7 +37,7 @@ export function slotsOf(tasks: readonly PlanTask[]): Map<string, Slot> {
   }
   const slots = new Map<string, Slot>();
   for (const [key, group] of groups) {
-    group.sort(newestFirst);
+    if (group.length > 1) group.sort(newestFirst);
     const first = group[0];
     if (first) slots.set(key, { key, identity: first.identity, tasks: group });
   }
