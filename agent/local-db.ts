@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { CodedError, errnoOf, fail } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import type { Log } from '../base/log.ts';
+import { Mutex } from '../base/mutex.ts';
 import { asArray, asInteger, asObject, asString, parseJson } from '../base/parse.ts';
 import { type IngressEntry, parseIngress, parseStatus, parseTask } from '../proto/assignment.ts';
 import type { Task, TaskStatus } from '../proto/objects.ts';
@@ -30,7 +31,7 @@ export class LocalDb {
   #read: () => AgentMemory = () => EMPTY_MEMORY;
   #dirty = false;
   #writing: Promise<void> | undefined;
-  #last: Promise<void> = Promise.resolve(); // writes follow one another
+  readonly #turn = new Mutex(); // writes follow one another
 
   constructor(options: { directory: string; clock: Clock; log: Log }) {
     this.#path = join(options.directory, 'agent.json');
@@ -67,12 +68,6 @@ export class LocalDb {
     if (this.#dirty) await this.#write();
   }
 
-  /** The session must be known before a manager hears of it, or a restarted agent would be taken for a copy. */
-  async saveNow(): Promise<void> {
-    this.#dirty = true;
-    await this.flush();
-  }
-
   async #writeSoon(): Promise<void> {
     try {
       await this.#clock.sleep(WRITE_EVERY_MS);
@@ -86,9 +81,7 @@ export class LocalDb {
   }
 
   #write(): Promise<void> {
-    const write = this.#last.then(() => this.#replace());
-    this.#last = write.catch(() => undefined);
-    return write;
+    return this.#turn.run(() => this.#replace());
   }
 
   async #replace(): Promise<void> {

@@ -61,6 +61,10 @@ export class FakeExecutor implements Executor {
     }
   }
 
+  async clearIngress(): Promise<void> {
+    this.ingress = [];
+  }
+
   /** The task's process ends by itself. */
   end(taskId: TaskId, exit: TaskExit): void {
     const container = this.containers.get(taskId);
