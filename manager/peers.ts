@@ -1,6 +1,6 @@
 // Connections of this manager to the others, kept while their addresses stay as they are.
 import type { Credentials } from '../proto/credentials.ts';
-import type { OpenStream } from '../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
+import type { OpenStreamInput } from '../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
 import type { NodeId } from '../proto/objects.ts';
 import { Channel } from '../proto/rpc.ts';
 import { Managers } from '../proto/services.ts';
@@ -36,7 +36,7 @@ export class Peers implements Disposable {
   }
 
   /** True if one of the other managers holds the node's session and has asked its agent. */
-  async ask(nodeId: NodeId, open: Partial<OpenStream>, abort: AbortSignal): Promise<boolean> {
+  async ask(nodeId: NodeId, open: OpenStreamInput, abort: AbortSignal): Promise<boolean> {
     const others = [...this.#deps.store.view().nodes.all()].filter(
       (node) => node.manager && node.id !== this.#deps.nodeId,
     );

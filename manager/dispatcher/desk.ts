@@ -4,7 +4,6 @@ import { type Clock } from '../../base/clock.ts';
 import { CodedError, codeOf, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { ClusterSpec, Node, NodeDescription, NodeId } from '../../proto/objects.ts';
-import { TASK_STATE } from '../../proto/task-state.ts';
 import type { Store, Transaction } from '../store/contract.ts';
 import { Liveness } from './liveness.ts';
 import { mergeReports, type TaskReport } from './task-status.ts';
@@ -59,7 +58,7 @@ export class Desk {
 
   /** While this manager leads. */
   async run(abort: AbortSignal): Promise<void> {
-    const { clock, store, log } = this.#deps;
+    const { clock, log } = this.#deps;
     this.#sessions.clear();
     this.#restartCounts();
     let lastMs = clock.monotonicMs();
@@ -75,7 +74,6 @@ export class Desk {
       lastMs = nowMs;
       try {
         await this.#markSilent(abort);
-        await this.#giveUpOrphans(store, abort);
       } catch (error) {
         if (codeOf(error) !== 'unavailable' && codeOf(error) !== 'unknown-outcome') throw error;
       }
@@ -202,15 +200,6 @@ export class Desk {
     for (const nodeId of down) log.warn('node moved', { nodeId, to: 'down', reason: 'no heartbeat' });
   }
 
-  /** Tasks of nodes that were down for a day are written off, so that nothing waits for them any more. */
-  async #giveUpOrphans(store: Store, abort: AbortSignal): Promise<void> {
-    const nowMs = this.#deps.clock.nowMs();
-    const due = [...store.view().nodes.all()].filter((node) => isDue(node, nowMs));
-    for (const { id } of due) {
-      await store.update((tx) => orphanTasks(tx, id, nowMs), { abort });
-    }
-  }
-
   #policy(): ClusterSpec['dispatcher'] {
     const [cluster] = this.#deps.store.view().clusters.all();
     if (!cluster) throw new CodedError('unavailable', 'this manager has not received the cluster yet');
@@ -219,8 +208,6 @@ export class Desk {
 }
 
 const isWatched = (node: Node): boolean => node.status.state === 'ready' || node.status.state === 'unknown';
-const isDue = (node: Node, nowMs: number): boolean =>
-  node.status.state === 'down' && (node.orphanAtMs ?? Infinity) <= nowMs;
 
 function registered(node: Node, request: Registration, currentKey: boolean, nowMs: number): Node {
   const { previousCertificateKeyDigest, orphanAtMs: _orphanAtMs, ...kept } = node;
@@ -251,16 +238,4 @@ function markDown(tx: Transaction, nodeId: string, nowMs: number, orphanAfterMs:
     status: { ...node.status, state: 'down', message: 'heartbeat failure', sinceMs: nowMs },
     orphanAtMs: nowMs + orphanAfterMs,
   });
-}
-
-function orphanTasks(tx: Transaction, nodeId: NodeId, nowMs: number): void {
-  const node = tx.nodes.get(nodeId);
-  if (!node || !isDue(node, nowMs)) return;
-  for (const task of tx.tasks.ofNode(nodeId)) {
-    if (TASK_STATE[task.status.state] > TASK_STATE.running) continue;
-    const status = { ...task.status, state: 'orphaned', atMs: nowMs, message: 'node was down for too long' } as const;
-    tx.tasks.put({ ...task, status });
-  }
-  const { orphanAtMs: _orphanAtMs, ...kept } = node;
-  tx.nodes.put(kept);
 }
