@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../../base/files.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { Background } from '../../base/background.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { asArray, asInteger, asObject, asOneOf, asString, parseJson } from '../../base/parse.ts';
 import { parseAddress } from './addresses.ts';
@@ -12,9 +13,12 @@ import type { Firewall } from './firewall.ts';
 import type { Forgetter } from './forgetter.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import type { HeldPort, Ports } from './ports.ts';
-import { type IngressRule, ingressKey, type Ruleset } from './ruleset.ts';
+import { type IngressRule, ingressKey, type RemoteTarget, remoteTargets, type Ruleset } from './ruleset.ts';
+
+const REMOTE_LINGER_MS = 10_000;
 
 export interface IngressParts {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly firewall: Firewall;
   readonly forgetter: Forgetter;
   readonly ports: Ports;
@@ -25,6 +29,7 @@ export interface IngressParts {
 
 export class IngressMap {
   readonly #parts: IngressParts;
+  readonly #remote: RemoteTargets;
   #index = -1;
   #ports: readonly IngressPort[] = [];
   #held = new Map<string, HeldPort>();
@@ -32,12 +37,14 @@ export class IngressMap {
 
   constructor(parts: IngressParts) {
     this.#parts = parts;
+    this.#remote = new RemoteTargets(parts.clock);
   }
 
   /** Prepares what the last daemon applied; the kernel, which has it already, gets it with the first rules. */
   async restore(): Promise<void> {
     this.#ports = await loadIngress(this.#parts.path);
-    this.#parts.firewall.prepare((wanted) => ({ ...wanted, ingress: ingressRules(this.#ports) }));
+    const ingress = ingressRules(this.#ports);
+    this.#parts.firewall.prepare((wanted) => ({ ...wanted, ingress, remote: this.#remote.next(ingress) }));
     await this.#holdNow(this.#ports);
   }
 
@@ -48,7 +55,8 @@ export class IngressMap {
     const rules = ingressRules(ports);
     this.#index = index;
     this.#ports = ports;
-    await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress: rules }));
+    const remote = this.#remote.next(rules);
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress: rules, remote }));
     await this.#parts.forgetter.forget(staleDatagrams(before, rules));
     this.#record();
   }
@@ -89,6 +97,28 @@ export class IngressMap {
       if (held) this.#held.set(key, held);
       else this.#parts.log.debug('a service port is also in use on this machine', { protocol, port: publishedPort });
     }
+  }
+}
+
+/**
+ * The targets on other nodes, and those that were until a moment ago: a packet that an old rule has just sent there
+ * must still find that it has to be masqueraded.
+ */
+export class RemoteTargets {
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  #known = new Map<string, { readonly target: RemoteTarget; readonly untilMs: number }>();
+
+  constructor(clock: Pick<Clock, 'monotonicMs'>) {
+    this.#clock = clock;
+  }
+
+  next(ingress: Ruleset['ingress']): ReadonlyMap<string, RemoteTarget> {
+    const nowMs = this.#clock.monotonicMs();
+    const current = remoteTargets(ingress);
+    const recent = [...this.#known].filter(([, { untilMs }]) => untilMs > nowMs);
+    this.#known = new Map(recent);
+    for (const [key, target] of current) this.#known.set(key, { target, untilMs: nowMs + REMOTE_LINGER_MS });
+    return new Map([...this.#known].map(([key, { target }]) => [key, target]));
   }
 }
 

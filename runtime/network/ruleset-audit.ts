@@ -2,7 +2,7 @@
 import { type Netd, StepError } from './netd.ts';
 import { NETLINK_NETFILTER } from './netd-protocol.ts';
 import { listElements, listRules } from './nft-read.ts';
-import { countRules, listSets, type Ruleset } from './ruleset.ts';
+import { countRules, emptyRuleset, listSets, type Ruleset } from './ruleset.ts';
 
 export interface TableContent {
   readonly rules: ReadonlyMap<string, number>; // by chain
@@ -15,7 +15,7 @@ export async function readTable(netd: Netd, table: string): Promise<TableContent
   try {
     const chains = listRules.read(await ask('listing rules', listRules.request(table)), table);
     const sets = new Map<string, ReadonlySet<string>>();
-    for (const set of listSets({ bridges: [], published: new Map(), ingress: new Map() }).keys()) {
+    for (const set of listSets(emptyRuleset).keys()) {
       sets.set(set, new Set(listElements.read(await ask('listing elements', listElements.request(table, set)))));
     }
     return { rules: countBy(chains), sets };

@@ -2,9 +2,16 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ManualClock } from '../../base/manual-clock.ts';
 import { parseAddress } from '../../runtime/network/addresses.ts';
 import type { IngressPort } from '../../runtime/network/contract.ts';
-import { ingressRules, loadIngress, saveIngress, staleDatagrams } from '../../runtime/network/ingress.ts';
+import {
+  ingressRules,
+  loadIngress,
+  RemoteTargets,
+  saveIngress,
+  staleDatagrams,
+} from '../../runtime/network/ingress.ts';
 
 const service = (
   local: readonly string[],
@@ -51,6 +58,19 @@ describe('ingress rules', () => {
     const all = [{ protocol: 'udp', askedPort: 8080 }];
     assert.deepEqual(staleDatagrams(none, some), all);
     assert.deepEqual(staleDatagrams(new Map(), some), all);
+  });
+
+  it('know a target on another node for a while after it left', () => {
+    const clock = new ManualClock();
+    const remote = new RemoteTargets(clock);
+    const targets = (ports: readonly IngressPort[]): string[] => [...remote.next(ingressRules(ports)).keys()].sort();
+    const [one, two] = [service([], ['192.0.2.1']), service([], ['192.0.2.2'])];
+    assert.deepEqual(targets([one]), ['tcp/3221225985/8080']);
+    clock.advance(60_000);
+    assert.deepEqual(targets([one]), ['tcp/3221225985/8080']);
+    assert.deepEqual(targets([two]), ['tcp/3221225985/8080', 'tcp/3221225986/8080']);
+    clock.advance(60_000);
+    assert.deepEqual(targets([two]), ['tcp/3221225986/8080']);
   });
 
   it('are read again as they were written', async () => {

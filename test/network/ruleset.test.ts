@@ -10,6 +10,7 @@ import {
   planReplacement,
   type PublishedPort,
   publishedKey,
+  remoteTargets,
   type Ruleset,
 } from '../../runtime/network/ruleset.ts';
 
@@ -68,7 +69,12 @@ const ruleset = (more: {
 }): Ruleset => ({
   bridges: more.bridges ?? [],
   published: new Map(more.published?.map((entry) => [publishedKey(entry), entry])),
-  ingress: new Map(more.ingress?.map((entry) => [ingressKey(entry), entry])),
+  ...withRemote(new Map(more.ingress?.map((entry) => [ingressKey(entry), entry]))),
+});
+
+const withRemote = (ingress: Ruleset['ingress']): Pick<Ruleset, 'ingress' | 'remote'> => ({
+  ingress,
+  remote: remoteTargets(ingress),
 });
 
 const change = (from: Ruleset, to: Ruleset): string[] => outline(planChange('t', from, to)).slice(1, -2);
@@ -144,6 +150,7 @@ describe('the packet rules', () => {
       'chain ingress_tcp_90',
       'set __map%d',
       'elements __map%d',
+      'rule ingress_tcp_90',
       'rule ingress_tcp_90',
       'elements ingress',
     ]);

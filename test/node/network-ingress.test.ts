@@ -141,20 +141,29 @@ describe('ingress', function () {
     assert.match(await lab.ask(outside.namespace, machine.address, PORT), /^b /);
   });
 
-  it('loses no connection over 185 replacements', async () => {
+  it('loses no connection over 1000 replacements, among tasks here and on other nodes', async () => {
     await using lab = await NetworkLab.open();
     const [machine, outside] = [await lab.machine(), await lab.machine()];
     const networks = await machine.networks();
     const tasks = [await task(lab, networks, 'a'), await task(lab, networks, 'b'), await task(lab, networks, 'c')];
+    const nodes = [await lab.machine(), await lab.machine()];
+    for (const node of nodes) {
+      const far = await node.networks();
+      await far.applyIngress(1, [to([await task(lab, far, 'far')])]);
+    }
+    const replace = async (from: number, ports: (index: number) => IngressPort): Promise<void> => {
+      for (let index = from; index < from + 500; index++) {
+        await networks.applyIngress(index, [ports(index)]);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    };
     await networks.applyIngress(1, [to(tasks)]);
     const loops = [
       await lab.script(outside.namespace, connectLoop(machine.address, PORT)),
       await lab.script(machine.namespace, connectLoop('127.0.0.1', PORT)),
     ];
-    for (let index = 2; index < 187; index++) {
-      await networks.applyIngress(index, [to(tasks.filter((_, at) => at !== index % 4))]);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await replace(2, (index) => to(tasks.filter((_, at) => at !== index % 4)));
+    await replace(502, (index) => to([], [nodes[index % 2] ?? machine]));
     for (const loop of loops) {
       const { made, failed } = await finish(loop);
       assert.equal(failed, 0);
