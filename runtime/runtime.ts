@@ -1,7 +1,8 @@
 // The runtime of one machine, put together: folders below the data root are made or taken over, containers that the last
 // daemon left are adopted. What is handed in (helper, networks) stays its owner's.
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, release } from 'node:os';
 import { join } from 'node:path';
 import { Background } from '../base/background.ts';
 import type { Clock } from '../base/clock.ts';
@@ -18,7 +19,9 @@ import type { Runtime, RuntimeEvent } from './contract.ts';
 import { EventStream } from './events.ts';
 import { ImageStore } from './image/images.ts';
 import type { NativeRuntime } from './native/contract.ts';
+import { defaultSeccomp, seccompArchitecture } from './native/default-seccomp.ts';
 import { DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS } from './native/defaults.ts';
+import { resolveSeccompProfile } from './native/seccomp-profile.ts';
 import type { Networks } from './network/contract.ts';
 import { VolumeStore } from './volume/volumes.ts';
 
@@ -68,6 +71,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
   const background = new Background({
     onFailure: (name, error) => log.error('background work failed', { name, error }),
   });
+  setMaxListeners(0, background.abort); // one for each running container and exec
   const containers = await ContainerStore.open({
     ...common,
     containersRoot: join(dataRoot, 'containers'),
@@ -100,11 +104,19 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
 }
 
 function securityDefaults(ownStatus: string): SecurityDefaults {
+  const architecture =
+    seccompArchitecture(process.arch) ?? fail('internal', `no system call filter is known for ${process.arch}`);
+  const [major = 0, minor = 0] = release()
+    .split('.')
+    .map((part) => Number.parseInt(part, 10));
   return {
     maskedPaths: DEFAULT_MASKED_PATHS,
     readOnlyPaths: DEFAULT_READ_ONLY_PATHS,
     availableCapabilities: availableCapabilities(ownStatus),
-    seccomp: () => undefined, // until the helper's profile has landed
+    seccomp: (profile, capabilities) =>
+      profile === undefined
+        ? defaultSeccomp(capabilities, architecture)
+        : resolveSeccompProfile(profile, { capabilities, architecture, kernel: [major, minor] }),
   };
 }
 

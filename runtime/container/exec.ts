@@ -1,4 +1,5 @@
 // Further commands in a running container: created, started once, inspected, and forgotten some time after their end.
+import type { Timer } from '../../base/clock.ts';
 import { CodedError, fail, sentenceOf } from '../../base/errors.ts';
 import { newHexId } from '../../base/id.ts';
 import { parseSignal } from './signals.ts';
@@ -28,10 +29,14 @@ const NEVER_STARTED_MS = 60 * 60_000;
 
 export class Execs {
   readonly #execs = new Map<string, Exec>();
+  readonly #forgetting = new Map<string, Timer>();
   readonly #parts: ContainerParts;
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
+    parts.background.abort.addEventListener('abort', () => {
+      for (const timer of this.#forgetting.values()) timer.cancel();
+    });
   }
 
   create(container: Container, config: ExecConfig): string {
@@ -90,7 +95,11 @@ export class Execs {
   }
 
   forget(container: Container): void {
-    for (const id of container.execIds) this.#execs.delete(id);
+    for (const id of container.execIds) {
+      this.#execs.delete(id);
+      this.#forgetting.get(id)?.cancel();
+      this.#forgetting.delete(id);
+    }
     container.execIds.clear();
   }
 
@@ -122,12 +131,14 @@ export class Execs {
   }
 
   #forgetLater(exec: Exec, ms: number): void {
+    this.#forgetting.get(exec.id)?.cancel();
     const timer = this.#parts.clock.after(ms, () => {
-      if (exec.state === 'running') return;
+      this.#forgetting.delete(exec.id);
+      if (exec.state === 'running') return; // its end sets a new time
       this.#execs.delete(exec.id);
       exec.container.execIds.delete(exec.id);
     });
-    this.#parts.background.abort.addEventListener('abort', () => timer.cancel(), { once: true });
+    this.#forgetting.set(exec.id, timer);
   }
 }
 

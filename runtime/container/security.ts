@@ -11,7 +11,7 @@ export interface SecurityDefaults {
   readonly readOnlyPaths: readonly string[];
   readonly availableCapabilities: ReadonlySet<string>;
   /** Resolves includes and excludes of a profile for these capabilities; undefined means the built-in profile. */
-  seccomp(profile: unknown, capabilities: readonly string[]): SeccompPolicy | undefined;
+  seccomp(profile: unknown, capabilities: readonly string[]): SeccompPolicy;
 }
 
 export interface Security {
