@@ -11,6 +11,13 @@ export interface ApiDeps {
   readonly system: SystemFacts;
   readonly clock: Clock;
   readonly log: Log;
+  /** Absent where no dashboard listens. */
+  readonly dashboard?: DashboardLinks | undefined;
+}
+
+export interface DashboardLinks {
+  /** An address that opens the dashboard once. */
+  createLink(): string;
 }
 
 /** This node's place in a swarm, as far as it knows it without asking anybody. */

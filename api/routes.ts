@@ -7,6 +7,7 @@ import { addAbsentRoutes } from './routes/absent.ts';
 import { addContainerRoutes } from './routes/containers.ts';
 import { addContainerFileRoutes } from './routes/container-files.ts';
 import { addContainerStreamRoutes } from './routes/container-streams.ts';
+import { addDashboardRoutes } from './routes/dashboard.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addExecRoutes } from './routes/exec.ts';
 import { addImageRoutes } from './routes/images.ts';
@@ -36,6 +37,7 @@ export function createRoutes(deps: ApiDeps): Routes {
   addNodeRoutes(router, deps);
   addServiceRoutes(router, deps);
   addTaskRoutes(router, deps);
+  addDashboardRoutes(router, deps);
   addAbsentRoutes(router, deps);
   return router;
 }
