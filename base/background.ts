@@ -1,4 +1,5 @@
 // Background work has a name and an owner; its failure is somebody's business.
+import { setMaxListeners } from 'node:events';
 import { codeOf } from './errors.ts';
 
 export type BackgroundFailure = (name: string, error: unknown) => void;
@@ -11,6 +12,7 @@ export class Background implements AsyncDisposable {
 
   constructor(options: { onFailure: BackgroundFailure }) {
     this.#onFailure = options.onFailure;
+    setMaxListeners(0, this.#controller.signal); // every job that waits listens: many are no leak
   }
 
   get abort(): AbortSignal {

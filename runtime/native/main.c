@@ -1,4 +1,5 @@
 // One binary, several parts: the first argument says which.
+#include "lock.h"
 #include "title.h"
 #include "unpack.h"
 #include <stdio.h>
@@ -20,6 +21,7 @@ int main(int argc, char **argv) {
   if (strcmp(part, "zygote") == 0) return zygote_main(argc, argv);
   if (strcmp(part, "netd") == 0) return netd_main(argc, argv);
   if (strcmp(part, "unpack") == 0) return unpack_main(argc, argv);
-  fprintf(stderr, "usage: shoal-native zygote|netd|unpack …\n");
+  if (strcmp(part, "lock") == 0) return lock_main(argc - 1, argv + 1);
+  fprintf(stderr, "usage: shoal-native zygote|netd|unpack|lock …\n");
   return 2;
 }

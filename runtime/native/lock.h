@@ -1,0 +1,3 @@
+#pragma once
+
+int lock_main(int argc, char **argv);
