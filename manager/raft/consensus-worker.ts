@@ -92,6 +92,7 @@ export class ConsensusWorker implements Machine {
       member: this.#member,
       conditions: this.#conditions,
       situation: () => this.#situation(),
+      handOver: () => this.#transfer(undefined),
       log: this.#log,
     });
     this.#snapshots = new SnapshotIntake(() => deps.post({ type: 'snapshot-chunk-written' }));
@@ -166,7 +167,7 @@ export class ConsensusWorker implements Machine {
     }
   }
 
-  #carryOut(request: MemberRequest): Promise<void> {
+  #carryOut(request: MemberRequest): Promise<unknown> {
     switch (request.kind) {
       case 'add-member':
         return this.#changes.add(request.nodeId, request.raftAddress);
@@ -190,12 +191,12 @@ export class ConsensusWorker implements Machine {
     }
   }
 
-  async #transfer(to: MemberId | undefined): Promise<void> {
+  async #transfer(to: MemberId | undefined): Promise<MemberId> {
     const { raft } = this.#member;
     if (!raft.leading) throw refusalError('not-leader', this.#situation());
     const successor =
       to ?? raft.leading.successor() ?? fail('unavailable', 'no other manager is reachable to take over');
-    if (successor === raft.id) return;
+    if (successor === raft.id) return successor;
     const refusal = raft.transferLeadership(successor);
     this.#member.pump();
     if (refusal) throw refusalError(refusal, this.#situation(), successor);
@@ -205,6 +206,7 @@ export class ConsensusWorker implements Machine {
       return raft.leaderId === successor;
     };
     await this.#conditions.until(handedOver, TRANSFER_TIMEOUT_MS, `handing leadership over to ${successor}`);
+    return successor;
   }
 
   async #stop(): Promise<void> {

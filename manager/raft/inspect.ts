@@ -44,9 +44,17 @@ export async function inspectDirectory(readOnly: ReadOnlyDisk): Promise<Inspecti
   };
 }
 
-function refusingWrites({ read, list }: ReadOnlyDisk): Disk {
+function refusingWrites(disk: ReadOnlyDisk): Disk {
   const refuse = (): never => {
     throw new Error('an inspection writes nothing');
   };
-  return { read, list, create: refuse, makeDirectory: refuse, rename: refuse, remove: refuse, syncDirectory: refuse };
+  return {
+    read: (path) => disk.read(path),
+    list: (directory) => disk.list(directory),
+    create: refuse,
+    makeDirectory: refuse,
+    rename: refuse,
+    remove: refuse,
+    syncDirectory: refuse,
+  };
 }

@@ -14,6 +14,8 @@ export interface ChangeDeps {
   readonly member: Member;
   readonly conditions: Conditions;
   readonly situation: () => Situation;
+  /** Hands leadership over to whoever is nearest, and says to whom. */
+  readonly handOver: () => Promise<MemberId>;
   readonly log: Log;
 }
 
@@ -52,8 +54,18 @@ export class MembershipChanges {
       const { member } = this.#deps;
       if (!member.raft.leading) throw refusalError('not-leader', this.#deps.situation());
       if (!options.force) this.#refuseLossOfQuorum(id);
+      if (id === member.raft.id && votersOf(member.raft.membership).length > 1) await this.#handOver(id);
       await this.#change({ op: 'remove', id });
     });
+  }
+
+  /** A leader is not removed by itself: the next one does it. */
+  async #handOver(id: MemberId): Promise<never> {
+    const successor = await this.#deps.handOver();
+    fail(
+      'unavailable',
+      `${id} was the leader and has handed leadership over to ${successor}; ask that one to remove it`,
+    );
   }
 
   #refuseLossOfQuorum(id: MemberId): void {

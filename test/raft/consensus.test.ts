@@ -3,6 +3,14 @@ import { CodedError } from '../../base/errors.ts';
 import { TestGroup, until } from './support.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
+const coded =
+  (code: string, message: RegExp) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof CodedError);
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    return true;
+  };
 
 describe('consensus over real streams and files', function () {
   this.timeout(20_000);
@@ -19,21 +27,123 @@ describe('consensus over real streams and files', function () {
     assert.deepEqual(again.journal.texts, ['a']);
   });
 
-  it('applies the same entries on three managers, and refuses proposals on followers by name of the leader', async () => {
+  it('refuses to begin a cluster where one already is, and to go on where none is', async () => {
     await using group = await TestGroup.create();
-    await group.grow(3);
-    const leader = group.leader();
-    await Promise.all(['a', 'b', 'c'].map((text) => leader.consensus.propose(bytes(text), {})));
-    for (const { journal, id } of group.managers) {
-      await until(() => journal.entries.length === 3, `${id} has applied all`);
-      assert.deepEqual(journal.entries, leader.journal.entries);
-    }
-    const follower = group.followers()[0];
-    assert.ok(follower);
-    await assert.rejects(follower.consensus.propose(bytes('d'), {}), (error: CodedError) => {
-      assert.equal(error.code, 'unavailable');
-      assert.match(error.message, new RegExp(`the leader is ${leader.id}`));
-      return true;
+    await group.grow(1);
+    await group.stop('manager1');
+    await assert.rejects(group.start('manager1', 'bootstrap'), coded('conflict', /already holds the consensus log/));
+    await assert.rejects(group.start('manager2', 'restart'), coded('not-found', /holds no consensus log/));
+  });
+
+  describe('with three managers', () => {
+    let group: TestGroup;
+    before(async () => {
+      group = await TestGroup.create();
+      await group.grow(3);
     });
+    after(() => group[Symbol.asyncDispose]());
+
+    it('applies the same entries on all', async () => {
+      const leader = group.leader();
+      await Promise.all(['a', 'b', 'c'].map((text) => leader.consensus.propose(bytes(text), {})));
+      for (const { journal, id } of group.managers) {
+        await until(() => journal.entries.length === 3, `${id} has applied all`);
+        assert.deepEqual(journal.entries, leader.journal.entries);
+      }
+      assert.deepEqual(leader.consensus.status().reachable.toSorted(), ['manager1', 'manager2', 'manager3']);
+    });
+
+    it('sends who asks a follower to the leader', async () => {
+      const follower = group.followers()[0];
+      assert.ok(follower);
+      const toLeader = coded('unavailable', new RegExp(`the leader is ${group.leader().id}`));
+      await assert.rejects(follower.consensus.propose(bytes('d'), {}), toLeader);
+      await assert.rejects(follower.consensus.readBarrier({}), toLeader);
+      await assert.rejects(follower.consensus.transferLeadership(), toLeader);
+    });
+
+    it('hands leadership over when asked, and elects nobody twice', async () => {
+      const [from, to] = [group.leader(), group.followers()[0]];
+      assert.ok(to);
+      const { term } = from.consensus.status();
+      await from.consensus.transferLeadership(to.id);
+      await until(() => to.consensus.status().role === 'leader', 'the other leads');
+      assert.equal(to.consensus.status().term, term + 1);
+      await to.consensus.propose(bytes('after'), {});
+    });
+
+    it('takes new certificates without a break', async () => {
+      const { term } = group.leader().consensus.status();
+      for (const { id, consensus } of group.managers) {
+        consensus.setCertificate(await group.authority.issue(id, { clusterId: group.clusterId }));
+      }
+      for (let write = 0; write < 20; write += 1) await group.leader().consensus.propose(bytes('renewed'), {});
+      assert.equal(group.leader().consensus.status().term, term);
+    });
+
+    it('refuses to remove the leader until it has handed over', async () => {
+      const leader = group.leader();
+      await assert.rejects(
+        leader.consensus.removeMember(leader.id, {}),
+        coded('unavailable', /handed leadership over to/),
+      );
+      await until(
+        () => group.managers.some(({ id, consensus }) => id !== leader.id && consensus.status().role === 'leader'),
+        'another leads',
+      );
+      await group.leader().consensus.removeMember(leader.id, {});
+      await until(() => leader.consensus.status().role === 'removed', 'the removed one knows');
+      await group.stop(leader.id);
+    });
+
+    it('refuses a removal that would leave no majority, with the arithmetic', async () => {
+      const [leader, other] = [group.leader(), group.followers()[0]];
+      assert.ok(other);
+      const third = await group.start('manager4', 'join');
+      const { raftAddress } = third.options.advertise;
+      await leader.consensus.addMember({ nodeId: third.id, raftAddress }, {});
+      await group.stop(third.id);
+      await until(() => !leader.consensus.status().reachable.includes(third.id), 'its loss is noticed');
+      const refused = coded('conflict', /would leave 1 of 2 managers reachable, 2 needed/);
+      await assert.rejects(leader.consensus.removeMember(other.id, {}), refused);
+      await leader.consensus.removeMember(third.id, {});
+    });
+
+    it('fails writes and reads with the arithmetic when the majority is gone', async () => {
+      const [leader, other] = [group.leader(), group.followers()[0]];
+      assert.ok(other);
+      await group.stop(other.id);
+      const startMs = performance.now();
+      await assert.rejects(
+        leader.consensus.propose(bytes('lost'), {}),
+        coded('unknown-outcome', /1 of 2 managers reachable, 2 needed/),
+      );
+      await assert.rejects(
+        leader.consensus.propose(bytes('no'), {}),
+        coded('unavailable', /no quorum: 1 of 2 managers reachable, 2 needed/),
+      );
+      await assert.rejects(leader.consensus.readBarrier({}), coded('unavailable', /no quorum: 1 of 2/));
+      assert.ok(performance.now() - startMs < 2_000);
+    });
+  });
+
+  it('brings a new manager up to date by a snapshot, and restarts from one', async () => {
+    await using group = await TestGroup.create({
+      overrides: { snapshotIntervalEntries: 200, logEntriesForSlowFollowers: 10 },
+    });
+    const [first] = await group.grow(1);
+    assert.ok(first);
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all(Array.from({ length: 50 }, (_, at) => first.consensus.propose(bytes(`${round}/${at}`), {})));
+    }
+    const second = await group.start('manager2', 'join');
+    await first.consensus.addMember({ nodeId: second.id, raftAddress: second.options.advertise.raftAddress }, {});
+    assert.ok(second.journal.restoredAt > 0, 'it came by a snapshot');
+    await until(() => second.journal.entries.length === 500, 'all is there');
+    assert.deepEqual(second.journal.entries, first.journal.entries);
+    const again = await group.restart(second.id);
+    await until(() => again.journal.entries.length === 500, 'all is there again');
+    assert.ok(again.journal.restoredAt > 0);
+    assert.deepEqual(again.journal.entries, first.journal.entries);
   });
 });
