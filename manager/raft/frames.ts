@@ -11,7 +11,6 @@ const CHECKSUM_CRC32 = 1;
 const HEADER_BYTES = 8 + 4 + 8 + SALT_BYTES + KEY_ID_BYTES + 4;
 const FRAME_MAGIC = Buffer.from('Sfr1', 'latin1');
 const FRAME_HEADER_BYTES = 4 + 4 + 8 + 8 + 4;
-export const FRAME_PLAIN_MAX = 64 * 1024 * 1024;
 
 export interface FileIdentity {
   readonly magic: 'SHOALWAL' | 'SHOALSNP';

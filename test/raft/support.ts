@@ -8,15 +8,10 @@ import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { systemClock } from '../../base/clock.ts';
 import { createLog, type Log, silentLog } from '../../base/log.ts';
-import type {
-  CertificateMaterial,
-  Consensus,
-  ConsensusOptions,
-  SnapshotChunk,
-  StateMachine,
-} from '../../manager/raft/contract.ts';
+import type { CertificateMaterial, Consensus, ConsensusOptions } from '../../manager/raft/contract.ts';
 import { startConsensus } from '../../manager/raft/driver.ts';
 import type { NodeId } from '../../proto/objects.ts';
+import { Journal } from './journal.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 86_400_000;
@@ -74,36 +69,6 @@ async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
 function validity(): { notBefore: Date; notAfter: Date } {
   const nowMs = Date.now();
   return { notBefore: new Date(nowMs - DAY_MS), notAfter: new Date(nowMs + DAY_MS) };
-}
-
-/** A state machine that is the list of what was applied. */
-export class Journal implements StateMachine {
-  entries: { index: number; text: string }[] = [];
-  restoredAt = 0;
-
-  get texts(): string[] {
-    return this.entries.map(({ text }) => text);
-  }
-
-  apply(index: number, entry: Uint8Array): void {
-    this.entries.push({ index, text: Buffer.from(entry).toString() });
-  }
-
-  async *snapshot(): AsyncIterable<SnapshotChunk> {
-    const entries = [...this.entries];
-    for (let at = 0; at < entries.length; at += 100) {
-      yield { kind: 'entries', bytes: Buffer.from(JSON.stringify(entries.slice(at, at + 100))) };
-    }
-  }
-
-  async restore(index: number, chunks: AsyncIterable<SnapshotChunk>): Promise<void> {
-    const entries: { index: number; text: string }[] = [];
-    for await (const { bytes } of chunks) {
-      entries.push(...(JSON.parse(Buffer.from(bytes).toString()) as { index: number; text: string }[]));
-    }
-    this.entries = entries;
-    this.restoredAt = index;
-  }
 }
 
 export interface TestManager {
