@@ -4,6 +4,7 @@
 #include "shim.h"
 #include "sync.h"
 #include "syscalls.h"
+#include "title.h"
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,9 @@ static int keep_names(const struct launch_request *request, struct fault *fault)
   if (!fits) return fault_say(fault, FAULT_INVALID, "the container's id or directory is too long");
   if (strlen(shim.run) + 3 > sizeof((struct sockaddr_un *)0)->sun_path)
     return fault_say(fault, FAULT_INVALID, "the run directory %s is too long for a socket's path (107 bytes)", shim.run);
+  char title[96];
+  snprintf(title, sizeof title, "shoal-shim %s", shim.id);
+  title_set(title);
   shim.shared_pid_namespace = request->pid.kind != NS_NEW;
   return 0;
 }

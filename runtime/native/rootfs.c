@@ -134,5 +134,9 @@ int rootfs_enter(struct rootfs *rootfs, const struct launch_request *request, st
     struct mount_attr_ read_only = {.set = MOUNT_ATTR_RDONLY};
     if (sys_mount_setattr(rootfs->root, 0, &read_only) < 0) return fault_set(fault, "make the root file system read-only");
   }
+  // Nothing of these may be found through /proc/self/fd by the working directory (CVE-2024-21626).
+  int open_ones[] = {rootfs->root, rootfs->scratch, rootfs->dev, rootfs->devpts};
+  for (int i = 0; i < 4; i++)
+    if (open_ones[i] >= 0) close(open_ones[i]);
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 struct shim shim;
 
@@ -119,11 +120,18 @@ static void drain(struct process *process) {
   }
 }
 
+// With a shared pid namespace the kernel does not end a container's other processes along with its PID 1.
+static bool leftovers_are_gone(void) {
+  siginfo_t info;
+  if (!shim.shared_pid_namespace) return true;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
 static void settle_process(struct process *process, uint64_t now) {
   if (process->state != P_EXITED) return;
   bool first = process == &shim.processes[0];
   drain(process);
-  bool ended = process->out < 0 && process->err < 0;
+  bool ended = process->out < 0 && process->err < 0 && (!first || leftovers_are_gone());
   if (!process->told && (ended || now >= process->drain_until_ms)) process_tell_exit(process);
   if (!process->told || (!ended && output_is_held(process))) return;
   process_finish_output(process);

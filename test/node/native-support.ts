@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -32,6 +33,7 @@ export function skipReason(): string | undefined {
 
 export class Bench {
   readonly directory = mkdtempSync('/tmp/shoal-native-');
+  readonly suffix = this.directory.slice(-6);
   readonly lower = join(this.directory, 'lower');
   readonly cacheDirectory = process.env['SHOAL_TEST_CACHE'] ?? '/tmp/shoal-native-cache';
   #count = 0;
@@ -57,12 +59,12 @@ export class Bench {
     process: Partial<ProcessSpec> = {},
   ): LaunchRequest {
     const name = `c${this.#count++}`;
-    const at = (part: string): string => {
+    const at = (part: string, mode = 0o700): string => {
       const path = join(this.directory, 'c', name, part);
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      mkdirSync(path, { recursive: true, mode });
       return path;
     };
-    const id = `${name}-${this.directory.slice(-6)}`;
+    const id = `${name}-${this.suffix}`;
     return {
       containerId: id,
       runDirectory: at('r'),
@@ -71,7 +73,7 @@ export class Bench {
       stdin: 'null',
       hostname: 'box',
       domainName: '',
-      rootfs: { lowers: [this.lower], upper: at('upper'), work: at('work'), readOnly: false },
+      rootfs: { lowers: [this.lower], upper: at('upper', 0o755), work: at('work'), readOnly: false },
       mounts: defaultMounts({ shmBytes: 0, privileged: false, ownIpc: true }),
       namespaces: {
         network: { kind: 'new' },
@@ -97,11 +99,62 @@ export class Bench {
     };
   }
 
+  /** With these limits where the machine's controllers live; undefined if it lacks one. */
+  limit(request: LaunchRequest, limits: { memoryBytes?: number; pids?: number }): LaunchRequest | undefined {
+    const groups = request.cgroups.groups.map((group) => {
+      const has = (file: string): boolean => existsSync(join(group.path, '..', file));
+      const writes: [string, string][] = [];
+      if (limits.memoryBytes !== undefined && group.version === 1 && has('memory.limit_in_bytes')) {
+        writes.push(['memory.limit_in_bytes', String(limits.memoryBytes)]);
+      }
+      if (limits.memoryBytes !== undefined && group.version === 2 && controllers(group.path).includes('memory')) {
+        writes.push(['memory.max', String(limits.memoryBytes)], ['memory.swap.max', '0']);
+      }
+      const pids =
+        group.version === 1
+          ? has('pids.max') || group.path.includes('/pids/')
+          : controllers(group.path).includes('pids');
+      if (limits.pids !== undefined && pids) writes.push(['pids.max', String(limits.pids)]);
+      return { ...group, writes };
+    });
+    return groups.some(({ writes }) => writes.length > 0)
+      ? { ...request, cgroups: { ...request.cgroups, groups } }
+      : undefined;
+  }
+
+  cgroupFolders(): string[] {
+    return this.#cgroupRoots.flatMap(({ path }) =>
+      readdirSync(path).filter((name) => name.startsWith('shoal-test-') && name.endsWith(this.suffix)),
+    );
+  }
+
   removeCgroups(request: LaunchRequest): void {
     for (const { path } of request.cgroups.groups) if (existsSync(path)) execFileSync('rmdir', [path]);
   }
 
+  /** Shims of this bench. */
+  processes(): string[] {
+    return readdirSync('/proc').filter((pid) => {
+      try {
+        return (
+          /^\d+$/.test(pid) &&
+          readFileSync(`/proc/${pid}/cmdline`, 'latin1').replace(/\0+$/, '').endsWith(`-${this.suffix}`)
+        );
+      } catch {
+        return false; // it ended meanwhile
+      }
+    });
+  }
+
+  /** Also ends what a failed test left running. */
   dispose(): void {
+    for (const pid of this.processes()) process.kill(Number(pid), 'SIGKILL');
+    for (const { path } of this.#cgroupRoots) {
+      for (const name of readdirSync(path)) {
+        if (name.startsWith('shoal-test-') && name.endsWith(this.suffix))
+          execFileSync('sh', ['-c', `rmdir ${join(path, name)} || { sleep 0.2; rmdir ${join(path, name)}; }`]);
+      }
+    }
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -149,6 +202,8 @@ export const logLines = (request: LaunchRequest): { log: string; stream: string;
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line) as { log: string; stream: string; time: string });
+
+const controllers = (path: string): string => readFileSync(join(path, '..', 'cgroup.controllers'), 'utf8');
 
 function cgroupRoots(): { version: 1 | 2; path: string }[] {
   const roots: { version: 1 | 2; path: string }[] = [];
