@@ -157,7 +157,7 @@ async function endOrphans(parts: ContainerParts, known: ReadonlySet<string>): Pr
   await inParallel(orphans, async (name) => {
     const runDirectory = join(parts.runRoot, name);
     const shim = await parts.native.adopt(name, runDirectory);
-    parts.log.warn('ending a container that has no record', { containerId: name });
+    if (shim) parts.log.warn('ending a container that has no record', { containerId: name });
     await shim?.kill();
     await rm(runDirectory, { recursive: true, force: true });
   });

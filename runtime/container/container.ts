@@ -26,9 +26,13 @@ export class Container {
   readonly held: HeldLayers;
   readonly execIds = new Set<string>();
   shim: Shim | undefined;
+  /** Its process is gone, and it waits for our word that the exit is recorded. */
+  exitedShim: Shim | undefined;
   restartTimer: Timer | undefined;
   restartDelayMs = 0;
   isBeingRemoved = false;
+  /** Sockets and cgroups of a run may be there. */
+  hasRunFolders = false;
   security: Security | undefined;
   consoleSize: { rows: number; columns: number } | undefined;
   /** Fires when the container goes down for good; a new one for each time it is up. */

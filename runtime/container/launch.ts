@@ -140,6 +140,7 @@ function networkOwner(container: Container, parts: ContainerParts): Container | 
 
 async function prepareFolders(container: Container, parts: ContainerParts, undo: Scope): Promise<void> {
   const { directory, runDirectory } = container.folders;
+  container.hasRunFolders = true;
   undo.defer(() => clearRun(container, parts));
   await rm(runDirectory, { recursive: true, force: true });
   await Promise.all([mkdir(runDirectory, { mode: 0o700 }), removeIfThere(join(directory, 'exit.json'))]);
@@ -151,6 +152,7 @@ export async function clearRun(container: Container, parts: ContainerParts): Pro
     rm(container.folders.runDirectory, { recursive: true, force: true }),
     parts.cgroups.remove(container.id, container.record.config.cgroupParent),
   ]);
+  container.hasRunFolders = false;
 }
 
 async function writeHostFiles(

@@ -19,22 +19,24 @@ export async function removeNow(
   if (isUp(container.state)) fail('internal', `container ${container.id} is still up`);
   container.isBeingRemoved = true;
   container.change({ state: 'removing' });
-  await clearRun(container, parts);
   const doomed = join(parts.containersRoot, `${DOOMED}${container.id}`);
   await rename(container.folders.directory, doomed);
-  container.waiters.tell('exit', outcomeOf(container));
+  const outcome = { exitCode: container.status.exitCode, error: '' };
+  container.waiters.tell('exit', outcome);
   container.attachPoint.disconnect();
   container.held.release();
   await releaseVolumes(container, parts, options);
   publishContainer(parts, container, 'destroy');
-  container.waiters.tell('removed', outcomeOf(container));
-  parts.background.run(`delete ${container.id.slice(0, 12)}`, () => rm(doomed, { recursive: true, force: true }));
+  container.waiters.tell('removed', outcome);
+  parts.background.run(`delete ${container.id.slice(0, 12)}`, () => clearAway(container, parts, doomed));
 }
 
-const outcomeOf = ({ status }: Container): { exitCode: number; error: string } => ({
-  exitCode: status.exitCode,
-  error: status.error,
-});
+/** Nobody can see it any more; what a crash interrupts here, the next daemon finishes. */
+async function clearAway(container: Container, parts: ContainerParts, doomed: string): Promise<void> {
+  await container.exitedShim?.acknowledgeExit();
+  if (container.hasRunFolders) await clearRun(container, parts);
+  await rm(doomed, { recursive: true, force: true });
+}
 
 async function releaseVolumes(
   container: Container,

@@ -52,12 +52,22 @@ async function onExit(container: Container, parts: ContainerParts, shim: Shim, e
     health: status.health,
   });
   container.waiters.tell('exit', { exitCode: exit.exitCode, error: '' });
-  await tolerate(container, parts, 'clearing after the run', async () => {
-    await container.save();
-    await shim.acknowledgeExit();
-    await clearRun(container, parts);
-  });
-  await whatFollows(container, parts, delayMs);
+  container.exitedShim = shim;
+  const removesItself = delayMs === 'never' && container.record.config.autoRemove;
+  // Removal clears what the run left as well; whoever asked for it by force is waiting for us.
+  if (!removesItself && !container.isBeingRemoved) {
+    await tolerate(container, parts, 'clearing after the run', () => clearAfterExit(container, parts));
+  } else if (!container.isBeingRemoved) {
+    await tolerate(container, parts, 'removing after the exit', () => removeNow(container, parts, { volumes: true }));
+  }
+  whatFollows(container, parts, delayMs);
+}
+
+async function clearAfterExit(container: Container, parts: ContainerParts): Promise<void> {
+  await container.save();
+  await container.exitedShim?.acknowledgeExit();
+  container.exitedShim = undefined;
+  await clearRun(container, parts);
 }
 
 function nextDelay(container: Container, parts: ContainerParts, exit: ExitRecord, ranMs: number): number | 'never' {
@@ -68,12 +78,9 @@ function nextDelay(container: Container, parts: ContainerParts, exit: ExitRecord
   return restartDelayMs({ rule: record.config.restart, exitCode, ranMs, restartCount, stoppedByHand, previousDelayMs });
 }
 
-async function whatFollows(container: Container, parts: ContainerParts, delayMs: number | 'never'): Promise<void> {
+function whatFollows(container: Container, parts: ContainerParts, delayMs: number | 'never'): void {
   if (delayMs !== 'never') return restartLater(container, parts, delayMs);
   container.restartDelayMs = 0;
-  if (container.record.config.autoRemove && !container.isBeingRemoved) {
-    await tolerate(container, parts, 'removing after the exit', () => removeNow(container, parts, { volumes: true }));
-  }
   container.waiters.tell('down', { exitCode: container.status.exitCode, error: '' });
 }
 
@@ -107,7 +114,7 @@ async function restartNow(container: Container, parts: ContainerParts): Promise<
     });
     if (delayMs === 'never') container.change({ state: 'exited', finishedAtMs: parts.clock.nowMs() });
     await container.save();
-    await whatFollows(container, parts, delayMs);
+    whatFollows(container, parts, delayMs);
   }
 }
 

@@ -144,8 +144,9 @@ describe('container life', () => {
     });
     await node.store.remove(id, { force: true, volumes: false });
     assert.deepEqual(node.store.list(), []);
-    await until(() => node.failures.length === 0);
-    assert.deepEqual((await readdir(join(node.root, 'run', 'c'))).length, 0);
+    const left = async (): Promise<number> => (await readdir(join(node.root, 'run', 'c'))).length;
+    await until(async () => (await left()) === 0);
+    assert.deepEqual(node.failures, []);
     await node.store.create(aConfig({ name: 'busy' }));
   });
 

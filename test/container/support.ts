@@ -409,15 +409,10 @@ export async function machine(options: { config?: object } = {}): Promise<Machin
   };
 }
 
-/** Lets everything that can go on without the clock go on. */
-export async function settle(): Promise<void> {
-  for (let round = 0; round < 20; round += 1) await new Promise((resolve) => setImmediate(resolve));
-}
-
 /** Until something holds; fails after a second. */
-export async function until(holds: () => boolean): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   const endMs = Date.now() + 1000;
-  while (!holds()) {
+  while (!(await holds())) {
     if (Date.now() > endMs) throw new Error('it did not come about within a second');
     await new Promise((resolve) => setTimeout(resolve, 2));
   }

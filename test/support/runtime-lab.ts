@@ -26,7 +26,7 @@ import { createRuntime, type MachineRuntime } from '../../runtime/runtime.ts';
 import { aConfig } from '../container/support.ts';
 import { type LabMachine, NetworkLab } from './network-lab.ts';
 
-const NATIVE_CACHE = join(import.meta.dirname, '../../native');
+export const NATIVE_CACHE = join(import.meta.dirname, '../../native');
 const BUSYBOX = '/usr/bin/busybox';
 export const LAB_LOG: Log = process.env['LAB_LOG'] ? createLog({ level: 'debug' }) : silentLog;
 
