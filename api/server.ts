@@ -1,4 +1,5 @@
 // The Engine API's server: listeners, the way of a request through version check and router, and how answers leave.
+import { setMaxListeners } from 'node:events';
 import { createServer as createPlainServer, type IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
@@ -51,6 +52,7 @@ class EngineServer implements ApiServer {
   constructor(deps: ApiDeps) {
     this.#deps = deps;
     this.#router = createRoutes(deps);
+    setMaxListeners(0, this.#closing.signal); // one for each request under way
   }
 
   async listen(address: ListenAddress): Promise<number> {
