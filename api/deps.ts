@@ -1,6 +1,7 @@
 // What the Engine API needs from the rest of the daemon, said as narrowly as it is used.
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
 import type { ClusterControl } from '../proto/control.ts';
 import type { NodeAvailability } from '../proto/objects.ts';
 import type { Runtime } from '../runtime/contract.ts';
@@ -10,6 +11,7 @@ export interface ApiDeps {
   readonly swarm: SwarmAccess;
   readonly system: SystemFacts;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** Absent where no dashboard listens. */
   readonly dashboard?: DashboardLinks | undefined;

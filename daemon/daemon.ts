@@ -67,7 +67,7 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   );
   const dashboard = await openDashboard(config, deps, () => swarm.control(), undo);
   const system = systemFacts(config, machine, await daemonId(dataRoot, random));
-  const api = createApiServer({ runtime, swarm, system, clock, log, dashboard });
+  const api = createApiServer({ runtime, swarm, system, clock, random, log, dashboard });
   undo.defer(() => api.close());
   await listenAll(api, config);
   return undo.handOver();

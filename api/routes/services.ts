@@ -1,5 +1,6 @@
 // /services: declared work.
 import { codeOf } from '../../base/errors.ts';
+import { madeUpName } from '../../base/made-up-name.ts';
 import type { Service, ServiceSpec } from '../../proto/objects.ts';
 import type { Images } from '../../runtime/image/contract.ts';
 import { serviceJson } from '../convert/service.ts';
@@ -14,7 +15,7 @@ import { taskLogs } from './task-logs.ts';
 
 const SERVICE_FILTERS = ['id', 'label', 'mode', 'name', 'runtime'];
 
-export function addServiceRoutes(router: Routes, { swarm, runtime, clock }: ApiDeps): void {
+export function addServiceRoutes(router: Routes, { swarm, runtime, clock, random }: ApiDeps): void {
   router.add('GET', '/services', async ({ query, abort }) => {
     const filters = parseFilters(query.text('filters'), SERVICE_FILTERS);
     const filter = {
@@ -33,7 +34,8 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock }: ApiD
 
   router.add('POST', '/services/create', async (request) => {
     const spec = withNetworksByName(parseServiceSpec(await request.json()), runtime.networks);
-    const pinned = withDigest(spec, digestHere(runtime.images, spec));
+    const named = spec.name === '' ? { ...spec, name: madeUpName(random) } : spec;
+    const pinned = withDigest(named, digestHere(runtime.images, spec));
     const { service, warnings } = await swarm
       .control()
       .call('CreateService', { spec: pinned }, { abort: request.abort });

@@ -1,6 +1,7 @@
 // Tasks are read only here: they come and go by their service.
 import type { ControlReply, ControlRequest, TaskFilter } from '../../proto/control.ts';
 import type { Node, Service, Task } from '../../proto/objects.ts';
+import { outdatedIn } from '../../proto/outdated.ts';
 import type { View } from '../store/contract.ts';
 import { anyOf, passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
@@ -14,11 +15,12 @@ export function taskHandlers({ store }: HandlerDeps): Pick<Handlers, 'GetTask' |
 }
 
 function listTasks(view: View, { filter }: ControlRequest<'ListTasks'>): ControlReply<'ListTasks'> {
+  const outdated = outdatedTasks(view);
   const tasks = candidates(view, filter).filter(
     (task) =>
       passes(filter, { id: task.id, names: [taskName(task)], labels: task.serviceLabels }) &&
       anyOf(filter.desired, (desired) => desired === task.desired) &&
-      (filter.upToDate === undefined || isUpToDate(view, task) === filter.upToDate),
+      (filter.upToDate === undefined || outdated(task) !== filter.upToDate),
   );
   return { tasks };
 }
@@ -46,5 +48,17 @@ function nodesOf(view: View, texts: readonly string[]): readonly Node[] {
   return [...view.nodes.all()].filter((node) => texts.some((text) => named(node, text)));
 }
 
-const isUpToDate = (view: View, task: Task): boolean =>
-  view.services.get(task.serviceId)?.specVersion === task.specVersion;
+/**
+ * Tasks that a rollout would replace, or whose service is gone. After a scale the present tasks carry an older version
+ * of the specification and are right all the same: clients that wait for a service to converge count them.
+ */
+function outdatedTasks(view: View): (task: Task) => boolean {
+  const known = new Map<string, (task: Task) => boolean>();
+  return (task) => {
+    const service = view.services.get(task.serviceId);
+    if (!service) return true;
+    const isOutdated = known.get(service.id) ?? outdatedIn(service, (id) => view.nodes.get(id));
+    known.set(service.id, isOutdated);
+    return isOutdated(task);
+  };
+}

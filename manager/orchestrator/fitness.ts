@@ -1,7 +1,6 @@
 // May a task stay where it is? Pure; nodes are read through a lookup.
-import { type Constraint, matchesConstraints, parseConstraint } from '../../proto/constraints.ts';
 import type { Node, NodeId, Service } from '../../proto/objects.ts';
-import type { Difference } from './outdated.ts';
+import { type Difference, nodeMatcher } from '../../proto/outdated.ts';
 import type { PlanTask } from './slots.ts';
 
 /**
@@ -32,17 +31,3 @@ export function fitnessOf(context: FitnessContext): (task: PlanTask) => Fitness 
 }
 
 export const isLost = (node: Node | undefined): node is undefined => node === undefined || node.status.state === 'down';
-
-/** Whether nodes satisfy the service's constraints. A constraint that cannot be read matches no node. */
-export function nodeMatcher(service: Service): (node: Node) => boolean {
-  const constraints = readConstraints(service.spec.task.placement.constraints);
-  return (node) => constraints !== undefined && matchesConstraints(constraints, node);
-}
-
-function readConstraints(texts: readonly string[]): readonly Constraint[] | undefined {
-  try {
-    return texts.map(parseConstraint);
-  } catch {
-    return undefined; // the control API refuses such text; whatever got past it must not stop the loop
-  }
-}

@@ -1,7 +1,8 @@
 // Global services: one task on every node that is up, active and satisfies the constraints and platforms.
 import type { Node } from '../../proto/objects.ts';
 import { isWanted } from '../../proto/task-state.ts';
-import { isLost, nodeMatcher } from './fitness.ts';
+import { nodeMatcher } from '../../proto/outdated.ts';
+import { isLost } from './fitness.ts';
 import { newTask } from './new-task.ts';
 import type { Plan } from './plan.ts';
 import { removeSlot } from './replicated.ts';

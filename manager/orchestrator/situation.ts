@@ -3,8 +3,8 @@ import type { Random } from '../../base/random.ts';
 import type { Node, Service, ServiceSpec, UpdateConfig } from '../../proto/objects.ts';
 import { portConflict } from '../../proto/port-conflict.ts';
 import type { View } from '../store/contract.ts';
-import { type Fitness, fitnessOf, type NodeLookup, nodeMatcher } from './fitness.ts';
-import { type Difference, differences } from './outdated.ts';
+import { type Fitness, fitnessOf, type NodeLookup } from './fitness.ts';
+import { type Difference, differences, outdatedIn } from '../../proto/outdated.ts';
 import type { PlanTask, TaskLookup } from './slots.ts';
 
 export interface Situation {
@@ -36,25 +36,8 @@ export function situationOf(view: View, service: Service, given: { nowMs: number
     task: (id) => view.tasks.get(id),
     fitness,
     differenceOf,
-    isOutdated: outdatedBy(service, node, differenceOf),
+    isOutdated: outdatedIn(service, node, differenceOf),
     hindrance: (spec) => portConflict(view.services.all(), spec, service.id),
-  };
-}
-
-/** Changed constraints alone do not replace a task whose node satisfies them. */
-function outdatedBy(service: Service, node: NodeLookup, differenceOf: Situation['differenceOf']) {
-  const matches = nodeMatcher(service);
-  return (task: PlanTask): boolean => {
-    switch (differenceOf(task)) {
-      case 'none':
-        return false;
-      case 'specification':
-        return true;
-      case 'constraints': {
-        const where = task.nodeId === undefined ? undefined : node(task.nodeId);
-        return where === undefined || !matches(where);
-      }
-    }
   };
 }
 

@@ -149,6 +149,12 @@ describe('the swarm', () => {
       assert.equal(bare?.['ServiceStatus'], undefined);
     });
 
+    it('makes a name up for one that has none', async () => {
+      const { Name: _, ...nameless } = SPEC;
+      assert.equal((await api.call('POST', '/services/create', nameless)).status, 201);
+      assert.match((requestOf('CreateService') as { spec: { name: string } }).spec.name, /^[a-z]+_[a-z]+$/);
+    });
+
     const digestSent = (method: string): string | undefined =>
       (requestOf(method) as { spec: { task: { imageDigest?: string } } }).spec.task.imageDigest;
 

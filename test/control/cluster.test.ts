@@ -100,7 +100,11 @@ describe('tasks', () => {
     await bench.store.update((tx) => {
       tx.tasks.put(aTask({ id: anId('task', 1), nodeId: anId('node', 2) }, service));
       tx.tasks.put(aTask({ id: anId('task', 2), desired: 'shutdown', identity: { kind: 'slot', slot: 2 } }, service));
-      tx.tasks.put(aTask({ id: anId('task', 3), specVersion: 0, nodeId: anId('node', 3) }, service));
+      const forced = { ...service.spec.task, forceUpdate: 9 };
+      const third = { id: anId<'task'>('task', 3), nodeId: anId<'node'>('node', 3), specVersion: -1 };
+      tx.tasks.put(aTask({ ...third, spec: forced }, service));
+      // As after a scale: an older version of the specification that asks the same of its tasks.
+      tx.tasks.put(aTask({ ...third, id: anId('task', 5), specVersion: 0 }, service));
       tx.tasks.put(aTask({ id: anId('task', 4), serviceId: anId('service', 9), nodeId: anId('node', 2) }));
     });
     const list = async (filter: object): Promise<number[]> => {
@@ -110,17 +114,17 @@ describe('tasks', () => {
     assert.equal((await bench.call('GetTask', { task: anId('task', 2) })).task.desired, 'shutdown');
     assert.equal((await bench.call('GetTask', { task: `web.2.${anId('task', 2)}` })).task.id, anId('task', 2));
     await bench.refused('GetTask', { task: `web.1.${anId('task', 2)}` }, 'not-found', /not found$/);
-    await bench.refused('GetTask', { task: 'task' }, 'invalid', 'task task is ambiguous (4 matches found)');
-    assert.deepEqual(await list({}), [1, 2, 3, 4]);
-    assert.deepEqual(await list({ services: ['web'] }), [1, 2, 3]);
+    await bench.refused('GetTask', { task: 'task' }, 'invalid', 'task task is ambiguous (5 matches found)');
+    assert.deepEqual(await list({}), [1, 2, 3, 5, 4]);
+    assert.deepEqual(await list({ services: ['web'] }), [1, 2, 3, 5]);
     assert.deepEqual(await list({ services: [service.id], nodes: ['node2'] }), [1]);
     assert.deepEqual(await list({ services: ['unknown'] }), []);
-    assert.deepEqual(await list({ nodes: ['node2', 'node3'] }), [1, 4, 3]);
+    assert.deepEqual(await list({ nodes: ['node2', 'node3'] }), [1, 4, 3, 5]);
     assert.deepEqual(await list({ desired: ['shutdown'] }), [2]);
-    assert.deepEqual(await list({ services: ['web'], upToDate: true }), [1, 2]);
+    assert.deepEqual(await list({ services: ['web'], upToDate: true }), [1, 2, 5]);
     assert.deepEqual(await list({ services: ['web'], upToDate: false }), [3]);
     assert.deepEqual(await list({ names: ['web.2'] }), [2]);
-    assert.deepEqual(await list({ labels: ['stack=s'] }), [1, 2, 3]);
+    assert.deepEqual(await list({ labels: ['stack=s'] }), [1, 2, 3, 5]);
     assert.deepEqual(await list({ ids: [anId('task', 4)] }), [4]);
   });
 });

@@ -8,6 +8,7 @@ import type { SystemFacts } from '../../../api/deps.ts';
 import { type ApiServer, createApiServer } from '../../../api/server.ts';
 import { systemClock } from '../../../base/clock.ts';
 import { silentLog } from '../../../base/log.ts';
+import { seededRandom } from '../../../base/random.ts';
 import { NOW_MS } from './fake-containers.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { FakeSwarm } from './fake-swarm.ts';
@@ -51,7 +52,7 @@ export class ApiFixture implements AsyncDisposable {
     this.#directory = directory;
     const clock = { ...systemClock, nowMs: () => NOW_MS };
     const { runtime, swarm } = this;
-    this.#server = createApiServer({ runtime, swarm, system: SYSTEM, clock, log: silentLog });
+    this.#server = createApiServer({ runtime, swarm, system: SYSTEM, clock, random: seededRandom(7), log: silentLog });
   }
 
   static async start(): Promise<ApiFixture> {
