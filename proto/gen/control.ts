@@ -5,9 +5,6 @@ import type { CallerInput as _shoal_control_v1_CallerInput, Caller as _shoal_con
 import type { ControlClient as _shoal_control_v1_ControlClient, ControlDefinition as _shoal_control_v1_ControlDefinition } from './shoal/control/v1/Control.ts';
 import type { ControlReplyInput as _shoal_control_v1_ControlReplyInput, ControlReply as _shoal_control_v1_ControlReply } from './shoal/control/v1/ControlReply.ts';
 import type { ControlRequestInput as _shoal_control_v1_ControlRequestInput, ControlRequest as _shoal_control_v1_ControlRequest } from './shoal/control/v1/ControlRequest.ts';
-import type { LogLineInput as _shoal_control_v1_LogLineInput, LogLine as _shoal_control_v1_LogLine } from './shoal/control/v1/LogLine.ts';
-import type { LogsMessageInput as _shoal_control_v1_LogsMessageInput, LogsMessage as _shoal_control_v1_LogsMessage } from './shoal/control/v1/LogsMessage.ts';
-import type { LogsRequestInput as _shoal_control_v1_LogsRequestInput, LogsRequest as _shoal_control_v1_LogsRequest } from './shoal/control/v1/LogsRequest.ts';
 import type { ProtocolInput as _shoal_control_v1_ProtocolInput, Protocol as _shoal_control_v1_Protocol } from './shoal/control/v1/Protocol.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
@@ -22,9 +19,6 @@ export interface ProtoGrpcType {
         Control: SubtypeConstructor<typeof grpc.Client, _shoal_control_v1_ControlClient> & { service: _shoal_control_v1_ControlDefinition }
         ControlReply: MessageTypeDefinition<_shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlReply>
         ControlRequest: MessageTypeDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlRequest>
-        LogLine: MessageTypeDefinition<_shoal_control_v1_LogLineInput, _shoal_control_v1_LogLine>
-        LogsMessage: MessageTypeDefinition<_shoal_control_v1_LogsMessageInput, _shoal_control_v1_LogsMessage>
-        LogsRequest: MessageTypeDefinition<_shoal_control_v1_LogsRequestInput, _shoal_control_v1_LogsRequest>
         Protocol: MessageTypeDefinition<_shoal_control_v1_ProtocolInput, _shoal_control_v1_Protocol>
       }
     }

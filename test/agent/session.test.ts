@@ -1,28 +1,8 @@
 import assert from 'node:assert/strict';
-import { systemRandom } from '../../base/random.ts';
-import { newId } from '../../base/id.ts';
-import type { NodeId, Task, TaskId } from '../../proto/objects.ts';
 import { FakeExecutor } from '../support/fake-executor.ts';
-import { aTask } from '../support/objects.ts';
-import { startTestManager, type TestManager } from '../support/test-manager.ts';
+import { assign, desire, stateOf, statusOf } from '../support/tasks.ts';
+import { startTestManager } from '../support/test-manager.ts';
 import { until } from '../support/until.ts';
-
-export async function assign(manager: TestManager, nodeId: NodeId, changes: Partial<Task> = {}): Promise<TaskId> {
-  const id = newId<'task'>(systemRandom);
-  await manager.store.update((tx) => {
-    tx.tasks.put(aTask({ id, nodeId, status: { state: 'assigned', atMs: 0, message: 'assigned' }, ...changes }));
-  });
-  return id;
-}
-
-const stateOf = (manager: TestManager, id: TaskId) => manager.store.view().tasks.get(id)?.status.state;
-
-async function desire(manager: TestManager, id: TaskId, desired: Task['desired']): Promise<void> {
-  await manager.store.update((tx) => {
-    const task = tx.tasks.get(id);
-    if (task) tx.tasks.put({ ...task, desired });
-  });
-}
 
 describe('an agent and its manager', () => {
   it('joins with a token and is ready', async () => {
@@ -38,7 +18,7 @@ describe('an agent and its manager', () => {
     const { nodeId } = await manager.agent(executor);
     const id = await assign(manager, nodeId);
     await until('the task runs', () => stateOf(manager, id) === 'running');
-    assert.equal(manager.store.view().tasks.get(id)?.status.containerId, `c-${id}`);
+    assert.equal(statusOf(manager, id)?.containerId, `c-${id}`);
     await desire(manager, id, 'shutdown');
     await until('the task is shut down', () => stateOf(manager, id) === 'shutdown');
     await manager.store.update((tx) => tx.tasks.remove(id));
@@ -66,12 +46,12 @@ describe('an agent and its manager', () => {
     const good = await assign(manager, nodeId);
     const bad = await assign(manager, nodeId, { identity: { kind: 'slot', slot: 2 } });
     await until('the bad one is rejected', () => stateOf(manager, bad) === 'rejected');
-    assert.equal(manager.store.view().tasks.get(bad)?.status.error, 'No such image: nope:1');
+    assert.equal(statusOf(manager, bad)?.error, 'No such image: nope:1');
     await until('the good one runs', () => stateOf(manager, good) === 'running');
     executor.end(good, { exitCode: 3 });
     await until('the good one failed', () => stateOf(manager, good) === 'failed');
-    const { status } = manager.store.view().tasks.get(good) ?? assert.fail();
-    assert.deepEqual([status.exitCode, status.error], [3, 'task: non-zero exit (3)']);
+    const status = statusOf(manager, good);
+    assert.deepEqual([status?.exitCode, status?.error], [3, 'task: non-zero exit (3)']);
   });
 
   it('serves a hundred agents in one process', async () => {

@@ -1,40 +1,47 @@
 import assert from 'node:assert/strict';
-import { mergeReports } from '../../manager/dispatcher/task-status.ts';
-import type { NodeId, TaskStatus } from '../../proto/objects.ts';
-import { createMemoryStore } from '../support/memory-store.ts';
+import { tells } from '../../manager/dispatcher/task-status.ts';
+import type { NodeId, Task, TaskId, TaskStatus } from '../../proto/objects.ts';
 import { anId, aTask } from '../support/objects.ts';
 
-const nodeId = anId('node', 1) as NodeId;
+const node = anId('node', 1) as NodeId;
+const at = (state: TaskStatus['state'], changes: Partial<TaskStatus> = {}): TaskStatus => ({
+  state,
+  atMs: 5,
+  message: '',
+  ...changes,
+});
+const task = (status: TaskStatus): Task => ({
+  ...aTask({ nodeId: node, status }),
+  version: 1,
+  createdAtMs: 0,
+  updatedAtMs: 0,
+});
+const report = (status: TaskStatus, nodeId: NodeId = node) => ({ nodeId, taskId: anId('task', 1) as TaskId, status });
 
-async function afterReports(...reports: readonly TaskStatus[]): Promise<TaskStatus | undefined> {
-  const { store } = createMemoryStore();
-  const task = aTask({ nodeId, status: { state: 'assigned', atMs: 0, message: '' } });
-  await store.update((tx) => tx.tasks.put(task));
-  for (const status of reports) await store.update((tx) => mergeReports(tx, [{ nodeId, taskId: task.id, status }]));
-  return store.view().tasks.get(task.id)?.status;
-}
+describe('a task report', () => {
+  for (const [before, after, counts] of [
+    ['assigned', 'running', true],
+    ['running', 'failed', true],
+    ['running', 'starting', false],
+    ['failed', 'running', false],
+    ['shutdown', 'complete', false],
+  ] as const) {
+    it(`of ${after} ${counts ? 'replaces' : 'does not lower'} ${before}`, () => {
+      assert.equal(tells(task(at(before)), report(at(after))), counts);
+    });
+  }
 
-describe('a reported status', () => {
-  it('keeps when the task first ran', async () => {
-    const status = await afterReports(
-      { state: 'running', atMs: 100, message: 'started' },
-      { state: 'failed', atMs: 900, message: 'exited', exitCode: 1 },
-    );
-    assert.deepEqual(status, { state: 'failed', atMs: 900, message: 'exited', exitCode: 1, runningAtMs: 100 });
+  it('counts from the task’s own node only', () => {
+    assert.equal(tells(task(at('assigned')), report(at('running'), anId('node', 2) as NodeId)), false);
   });
 
-  it('says nothing of it for a task that never ran', async () => {
-    assert.equal((await afterReports({ state: 'failed', atMs: 5, message: '' }))?.runningAtMs, undefined);
+  it('may not give the states that are the managers’', () => {
+    assert.equal(tells(task(at('running')), report(at('orphaned'))), false);
   });
 
-  it('is not written again when it is repeated', async () => {
-    const { store } = createMemoryStore();
-    const task = aTask({ nodeId, status: { state: 'assigned', atMs: 0, message: '' } });
-    await store.update((tx) => tx.tasks.put(task));
-    const report = { nodeId, taskId: task.id, status: { state: 'running', atMs: 1, message: '' } } as const;
-    await store.update((tx) => mergeReports(tx, [report]));
-    const before = store.view().version;
-    await store.update((tx) => mergeReports(tx, [report]));
-    assert.equal(store.view().version, before);
+  it('that says the same again is not written', () => {
+    const status = at('running', { containerId: 'c', runningAtMs: 5 });
+    assert.equal(tells(task(status), report({ ...status })), false);
+    assert.equal(tells(task(status), report({ ...status, pid: 7, atMs: 6 })), true);
   });
 });

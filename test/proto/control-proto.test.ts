@@ -9,12 +9,12 @@ const PROTO = fileURLToPath(new URL('../../../proto/control.proto', import.meta.
 describe('control.proto', () => {
   const service = loadSync(PROTO)['shoal.control.v1.Control'] as Record<string, { responseStream: boolean }>;
 
-  it('has one method for each name in ControlMethods, and Logs', () => {
-    assert.deepEqual(Object.keys(service).sort(), [...Object.keys(CONTROL_METHODS), 'Logs'].sort());
+  it('has one method for each name in ControlMethods', () => {
+    assert.deepEqual(Object.keys(service).sort(), Object.keys(CONTROL_METHODS).sort());
   });
 
-  it('streams the answer of Logs only', () => {
+  it('streams nothing', () => {
     const streamed = Object.keys(service).filter((name) => service[name]?.responseStream);
-    assert.deepEqual(streamed, ['Logs']);
+    assert.deepEqual(streamed, []);
   });
 });

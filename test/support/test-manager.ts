@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ChannelCredentials } from '@grpc/grpc-js';
 import { Agent } from '../../agent/agent.ts';
 import type { Executor } from '../../agent/executor.ts';
 import { enrol } from '../../agent/enrolment.ts';
@@ -27,7 +28,7 @@ import { identityOfPem } from '../../proto/identity.ts';
 import { newJoinToken } from '../../proto/join-token.ts';
 import type { ClusterId, ClusterSpec, NodeId, NodeRole } from '../../proto/objects.ts';
 import { type LeaderLink, unaryHandler } from '../../proto/rpc.ts';
-import { Certificates, Dispatcher, Managers } from '../../proto/services.ts';
+import { Certificates, Control, Dispatcher, Managers } from '../../proto/services.ts';
 import { createMemoryStore } from './memory-store.ts';
 import { aCluster, aClusterSpec, aNode } from './objects.ts';
 
@@ -43,6 +44,9 @@ export interface TestManager extends AsyncDisposable {
   sign(subject: { nodeId: NodeId; role: NodeRole; clusterId?: ClusterId }): Promise<Credentials>;
   /** A worker that is known to the store, as if it had joined. */
   worker(): Promise<Credentials>;
+  node(role: NodeRole): Promise<Credentials>;
+  /** For dialling this manager with somebody's certificate, whatever that says about its own cluster. */
+  trusting(credentials: Credentials): ChannelCredentials;
   /** A whole agent that joined with the worker's token. */
   agent(executor: Executor, options?: { directory?: string; credentials?: Credentials }): Promise<TestAgent>;
 }
@@ -118,6 +122,7 @@ export async function startTestManager(
         [Certificates, { ...certificatesHandlers(ca, identify) }],
         [Dispatcher, { ...dispatcher.handlers(identify) }],
         [Managers, { ...dispatcher.managerHandlers(), Join: unsupported, Leave: unsupported }],
+        [Control, Object.fromEntries(Object.keys(Control).map((name) => [name, unsupported]))],
       ],
     }),
   );
@@ -142,11 +147,13 @@ export async function startTestManager(
   background.run('desk', (abort) => dispatcher.desk.run(abort));
   await dispatcher.ready;
 
-  const worker = async (): Promise<Credentials> => {
+  const node = async (role: NodeRole): Promise<Credentials> => {
     const id = newId<'node'>(systemRandom);
-    const own = await sign({ nodeId: id, role: 'worker' });
+    const own = await sign({ nodeId: id, role });
     const status = { state: 'unknown', message: '', address: '', sinceMs: 0 } as const;
-    await store.update((tx) => tx.nodes.put(aNode({ id, status, certificateKeyDigest: own.identity.keyDigest })));
+    const spec = { name: '', labels: {}, role, availability: 'active' } as const;
+    const { keyDigest } = own.identity;
+    await store.update((tx) => tx.nodes.put(aNode({ id, spec, role, status, certificateKeyDigest: keyDigest })));
     return own;
   };
 
@@ -190,7 +197,15 @@ export async function startTestManager(
     tokens,
     log,
     sign,
-    worker,
+    worker: () => node('worker'),
+    node,
+    trusting: ({ material }) =>
+      ChannelCredentials.createSsl(
+        Buffer.from(authority.rootPem),
+        Buffer.from(material.keyPem),
+        Buffer.from(material.certificatePem),
+        { checkServerIdentity: () => undefined },
+      ),
     agent: startAgent,
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };

@@ -30,7 +30,7 @@ export interface TestSwarm extends AsyncDisposable {
   join(role: 'worker' | 'manager'): Promise<TestNode>;
 }
 
-const DEFAULTS = {
+export const INIT_DEFAULTS = {
   listenAddress: '',
   dataPathAddress: '',
   dataPathPort: 0,
@@ -54,7 +54,7 @@ export async function startTestSwarm(): Promise<TestSwarm> {
   };
   const first = await add();
   const address = `127.0.0.1:${first.port}`;
-  await first.node.init({ ...DEFAULTS, listenAddress: address, advertiseAddress: address });
+  await first.node.init({ ...INIT_DEFAULTS, listenAddress: address, advertiseAddress: address });
   const join = async (role: 'worker' | 'manager'): Promise<TestNode> => {
     const node = await add();
     const { cluster } = await first.control().call('GetCluster', {});
@@ -103,7 +103,7 @@ async function aTestNode(name: string, scope: Scope): Promise<TestNode> {
 }
 
 /** The first of three neighbouring ports that nobody listens on. */
-async function freeTriple(): Promise<number> {
+export async function freeTriple(): Promise<number> {
   for (;;) {
     const port = 20_000 + systemRandom.below(12_000);
     const free = await Promise.all([port, port + 1, port + 2].map(isFree));

@@ -4,8 +4,6 @@ import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
 import type { ControlReplyInput as _shoal_control_v1_ControlReplyInput, ControlReply as _shoal_control_v1_ControlReply } from '../../../shoal/control/v1/ControlReply.ts';
 import type { ControlRequestInput as _shoal_control_v1_ControlRequestInput, ControlRequest as _shoal_control_v1_ControlRequest } from '../../../shoal/control/v1/ControlRequest.ts';
-import type { LogsMessageInput as _shoal_control_v1_LogsMessageInput, LogsMessage as _shoal_control_v1_LogsMessage } from '../../../shoal/control/v1/LogsMessage.ts';
-import type { LogsRequestInput as _shoal_control_v1_LogsRequestInput, LogsRequest as _shoal_control_v1_LogsRequest } from '../../../shoal/control/v1/LogsRequest.ts';
 
 export interface ControlClient extends grpc.Client {
   CreateNetwork(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
@@ -107,11 +105,6 @@ export interface ControlClient extends grpc.Client {
   listTasks(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   listTasks(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   
-  Logs(argument: _shoal_control_v1_LogsRequestInput, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_shoal_control_v1_LogsMessage>;
-  Logs(argument: _shoal_control_v1_LogsRequestInput, options?: grpc.CallOptions): grpc.ClientReadableStream<_shoal_control_v1_LogsMessage>;
-  logs(argument: _shoal_control_v1_LogsRequestInput, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_shoal_control_v1_LogsMessage>;
-  logs(argument: _shoal_control_v1_LogsRequestInput, options?: grpc.CallOptions): grpc.ClientReadableStream<_shoal_control_v1_LogsMessage>;
-  
   RemoveNetwork(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   RemoveNetwork(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   RemoveNetwork(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
@@ -191,8 +184,6 @@ export interface ControlHandlers extends grpc.UntypedServiceImplementation {
   
   ListTasks: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
-  Logs: grpc.handleServerStreamingCall<_shoal_control_v1_LogsRequest, _shoal_control_v1_LogsMessageInput>;
-  
   RemoveNetwork: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
   RemoveNode: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
@@ -219,7 +210,6 @@ export interface ControlDefinition extends grpc.ServiceDefinition {
   ListNodes: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   ListServices: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   ListTasks: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
-  Logs: MethodDefinition<_shoal_control_v1_LogsRequestInput, _shoal_control_v1_LogsMessageInput, _shoal_control_v1_LogsRequest, _shoal_control_v1_LogsMessage>
   RemoveNetwork: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   RemoveNode: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   RemoveService: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
