@@ -10,8 +10,8 @@ export interface Executor {
   controller(task: Task): Controller;
   /** Tasks of which something is left on this machine, from this life or an earlier one. */
   held(): readonly TaskId[];
-  /** Stops and removes what is left of a task that nobody knows any more. */
-  discard(taskId: TaskId): Promise<void>;
+  /** Stops and removes what is left of a task that nobody knows any more. An abort gives up the waiting, not the stop. */
+  discard(taskId: TaskId, abort?: AbortSignal): Promise<void>;
   /** The whole ingress map of this node; resolves when connections follow it. A lower index never overwrites a higher. */
   applyIngress(index: number, targets: readonly IngressTarget[]): Promise<void>;
   /** The node left its swarm: no ports lead anywhere, and the next index may be any. */
@@ -47,10 +47,13 @@ export interface Controller {
   start(abort: AbortSignal): Promise<TaskFacts>;
   /** Resolves when it is healthy, or at once without a health check; rejects when it exits or fails before. */
   healthy(abort: AbortSignal): Promise<void>;
-  /** Resolves when it has exited; when it becomes unhealthy, it is stopped first. */
+  /** Resolves when it has exited. Rejects when it becomes unhealthy: it then still runs, and may get connections. */
   exited(abort: AbortSignal): Promise<TaskExit>;
-  /** The stop signal, and force after the grace. Resolves when nothing runs, whatever state it was in. */
-  stop(): Promise<TaskExit | undefined>;
+  /**
+   * The stop signal, and force after the grace. Resolves when nothing runs, whatever state it was in; with nothing when
+   * it never ran. An abort gives up the waiting, not the stop.
+   */
+  stop(abort: AbortSignal): Promise<TaskExit | undefined>;
   /** Nothing of it is left. */
   remove(): Promise<void>;
   /** Ends at once when the task never had output. */

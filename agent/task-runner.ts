@@ -77,11 +77,11 @@ export class TaskRunner {
 
   async #advance(interrupted: AbortSignal, abort: AbortSignal): Promise<TaskStatus | 'wait'> {
     try {
-      if (!isWanted(this.#task)) return await this.#shutdown();
+      if (!isWanted(this.#task)) return await this.#shutdown(abort);
       return await this.#steps(interrupted)[this.#status.state]();
     } catch (error) {
       if (codeOf(error) === 'aborted' && (interrupted.aborted || abort.aborted)) return 'wait';
-      return await this.#broken(error);
+      return await this.#broken(error, abort);
     }
   }
 
@@ -130,20 +130,36 @@ export class TaskRunner {
     return this.#ended(exit);
   }
 
-  async #shutdown(): Promise<TaskStatus> {
+  async #shutdown(abort: AbortSignal): Promise<TaskStatus | 'wait'> {
     await this.#leave('stop');
-    const exit = await this.#deps.controller.stop();
+    const exit = await this.#stop(abort);
+    if (exit === 'given up') return 'wait';
     return { ...this.#at('shutdown', 'shutdown'), ...(exit ? { exitCode: exit.exitCode } : {}) };
   }
 
-  async #broken(cause: unknown): Promise<TaskStatus> {
+  async #broken(cause: unknown, abort: AbortSignal): Promise<TaskStatus | 'wait'> {
     const error = sentenceOf(cause).slice(0, ERROR_LENGTH_MAX);
     const started = TASK_STATE[this.#status.state] >= TASK_STATE.starting;
     this.#deps.log.info('task failed', { taskId: this.#task.id, in: this.#status.state, error });
     await this.#leave('ended');
-    const exit = started ? await this.#deps.controller.stop().catch(() => undefined) : undefined;
+    const exit = started ? await this.#stop(abort) : undefined;
+    if (exit === 'given up') return 'wait';
     const state = started ? 'failed' : 'rejected';
     return { ...this.#at(state, state === 'failed' ? 'failed' : 'rejected'), error, ...exitCodeOf(exit, cause) };
+  }
+
+  /** Tries until nothing of the task runs: a task that is said to have ended has, so its slot never runs twice. */
+  async #stop(abort: AbortSignal): Promise<TaskExit | 'given up' | undefined> {
+    while (!abort.aborted) {
+      try {
+        return await this.#deps.controller.stop(abort);
+      } catch (error) {
+        if (abort.aborted) break;
+        this.#deps.log.error('a task could not be stopped yet', { taskId: this.#task.id, error });
+        await this.#deps.clock.sleep(STOP_RETRY_MS, { abort }).catch(() => undefined);
+      }
+    }
+    return 'given up';
   }
 
   #ended({ exitCode, error }: TaskExit): TaskStatus {
@@ -169,6 +185,8 @@ export class TaskRunner {
   }
 }
 
+const STOP_RETRY_MS = 1_000;
+
 /** Statuses travel and are stored; a stack of causes has no need to be longer. */
 const ERROR_LENGTH_MAX = 1_000;
 
@@ -176,8 +194,8 @@ const ERROR_LENGTH_MAX = 1_000;
 export class ExitError extends CodedError {
   readonly exitCode: number;
 
-  constructor(message: string, exitCode: number) {
-    super('internal', message);
+  constructor(message: string, exitCode: number, options?: { cause?: unknown }) {
+    super('internal', message, options);
     this.exitCode = exitCode;
   }
 }

@@ -184,7 +184,7 @@ export class Worker {
       if (this.#held.has(taskId)) continue;
       this.#deps.log.info('a task that nobody knows any more is removed', { taskId });
       this.#background.run(`discard task ${taskId}`, (abort) =>
-        this.#persist(abort, taskId, () => this.#deps.executor.discard(taskId)),
+        this.#persist(abort, taskId, () => this.#deps.executor.discard(taskId, abort)),
       );
     }
   }
