@@ -1,90 +1,64 @@
-// Tasks as containers of this machine. A container is known by its task's label, so one that an earlier daemon started is
-// simply found again.
+// Tasks as containers of this machine: what the agent asks of an executor, over the runtime.
 import os from 'node:os';
-import { codeOf } from '../../base/errors.ts';
+import { Limiter } from '../../base/limiter.ts';
+import type { Log } from '../../base/log.ts';
 import type { NodeDescription, Task, TaskId } from '../../proto/objects.ts';
 import type { Runtime } from '../../runtime/contract.ts';
 import type { IngressPort } from '../../runtime/network/contract.ts';
 import type { Controller, Executor, IngressTarget } from '../executor.ts';
 import { ContainerController } from './controller.ts';
-import { TASK_LABEL } from './convert.ts';
+import { TaskContainers } from './task-containers.ts';
 
 export interface ContainerExecutorOptions {
   readonly runtime: Runtime;
   readonly hostname: string;
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly log: Log;
 }
+
+const TURNS_PER_CPU = 2;
 
 export class ContainerExecutor implements Executor {
   readonly #options: ContainerExecutorOptions;
-  readonly #containers = new Map<TaskId, string>();
+  readonly #containers: TaskContainers;
+  readonly #description: NodeDescription;
+  readonly #turns: Limiter;
 
   constructor(options: ContainerExecutorOptions) {
+    const cpus = os.availableParallelism();
     this.#options = options;
-    for (const { id, config } of options.runtime.containers.list()) {
-      const taskId = config.labels[TASK_LABEL];
-      if (taskId !== undefined) this.#containers.set(taskId as TaskId, id);
-    }
+    this.#containers = new TaskContainers(options.runtime);
+    this.#description = describe(options, cpus);
+    this.#turns = new Limiter(TURNS_PER_CPU * cpus);
   }
 
   describe(): NodeDescription {
-    const { hostname, version, labels } = this.#options;
-    return {
-      hostname,
-      platform: { os: 'linux', architecture: os.machine() },
-      resources: { nanoCpus: os.cpus().length * 1e9, memoryBytes: os.totalmem() },
-      engine: {
-        version,
-        labels,
-        plugins: [
-          { type: 'Log', name: 'json-file' },
-          { type: 'Network', name: 'bridge' },
-          { type: 'Network', name: 'host' },
-          { type: 'Network', name: 'null' },
-          { type: 'Volume', name: 'local' },
-        ],
-      },
-    };
+    return this.#description;
   }
 
   controller(task: Task): Controller {
     return new ContainerController(task, {
       runtime: this.#options.runtime,
-      node: this.describe(),
-      containerId: () => this.#containers.get(task.id),
-      remember: (containerId) => {
-        if (containerId === undefined) this.#containers.delete(task.id);
-        else this.#containers.set(task.id, containerId);
-      },
+      containers: this.#containers,
+      node: this.#description,
+      turns: this.#turns,
     });
   }
 
   held(): readonly TaskId[] {
-    return [...this.#containers.keys()];
+    return this.#containers.tasks();
   }
 
-  async discard(taskId: TaskId): Promise<void> {
-    const containerId = this.#containers.get(taskId);
-    if (containerId === undefined) return;
-    const { containers } = this.#options.runtime;
-    try {
-      await containers.stop(containerId, {});
-    } catch (error) {
-      if (codeOf(error) !== 'not-modified' && codeOf(error) !== 'not-found') throw error;
-    }
-    try {
-      await containers.remove(containerId, { force: true, volumes: true });
-    } catch (error) {
-      if (codeOf(error) !== 'not-found') throw error;
-    }
-    this.#containers.delete(taskId);
+  async discard(taskId: TaskId, abort?: AbortSignal): Promise<void> {
+    await this.#containers.stop(taskId, abort);
+    await this.#containers.remove(taskId);
   }
 
   async applyIngress(index: number, targets: readonly IngressTarget[]): Promise<void> {
     await this.#options.runtime.networks.applyIngress(
       index,
-      targets.flatMap((target) => this.#port(target)),
+      targets.flatMap((target) => this.#ports(target)),
     );
   }
 
@@ -92,24 +66,33 @@ export class ContainerExecutor implements Executor {
     await this.#options.runtime.networks.clearIngress();
   }
 
-  #port({ protocol, publishedPort, targetPort, localTasks, remoteAddresses }: IngressTarget): IngressPort[] {
-    if (protocol === 'sctp') return []; // the node's map knows tcp and udp
+  #ports({ protocol, publishedPort, targetPort, localTasks, remoteAddresses }: IngressTarget): IngressPort[] {
+    if (protocol === 'sctp') {
+      this.#options.log.warn('a published sctp port is left out: the map knows tcp and udp', { publishedPort });
+      return [];
+    }
+    // A task on the host's own network has no address here: it opens its ports itself.
     const local = localTasks.flatMap((taskId) => {
-      const address = this.#addressOf(taskId);
-      return address ? [{ taskId, address, port: targetPort }] : [];
+      const address = this.#containers.find(taskId)?.endpoint?.address ?? '';
+      return address === '' ? [] : [{ taskId, address, port: targetPort }];
     });
     const remote = remoteAddresses.map((address) => ({ address, port: publishedPort }));
     return [{ protocol, publishedPort, local, remote }];
   }
+}
 
-  #addressOf(taskId: TaskId): string | undefined {
-    const containerId = this.#containers.get(taskId);
-    if (containerId === undefined) return undefined;
-    try {
-      return this.#options.runtime.containers.get(containerId).endpoint?.address;
-    } catch (error) {
-      if (codeOf(error) === 'not-found') return undefined;
-      throw error;
-    }
-  }
+function describe({ hostname, version, labels }: ContainerExecutorOptions, cpus: number): NodeDescription {
+  const plugins = [
+    { type: 'Log', name: 'json-file' },
+    { type: 'Network', name: 'bridge' },
+    { type: 'Network', name: 'host' },
+    { type: 'Network', name: 'null' },
+    { type: 'Volume', name: 'local' },
+  ];
+  return {
+    hostname,
+    platform: { os: 'linux', architecture: os.machine() },
+    resources: { nanoCpus: cpus * 1e9, memoryBytes: os.totalmem() },
+    engine: { version, labels, plugins },
+  };
 }

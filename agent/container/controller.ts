@@ -1,164 +1,162 @@
-// The steps of one task over its container: create, start, wait until healthy, wait until it ends, stop, remove.
+// The steps of one task over its container: prepare, start, wait until healthy, wait until it ends, stop, remove.
 // Each step does nothing where it was done already, by this daemon or the one before.
-import { CodedError, codeOf, fail } from '../../base/errors.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { Limiter } from '../../base/limiter.ts';
+import { together } from '../../base/together.ts';
 import type { LogOptions } from '../../proto/control.ts';
 import type { LogRecord } from '../../proto/log-record.ts';
-import type { NodeDescription, Task } from '../../proto/objects.ts';
+import type { Task } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { Runtime } from '../../runtime/contract.ts';
 import type { Controller, TaskExit, TaskFacts } from '../executor.ts';
 import { ExitError } from '../task-runner.ts';
-import { containerConfig, openedPorts } from './convert.ts';
+import { openedPorts } from './convert.ts';
+import { createTaskContainer } from './prepare.ts';
 import { publishedLogs } from './publish-logs.ts';
+import type { TaskContainers } from './task-containers.ts';
+import type { TemplateContext } from './template.ts';
 
 export interface ControllerDeps {
   readonly runtime: Runtime;
-  readonly node: NodeDescription;
-  readonly containerId: () => string | undefined;
-  readonly remember: (containerId: string | undefined) => void;
+  readonly containers: TaskContainers;
+  readonly node: TemplateContext['node'];
+  /** Bounds how many containers are made and started at once. */
+  readonly turns: Limiter;
 }
-
-export const UNHEALTHY = 'task: unhealthy container';
 
 export class ContainerController implements Controller {
   readonly #task: Task;
   readonly #deps: ControllerDeps;
+  /** There will be no output any more. */
+  #over = false;
 
   constructor(task: Task, deps: ControllerDeps) {
     this.#task = task;
     this.#deps = deps;
   }
 
-  async prepare(): Promise<void> {
+  async prepare(abort: AbortSignal): Promise<void> {
+    const { runtime, containers, node, turns } = this.#deps;
     if (this.#info()) return;
-    const { runtime, node, remember } = this.#deps;
-    const { id } = await runtime.containers.create(containerConfig(this.#task, node));
-    remember(id);
-  }
-
-  async start(): Promise<TaskFacts> {
-    const info = this.#info() ?? fail('not-found', 'the container of the task is gone');
-    if (info.state === 'created') await ignoring('not-modified', this.#containers.start(info.id));
-    return this.#facts();
-  }
-
-  async healthy(abort: AbortSignal): Promise<void> {
-    const { id } = this.#known();
-    if (this.#info()?.health === undefined) return;
-    await this.#until(id, abort, () => {
-      const info = this.#known();
-      if (info.health?.status === 'healthy') return true;
-      if (info.state === 'exited' || info.state === 'dead') return this.#refuseBadExit(info);
-      if (info.health?.status === 'unhealthy') throw new CodedError('internal', UNHEALTHY);
-      return false;
-    });
-  }
-
-  async exited(abort: AbortSignal): Promise<TaskExit> {
-    const { id } = this.#known();
-    let unhealthy = false;
-    await this.#until(id, abort, () => {
-      const info = this.#known();
-      unhealthy = info.health?.status === 'unhealthy';
-      return unhealthy || info.state === 'exited' || info.state === 'dead';
-    });
-    if (!unhealthy) return exitOf(this.#known());
-    const exit = await this.stop();
-    return { exitCode: exit?.exitCode ?? -1, error: UNHEALTHY };
-  }
-
-  async stop(): Promise<TaskExit | undefined> {
-    const info = this.#info();
-    if (!info || info.state === 'created') return undefined;
-    await ignoring('not-modified', ignoring('not-found', this.#containers.stop(info.id, {})));
-    const after = this.#info();
-    return after && exitOf(after);
-  }
-
-  async remove(): Promise<void> {
-    const id = this.#deps.containerId();
-    if (id === undefined) return;
-    await ignoring('not-found', this.#containers.remove(id, { force: true, volumes: true }));
-    this.#deps.remember(undefined);
-  }
-
-  async *logs(options: LogOptions, abort: AbortSignal): AsyncGenerator<LogRecord> {
-    const info = this.#info();
-    if (info) yield* publishedLogs(this.#containers, info.id, options, abort);
-  }
-
-  get #containers() {
-    return this.#deps.runtime.containers;
-  }
-
-  #info(): ContainerInfo | undefined {
-    const id = this.#deps.containerId();
-    if (id === undefined) return undefined;
     try {
-      return this.#containers.get(id);
+      await turns.run(async () => containers.add(this.#task.id, await createTaskContainer(this.#task, runtime, node)), {
+        abort,
+      });
     } catch (error) {
-      if (codeOf(error) === 'not-found') return undefined;
+      if (!abort.aborted) this.#end();
       throw error;
     }
   }
 
-  /** Somebody may have removed the container behind our back. */
-  #known(): ContainerInfo {
-    return this.#info() ?? fail('not-found', 'the container of the task was removed');
-  }
-
-  #facts(): TaskFacts {
-    const { id, pid, endpoint } = this.#known();
-    const ports = openedPorts(this.#task, endpoint?.published ?? []);
-    return { containerId: id, pid, ...(ports.length > 0 ? { ports } : {}) };
-  }
-
-  #refuseBadExit(info: ContainerInfo): true {
-    const { exitCode, error } = exitOf(info);
-    if (exitCode !== 0 || error !== undefined) {
-      throw new ExitError(error ?? `task: non-zero exit (${exitCode})`, exitCode);
+  async start(abort: AbortSignal): Promise<TaskFacts> {
+    const { id, state, startedAtMs } = this.#known();
+    if (state === 'created' && startedAtMs === 0) {
+      await this.#deps.turns.run(() => this.#startNow(id), { abort });
     }
-    return true;
+    return factsOf(this.#task, this.#known());
   }
 
-  /** Looks now, after every event of the container and at its exit, until `done` says so or throws. */
-  async #until(id: string, abort: AbortSignal, done: () => boolean): Promise<void> {
-    const over = new AbortController();
-    await new Promise<void>((resolve, reject) => {
-      const look = (): void => {
-        if (over.signal.aborted) return;
-        try {
-          if (done()) resolve();
-        } catch (error) {
-          reject(error);
-        }
-      };
-      const onAbort = (): void => reject(new CodedError('aborted', 'no longer waited for'));
-      if (abort.aborted) return onAbort();
-      abort.addEventListener('abort', onAbort, { once: true, signal: over.signal });
-      const listening = this.#deps.runtime.events.listen((event) => {
-        if (event.type === 'container' && event.id === id) look();
-      });
-      over.signal.addEventListener('abort', () => listening[Symbol.dispose](), { once: true });
-      // The event of an exit comes before the container's record shows it.
-      this.#containers.wait(id, 'not-running', over.signal).then(look, (error: unknown) => {
-        if (codeOf(error) !== 'aborted') look();
-      });
-      look();
-    }).finally(() => over.abort());
+  async healthy(abort: AbortSignal): Promise<void> {
+    const { id, health } = this.#known();
+    if (!health) return;
+    let exit: { exitCode: number } | undefined;
+    await together(abort, [
+      async (over) => {
+        exit = await this.#deps.runtime.containers.wait(id, 'not-running', over);
+      },
+      (over) => this.#until(over, () => isHealthy(this.#info())),
+    ]);
+    if (exit && exit.exitCode !== 0) throw exitError(this.#info(), exit.exitCode);
+  }
+
+  async exited(abort: AbortSignal): Promise<TaskExit> {
+    const { id } = this.#known();
+    let exit: { exitCode: number } | undefined;
+    await together(abort, [
+      async (over) => {
+        exit = await this.#deps.runtime.containers.wait(id, 'not-running', over);
+      },
+      (over) => this.#until(over, () => refuseUnhealthy(this.#info())),
+    ]);
+    if (!exit) throw new CodedError('aborted', 'no longer waited for');
+    return exitOf(this.#info(), exit.exitCode);
+  }
+
+  async stop(abort: AbortSignal): Promise<TaskExit | undefined> {
+    await this.#deps.containers.stop(this.#task.id, abort);
+    this.#end();
+    const info = this.#info();
+    return info && info.startedAtMs > 0 ? exitOf(info, info.exitCode) : undefined;
+  }
+
+  async remove(): Promise<void> {
+    await this.#deps.containers.remove(this.#task.id);
+    this.#end();
+  }
+
+  async *logs(options: LogOptions, abort: AbortSignal): AsyncGenerator<LogRecord, void, void> {
+    if (options.follow) await this.#until(abort, () => this.#over || (this.#info()?.startedAtMs ?? 0) > 0);
+    const info = this.#info();
+    if (info) yield* publishedLogs(this.#deps.runtime.containers, info.id, options, abort);
+  }
+
+  async #startNow(id: string): Promise<void> {
+    try {
+      await this.#deps.runtime.containers.start(id);
+    } catch (cause) {
+      this.#end();
+      const failed = new CodedError('internal', 'starting container failed', { cause });
+      const { exitCode = 0 } = this.#info() ?? {};
+      throw exitCode === 0 ? failed : new ExitError(failed.message, exitCode, { cause });
+    }
+  }
+
+  #info(): ContainerInfo | undefined {
+    return this.#deps.containers.find(this.#task.id);
+  }
+
+  #known(): ContainerInfo {
+    return this.#deps.containers.get(this.#task.id);
+  }
+
+  #until(abort: AbortSignal, holds: () => boolean): Promise<void> {
+    return this.#deps.containers.until(this.#task.id, abort, holds);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#deps.containers.tell(this.#task.id);
   }
 }
 
-function exitOf(info: ContainerInfo): TaskExit {
-  if (info.oomKilled) return { exitCode: info.exitCode, error: 'task: non-zero exit (137): out of memory' };
-  if (info.error !== '') return { exitCode: info.exitCode, error: info.error };
-  return { exitCode: info.exitCode };
+function factsOf(task: Task, { id, pid, endpoint }: ContainerInfo): TaskFacts {
+  const ports = openedPorts(task, endpoint?.published ?? []);
+  return { containerId: id, pid, ...(ports.length > 0 ? { ports } : {}) };
 }
 
-async function ignoring(code: string, work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (codeOf(error) !== code) throw error;
-  }
+function isHealthy(info: ContainerInfo | undefined): boolean {
+  refuseUnhealthy(info);
+  return info?.health?.status === 'healthy';
+}
+
+/** Throws when it runs and is unhealthy; one that has exited keeps its last health, which then says nothing. */
+function refuseUnhealthy(info: ContainerInfo | undefined): false {
+  if (info?.state !== 'running' || info.health?.status !== 'unhealthy') return false;
+  const last = info.health.log.at(-1);
+  const line = last?.output.trim().split('\n')[0]?.slice(0, OUTPUT_LENGTH_MAX) ?? '';
+  throw new CodedError('internal', `task: unhealthy container${line === '' ? '' : ` (${line})`}`);
+}
+
+/** Of a failed probe, in the status of a task. */
+const OUTPUT_LENGTH_MAX = 200;
+
+/** How it ended, with what the exit code does not say. */
+function exitOf(info: ContainerInfo | undefined, exitCode: number): TaskExit {
+  if (exitCode === 0) return { exitCode };
+  return { exitCode, error: exitError(info, exitCode).message };
+}
+
+function exitError(info: ContainerInfo | undefined, exitCode: number): ExitError {
+  const why = info?.oomKilled ? ': out of memory' : '';
+  return new ExitError(`task: non-zero exit (${exitCode})${why}`, exitCode);
 }

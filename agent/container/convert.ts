@@ -1,15 +1,18 @@
-// A task's spec as the configuration of its container. Pure.
+// A task's spec as the configuration of its container. Pure: the same task on the same node has the same container.
 import { fail } from '../../base/errors.ts';
-import type { ContainerSpec, Mount, NodeDescription, PortConfig, Task } from '../../proto/objects.ts';
+import { isPredefinedNetwork } from '../../proto/defaults.ts';
+import type { Mount, PortConfig, Task } from '../../proto/objects.ts';
 import type { ContainerConfig, ContainerLimits, ContainerMount } from '../../runtime/container/contract.ts';
 import type { PortPublish } from '../../runtime/network/contract.ts';
 import { expand, taskName, type TemplateContext } from './template.ts';
 
 export const TASK_LABEL = 'com.docker.swarm.task.id';
+export const TASK_NAME_LABEL = 'com.docker.swarm.task.name';
 
-export function containerConfig(task: Task, node: NodeDescription): ContainerConfig {
+export function containerConfig(task: Task, node: TemplateContext['node']): ContainerConfig {
   const { container } = task.spec.runtime;
   const context: TemplateContext = { task, node };
+  const publish = hostPorts(task);
   return {
     name: taskName(task),
     image: container.image,
@@ -26,13 +29,12 @@ export function containerConfig(task: Task, node: NodeDescription): ContainerCon
     stopSignal: container.stopSignal ?? '',
     stopGraceMs: container.stopGraceMs ?? -1,
     healthCheck: container.healthCheck,
-    publish: hostPorts(task),
+    exposedPorts: [...new Set(publish.map(({ containerPort, protocol }) => `${containerPort}/${protocol}`))],
+    publish,
     network: networkOf(task),
-    networkAliases: [],
     dns: container.dns ?? { servers: [], search: [], options: [] },
     extraHosts: (container.hosts ?? []).flatMap(extraHosts),
-    mounts: container.mounts.filter((mount) => mount.type !== 'tmpfs').map((mount) => toMount(mount, context)),
-    tmpfs: tmpfsOf(container),
+    mounts: container.mounts.map((mount) => containerMount(mount, context)),
     readOnlyRoot: container.readOnly ?? false,
     init: container.init ?? false,
     capabilityAdd: container.capabilityAdd ?? [],
@@ -52,7 +54,7 @@ export function taskLabels(task: Task): Readonly<Record<string, string>> {
     'com.docker.swarm.service.name': task.serviceName,
     'com.docker.swarm.task': '',
     [TASK_LABEL]: task.id,
-    'com.docker.swarm.task.name': taskName(task),
+    [TASK_NAME_LABEL]: taskName(task),
   };
 }
 
@@ -60,9 +62,10 @@ export function taskLabels(task: Task): Readonly<Record<string, string>> {
 const NOT_FOR_TASKS = {
   domainName: '',
   stdinOnce: false,
-  exposedPorts: [],
   publishAll: false,
+  networkAliases: [],
   macAddress: '',
+  tmpfs: {},
   privileged: false,
   securityOptions: [],
   devices: [],
@@ -78,35 +81,43 @@ const NOT_FOR_TASKS = {
   asRequested: {},
 } as const;
 
-function networkOf(task: Task): string {
-  const [first, ...more] = task.spec.networks;
+function networkOf({ spec: { networks } }: Task): string {
+  const [first, ...more] = networks.map(({ target }) => target);
   if (more.length > 0) fail('not-implemented', 'a task on several networks is not implemented yet');
-  return first?.target ?? 'bridge';
+  if (first === undefined || isPredefinedNetwork(first)) return first ?? 'bridge';
+  return fail(
+    'not-implemented',
+    `network ${first}: tasks can be on bridge, host or none; overlay networks are not implemented yet`,
+  );
 }
 
-/** Ports that are opened on this node for this task alone. Ingress ports are the node's, not the container's. */
+/** Ports that are opened on this node for this task alone. On the host's own network the task opens them itself. */
 function hostPorts(task: Task): PortPublish[] {
-  return task.ports
-    .filter((port) => port.publishMode === 'host')
-    .map(({ protocol, targetPort, publishedPort }) => ({
-      protocol,
-      containerPort: targetPort,
-      hostAddress: '',
-      hostPort: publishedPort,
-    }));
+  if (networkOf(task) !== 'bridge') return [];
+  return task.ports.filter(isHostMode).map(({ protocol, targetPort, publishedPort }) => ({
+    protocol,
+    containerPort: targetPort,
+    hostAddress: '',
+    hostPort: publishedPort,
+  }));
 }
 
-/** The host ports as the machine opened them, for the task's status. */
+/** The host ports as the machine opened them, for the task's status. Each opened port answers for one that was asked for. */
 export function openedPorts(task: Task, published: readonly PortPublish[]): PortConfig[] {
-  return task.ports
-    .filter((port) => port.publishMode === 'host')
-    .flatMap((port) => {
-      const match = published.find(
-        ({ protocol, containerPort }) => protocol === port.protocol && containerPort === port.targetPort,
-      );
-      return match ? [{ ...port, publishedPort: match.hostPort }] : [];
-    });
+  const left = [...published];
+  return task.ports.filter(isHostMode).flatMap((port) => {
+    const at = left.findIndex((opened) => answers(opened, port));
+    const [opened] = at < 0 ? [] : left.splice(at, 1);
+    return opened ? [{ ...port, publishedPort: opened.hostPort }] : [];
+  });
 }
+
+const isHostMode = ({ publishMode }: PortConfig): boolean => publishMode === 'host';
+
+const answers = (opened: PortPublish, asked: PortConfig): boolean =>
+  opened.protocol === asked.protocol &&
+  opened.containerPort === asked.targetPort &&
+  (asked.publishedPort === 0 || asked.publishedPort === opened.hostPort);
 
 /** From /etc/hosts' order to the runtime's name:address. */
 function extraHosts(line: string): string[] {
@@ -114,29 +125,23 @@ function extraHosts(line: string): string[] {
   return names.map((name) => `${name}:${address}`);
 }
 
-function toMount(mount: Mount, context: TemplateContext): ContainerMount {
+function containerMount(mount: Mount, context: TemplateContext): ContainerMount {
   return {
     type: mount.type,
-    source: expand(mount.source, context, 'mount source'),
-    target: expand(mount.target, context, 'mount target'),
+    source: mount.type === 'tmpfs' ? '' : expand(mount.source, context, `mount source ${mount.source}`),
+    target: mount.target,
     readOnly: mount.readOnly,
-    propagation: mount.propagation ?? '',
-    tmpfsOptions: '',
+    propagation: mount.type === 'bind' ? (mount.propagation ?? '') : '',
+    tmpfsOptions: mount.type === 'tmpfs' ? tmpfsOptions(mount) : '',
     noCopy: mount.volumeNoCopy ?? false,
-    createSource: false,
+    createSource: false, // as Docker: a service's bind mount of a missing folder is a mistake
   };
 }
 
-function tmpfsOf({ mounts }: ContainerSpec): Record<string, string> {
-  const options = ({ readOnly, tmpfsSizeBytes, tmpfsMode }: Mount): string =>
-    [
-      ...(readOnly ? ['ro'] : []),
-      ...(tmpfsSizeBytes ? [`size=${tmpfsSizeBytes}`] : []),
-      ...(tmpfsMode ? [`mode=${tmpfsMode.toString(8)}`] : []),
-    ].join(',');
-  return Object.fromEntries(
-    mounts.filter(({ type }) => type === 'tmpfs').map((mount) => [mount.target, options(mount)]),
-  );
+function tmpfsOptions({ tmpfsSizeBytes, tmpfsMode }: Mount): string {
+  const size = tmpfsSizeBytes ? [`size=${tmpfsSizeBytes}`] : [];
+  const mode = tmpfsMode ? [`mode=${tmpfsMode.toString(8)}`] : [];
+  return [...size, ...mode].join(',');
 }
 
 function limitsOf({ spec: { limits, reservations } }: Task): ContainerLimits {
