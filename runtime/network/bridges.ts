@@ -32,17 +32,48 @@ export interface Bridge {
   readonly gateway: number;
   readonly mtu: number;
   readonly internal: boolean;
+  readonly masquerade: boolean;
+  readonly talkInside: boolean; // containers of this network reach each other
+  readonly publishOn: number; // the host address of ports published without one; 0: any
 }
+
+/** Docker's names for what can be set for a network. */
+export const OPTION = {
+  bridgeName: 'com.docker.network.bridge.name',
+  masquerade: 'com.docker.network.bridge.enable_ip_masquerade',
+  talkInside: 'com.docker.network.bridge.enable_icc',
+  publishOn: 'com.docker.network.bridge.host_binding_ipv4',
+  mtu: 'com.docker.network.driver.mtu',
+} as const;
 
 export function bridgeOf(record: NetworkRecord, mtuDefault: number): Bridge | undefined {
   if (!record.bridge) return undefined;
+  const { options } = record;
   return {
     name: record.bridge.name,
     subnet: parseSubnet(record.bridge.subnet),
     gateway: parseAddress(record.bridge.gateway),
-    mtu: Number(record.options['com.docker.network.driver.mtu'] ?? mtuDefault),
+    mtu: readMtu(options[OPTION.mtu]) ?? mtuDefault,
     internal: record.internal,
+    masquerade: readSwitch(options, OPTION.masquerade),
+    talkInside: readSwitch(options, OPTION.talkInside),
+    publishOn: parseAddress(options[OPTION.publishOn] ?? '0.0.0.0', OPTION.publishOn),
   };
+}
+
+/** On unless said otherwise. Values are those of Go's ParseBool, as Docker takes them. */
+function readSwitch(options: NetworkRecord['options'], name: string): boolean {
+  const text = options[name] ?? 'true';
+  if (/^(1|t|true)$/i.test(text)) return true;
+  if (/^(0|f|false)$/i.test(text)) return false;
+  throw new CodedError('invalid', `option ${name} must be true or false, not '${text}'`);
+}
+
+function readMtu(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const mtu = Number(text);
+  if (Number.isInteger(mtu) && mtu >= 68 && mtu <= 65_535) return mtu;
+  throw new CodedError('invalid', `invalid MTU ${text}`);
 }
 
 export function checkBridgeName(name: string): string {
@@ -138,4 +169,11 @@ export async function removeBridge(netd: Netd, name: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof StepError) || error.errno !== constants.errno.ENODEV) throw error;
   }
+}
+
+/** Leaves a bridge alone that somebody else made. */
+export async function removeOwnBridge(netd: Netd, name: string, instance: Instance): Promise<void> {
+  const links = readLinks(await netd.dump('listing links', dumpLinks()));
+  const isOwn = links.some((link) => link.name === name && link.group === instance.linkGroup);
+  if (isOwn) await removeBridge(netd, name);
 }

@@ -48,6 +48,7 @@ export class Endpoints {
       return await this.#joinWithoutAddress(network, request);
     } finally {
       network.joining -= 1;
+      this.#parts.sandboxes.fill();
     }
   }
 
@@ -74,25 +75,28 @@ export class Endpoints {
    */
   async #takeDown(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
     const { netd, sandboxes, forgetter } = this.#parts;
-    const forgotten = forgetter.forget([{ serverAddress: address }]);
+    forgetter.forgetSoon([{ serverAddress: address }]);
     await netd().run([unwireStep(endpoint.sandboxPath, address, network.bridge?.subnet.prefixLength ?? 32)]);
-    await Promise.all([sandboxes.discard(endpoint.sandboxPath), forgotten]);
+    await sandboxes.discard(endpoint.sandboxPath);
   }
 
-  /** Takes up what an earlier daemon made. What is wrong with it is logged and left to the audit. */
+  /** Takes up what an earlier daemon made. What can not be held again is logged; the container keeps running. */
   async adopt(network: NetworkState, endpoint: Endpoint): Promise<void> {
-    if (endpoint.address !== '') network.addresses?.claim(parseAddress(endpoint.address));
-    const held: HeldPort[] = [];
-    for (const publish of endpoint.published) {
+    const { ports, log } = this.#parts;
+    const tolerate = async (what: string, work: () => unknown): Promise<void> => {
       try {
-        held.push(...(await this.#parts.ports.hold(endpoint.containerId.slice(0, 12), [publish])));
+        await work();
       } catch (error) {
-        this.#parts.log.warn('a published port could not be held again', {
-          containerId: endpoint.containerId,
-          port: publish.hostPort,
-          reason: sentenceOf(error),
-        });
+        log.warn(`${what} could not be held again`, { containerId: endpoint.containerId, reason: sentenceOf(error) });
       }
+    };
+    const held: HeldPort[] = [];
+    if (endpoint.address !== '')
+      await tolerate('an address', () => network.addresses?.claim(parseAddress(endpoint.address)));
+    for (const publish of endpoint.published) {
+      await tolerate('a published port', async () =>
+        held.push(...(await ports.hold(endpoint.containerId.slice(0, 12), [publish]))),
+      );
     }
     network.endpoints.set(endpoint.id, { endpoint, held });
   }
@@ -124,15 +128,16 @@ export class Endpoints {
     const address = this.#takeAddress(network, request.address);
     undo.defer(() => network.addresses?.release(address, clock.nowMs()));
     const id = newHexId(this.#parts.random);
-    const held = await ports.hold(nameOf(request, id), request.publish);
+    const publishes = request.publish.map((publish) => withHostAddress(publish, bridge));
+    const held = await ports.hold(nameOf(request, id), publishes);
     undo.defer(() => ports.release(held));
     const sandbox = await sandboxes.take();
     undo.defer(() => sandboxes.discard(sandbox.path));
     const mac = asked ?? parseMac(macOfAddress(address));
     await this.#wire(network, { sandbox, bridge, bridgeIndex: network.bridgeIndex, address, mac });
-    const published = publishedPorts(request.publish, held, address);
+    const published = publishes.map((publish, index) => ({ ...publish, hostPort: held[index]?.port ?? 0 }));
     undo.defer(() => this.#withdraw(held));
-    await this.#publish(published);
+    await this.#publish(published.map((publish) => publishedPort(publish, publish.hostPort, address)));
     const endpoint: Endpoint = {
       id,
       ...placeOf(network, request.containerId),
@@ -143,7 +148,7 @@ export class Endpoints {
       prefixLength: bridge.subnet.prefixLength,
       gateway: bridge.internal ? '' : formatAddress(bridge.gateway),
       macAddress: macTextOf(mac),
-      published: request.publish.map((publish, index) => ({ ...publish, hostPort: held[index]?.port ?? 0 })),
+      published,
     };
     network.endpoints.set(id, { endpoint, held });
     undo.handOver();
@@ -214,18 +219,14 @@ export class Endpoints {
   }
 }
 
-/** What an endpoint's published ports are as rules. */
-export function publishedPorts(
-  publishes: readonly PortPublish[],
-  held: readonly HeldPort[],
-  address: number,
-): PublishedPort[] {
-  return publishes.map((publish, index) => ({
+/** A published port as a rule. */
+export function publishedPort(publish: PortPublish, hostPort: number, address: number): PublishedPort {
+  return {
     protocol: publish.protocol,
     hostAddress: hostAddressOf(publish),
-    hostPort: held[index]?.port ?? publish.hostPort,
+    hostPort,
     to: { address, port: publish.containerPort },
-  }));
+  };
 }
 
 /** Clients that sent before the rule was there, or to the port's owner before, are remembered with a wrong target. */
@@ -247,6 +248,13 @@ function checkPublishable(network: NetworkState, request: EndpointRequest): void
   if (network.record.internal && request.publish.length > 0) {
     throw new CodedError('invalid', `network ${network.record.name} is internal: ports can not be published on it`);
   }
+}
+
+/** The network may say on which address ports are published that name none. */
+function withHostAddress(publish: PortPublish, { publishOn }: Bridge): PortPublish {
+  return publish.hostAddress === '' && publishOn !== 0
+    ? { ...publish, hostAddress: formatAddress(publishOn) }
+    : publish;
 }
 
 const nameOf = (request: EndpointRequest, id: string): string =>

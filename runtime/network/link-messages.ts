@@ -34,6 +34,7 @@ const IFLA_INFO_DATA = 2;
 const IFLA_INFO_SLAVE_KIND = 4;
 const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BRPORT_MODE = 4;
+const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
 const IFF_UP = 1;
 const AF_INET = 2;
@@ -113,15 +114,19 @@ export function changeLink(writer: MessageWriter, change: LinkChange): void {
 }
 
 /**
- * Frames may leave by the port they came from. Where bridged frames pass nf_tables (br_netfilter), a container that
- * asks for its own published port has its packet turned round inside the bridge.
+ * `hairpin`: frames may leave by the port they came from. Where bridged frames pass nf_tables (br_netfilter), a
+ * container that asks for its own published port has its packet turned round inside the bridge.
+ * `isolated`: no frames to other isolated ports.
  */
-export function allowHairpin(writer: MessageWriter, name: string): void {
+export function changePort(writer: MessageWriter, name: string, port: { hairpin: boolean; isolated: boolean }): void {
   writer.message(RTM_NEWLINK, NLM_F_ACK, linkHeader({}), () => {
     writer.text(IFLA_IFNAME, name);
     writer.nested(IFLA_LINKINFO, () => {
       writer.text(IFLA_INFO_SLAVE_KIND, 'bridge');
-      writer.nested(IFLA_INFO_SLAVE_DATA, () => writer.u8(IFLA_BRPORT_MODE, 1));
+      writer.nested(IFLA_INFO_SLAVE_DATA, () => {
+        writer.u8(IFLA_BRPORT_MODE, port.hairpin ? 1 : 0);
+        writer.u8(IFLA_BRPORT_ISOLATED, port.isolated ? 1 : 0);
+      });
     });
   });
 }

@@ -67,8 +67,13 @@ export class Netd {
 
   static async start(options: NetdOptions): Promise<Netd> {
     const netd = new Netd(options);
-    await netd.#launch();
-    return netd;
+    try {
+      await netd.#launch();
+      return netd;
+    } catch (cause) {
+      await netd.close();
+      throw new CodedError('internal', `starting the network helper ${options.command}`, { cause });
+    }
   }
 
   get hello(): Hello {

@@ -8,6 +8,7 @@ import { CodedError, sentenceOf } from '../../base/errors.ts';
 import { newHexId } from '../../base/id.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { Scope } from '../../base/scope.ts';
 import {
   contains,
   formatAddress,
@@ -19,9 +20,19 @@ import {
   type Subnet,
 } from './addresses.ts';
 import { type AuditReport, auditKernel } from './audit.ts';
-import { checkBridgeName, checkNameIsFree, ensureBridge, removeBridge, routedSubnets, uplinkMtu } from './bridges.ts';
+import {
+  type Bridge,
+  checkBridgeName,
+  checkNameIsFree,
+  ensureBridge,
+  OPTION,
+  removeBridge,
+  removeOwnBridge,
+  routedSubnets,
+  uplinkMtu,
+} from './bridges.ts';
 import type { Endpoint, EndpointRequest, IngressPort, NetworkInfo, Networks } from './contract.ts';
-import { Endpoints, publishedPorts } from './endpoints.ts';
+import { Endpoints, publishedPort } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
 import { applyHostSettings, recordHostSettings, restoreHostSettings } from './host-settings.ts';
@@ -74,8 +85,10 @@ export interface MachineNetworks extends Networks, AsyncDisposable {
 }
 
 export async function createNetworks(options: NetworksOptions): Promise<MachineNetworks> {
-  const networks = new BridgeNetworks(options);
+  await using undo = new Scope();
+  const networks = undo.own(new BridgeNetworks(options));
   await networks.open();
+  undo.handOver();
   return networks;
 }
 
@@ -111,7 +124,7 @@ class BridgeNetworks implements MachineNetworks {
       onFailure: (name, error) => log.warn('network work failed', { name, reason: sentenceOf(error) }),
     });
     this.#firewall = new Firewall({ netd, table: this.#instance.table, log });
-    this.#forgetter = new Forgetter(netd);
+    this.#forgetter = new Forgetter({ netd, clock, background: this.#background });
     this.#ports = new Ports(netd);
     this.#sandboxes = new Sandboxes({
       netd,
@@ -150,12 +163,12 @@ class BridgeNetworks implements MachineNetworks {
     });
     this.#host = await recordHostSettings(this.#netd, registry.host);
     await this.#registry.save({ ...registry, host: this.#host });
-    await applyHostSettings(this.#netd);
     this.#mtu = this.#options.bridge?.mtu ?? (await uplinkMtu(this.#netd));
     await this.#sandboxes.open();
     await this.#ports.open();
     for (const record of await this.#withPredefined(registry.networks)) this.#table.add(stateOf(record, this.#mtu));
     await this.#ensureBridges();
+    await applyHostSettings(this.#netd);
     await this.#saveRegistry();
     await this.#ingress.restore();
     this.#sandboxes.fill();
@@ -242,14 +255,17 @@ class BridgeNetworks implements MachineNetworks {
     if (!keep) return await this.destroy();
     this.#closed = true;
     await this.#background.stop();
+    if (!this.#netd) return;
+    await this.#forgetter.flush();
     await this.#sandboxes.close();
-    await this.#netd?.close();
+    await this.#netd.close();
   }
 
   async destroy(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#background.stop();
+    this.#forgetter.cancel();
     await this.#sandboxes.close();
     const netd = this.#running();
     await Promise.all((await this.#sandboxes.paths()).map((path) => this.#sandboxes.discard(path)));
@@ -290,11 +306,10 @@ class BridgeNetworks implements MachineNetworks {
     const id = newHexId(random);
     const subnet = await this.#chooseSubnet(request.subnet);
     const gateway = chooseGateway(subnet, request.gateway);
-    const name = checkBridgeName(request.options['com.docker.network.bridge.name'] ?? `br-${id.slice(0, 12)}`);
+    const name = checkBridgeName(request.options[OPTION.bridgeName] ?? `br-${id.slice(0, 12)}`);
     if (this.#table.all().some((state) => state.bridge?.name === name)) {
       throw new CodedError('conflict', `bridge name ${name} is used by another network`);
     }
-    checkMtu(request.options['com.docker.network.driver.mtu']);
     const state = stateOf(
       {
         id,
@@ -356,37 +371,51 @@ class BridgeNetworks implements MachineNetworks {
 
   async #withPredefined(stored: readonly NetworkRecord[]): Promise<readonly NetworkRecord[]> {
     const { clock, random } = this.#options;
-    const records = [...stored];
-    if (!records.some((record) => record.name === 'bridge')) records.unshift(await this.#defaultBridge(stored));
+    const others = stored.filter((record) => record.name !== 'bridge');
+    const records = [
+      await this.#defaultBridge(
+        others,
+        stored.find((record) => record.name === 'bridge'),
+      ),
+      ...others,
+    ];
     for (const name of ['host', 'none'] as const) {
       if (!records.some((record) => record.name === name)) records.push(predefinedRecord(name, clock.nowMs(), random));
     }
     return records;
   }
 
-  async #defaultBridge(stored: readonly NetworkRecord[]): Promise<NetworkRecord> {
-    const { clock, random, bridge } = this.#options;
+  /** As it was, unless the daemon's options now say otherwise. */
+  async #defaultBridge(others: readonly NetworkRecord[], earlier: NetworkRecord | undefined): Promise<NetworkRecord> {
+    const { clock, random, bridge, log } = this.#options;
+    const isSame = (wanted: string | undefined, has: string | undefined): boolean => (wanted ?? has) === has;
+    if (earlier && isSame(bridge?.name, earlier.bridge?.name) && isSame(bridge?.subnet, earlier.bridge?.subnet))
+      return earlier;
+    if (earlier?.bridge) {
+      log.warn('the default bridge changes', { from: earlier.bridge, to: bridge });
+      await removeOwnBridge(this.#running(), earlier.bridge.name, this.#instance);
+    }
     const taken = [
-      ...stored.flatMap((record) => (record.bridge ? [parseSubnet(record.bridge.subnet)] : [])),
+      ...others.flatMap((record) => (record.bridge ? [parseSubnet(record.bridge.subnet)] : [])),
       ...(await routedSubnets(this.#running())),
     ];
     const subnet = bridge?.subnet ? parseSubnet(bridge.subnet) : freeSubnet(taken);
     const name = checkBridgeName(bridge?.name ?? this.#instance.bridge);
     return {
-      id: newHexId(random),
+      id: earlier?.id ?? newHexId(random),
       name: 'bridge',
       driver: 'bridge',
-      createdAtMs: clock.nowMs(),
+      createdAtMs: earlier?.createdAtMs ?? clock.nowMs(),
       internal: false,
       attachable: false,
       labels: {},
       options: {
         'com.docker.network.bridge.default_bridge': 'true',
-        'com.docker.network.bridge.enable_icc': 'true',
-        'com.docker.network.bridge.enable_ip_masquerade': 'true',
-        'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
-        'com.docker.network.bridge.name': name,
-        'com.docker.network.driver.mtu': String(this.#mtu),
+        [OPTION.talkInside]: 'true',
+        [OPTION.masquerade]: 'true',
+        [OPTION.publishOn]: '0.0.0.0',
+        [OPTION.bridgeName]: name,
+        [OPTION.mtu]: String(this.#mtu),
       },
       bridge: { name, subnet: formatSubnet(subnet), gateway: formatAddress(subnet.base + 1) },
     };
@@ -405,9 +434,7 @@ class BridgeNetworks implements MachineNetworks {
   }
 
   #bridgeRules(): BridgeRules[] {
-    return this.#table.all().flatMap(({ bridge }) => {
-      return bridge ? [{ name: bridge.name, subnet: bridge.subnet, internal: bridge.internal }] : [];
-    });
+    return this.#table.all().flatMap(({ bridge }) => (bridge ? [rulesOf(bridge)] : []));
   }
 
   async #saveRegistry(): Promise<void> {
@@ -497,8 +524,8 @@ function failClosed(): never {
 }
 
 function publishedOf(network: NetworkState): PublishedPort[] {
-  return [...network.endpoints.values()].flatMap(({ endpoint, held }) =>
-    endpoint.published.length === 0 ? [] : publishedPorts(endpoint.published, held, parseAddress(endpoint.address)),
+  return [...network.endpoints.values()].flatMap(({ endpoint }) =>
+    endpoint.published.map((publish) => publishedPort(publish, publish.hostPort, parseAddress(endpoint.address))),
   );
 }
 
@@ -511,8 +538,10 @@ function chooseGateway(subnet: Subnet, asked: string | undefined): number {
   return gateway;
 }
 
-function checkMtu(text: string | undefined): void {
-  if (text === undefined) return;
-  const mtu = Number(text);
-  if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65_535) throw new CodedError('invalid', `invalid MTU ${text}`);
-}
+const rulesOf = ({ name, subnet, internal, masquerade, talkInside }: Bridge): BridgeRules => ({
+  name,
+  subnet,
+  internal,
+  masquerade,
+  talkInside,
+});

@@ -28,6 +28,8 @@ export interface BridgeRules {
   readonly name: string;
   readonly subnet: Subnet;
   readonly internal: boolean;
+  readonly masquerade: boolean;
+  readonly talkInside: boolean;
 }
 
 export interface Target {
@@ -161,13 +163,13 @@ function fixedRules(): [chain: string, rule: readonly Expression[]][] {
 }
 
 /** Direct access from outside, and from other bridges, is closed: only what was published, and answers, come in. */
-function forwardRules({ name, internal }: BridgeRules): Expression[][] {
+function forwardRules({ name, internal, talkInside }: BridgeRules): Expression[][] {
   const into = link('oifname', 'equal', name);
   const outOf = link('iifname', 'equal', name);
-  const inside = [...outOf, ...into, accept];
-  if (internal) return [inside, [...into, drop], [...outOf, drop]];
+  const inside = talkInside ? [[...outOf, ...into, accept]] : [];
+  if (internal) return [...inside, [...into, drop], [...outOf, drop]];
   return [
-    inside,
+    ...inside,
     [...into, ...connection('state', CONNECTION.known), accept],
     [...into, ...connection('status', CONNECTION.destinationTranslated), accept],
     [...into, drop],
@@ -176,14 +178,14 @@ function forwardRules({ name, internal }: BridgeRules): Expression[][] {
   ];
 }
 
-function masqueradeRules({ name, subnet, internal }: BridgeRules): Expression[][] {
+function masqueradeRules({ name, subnet, internal, masquerade: outside }: BridgeRules): Expression[][] {
   const translated = connection('status', CONNECTION.destinationTranslated);
   const rules = [
     // A container that reaches itself or a neighbour through a published port: the answer must pass us again.
     [...link('oifname', 'equal', name), ...fromSubnet(subnet), ...translated, masquerade],
     [...link('oifname', 'equal', name), ...fromSubnet(LOOPBACK), masquerade],
   ];
-  if (!internal) rules.push([...link('oifname', 'not-equal', name), ...fromSubnet(subnet), masquerade]);
+  if (!internal && outside) rules.push([...link('oifname', 'not-equal', name), ...fromSubnet(subnet), masquerade]);
   return rules;
 }
 

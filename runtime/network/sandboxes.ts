@@ -75,11 +75,9 @@ export class Sandboxes {
     return this.#mine;
   }
 
-  /** A ready one, or one made now. The pool fills again behind. */
+  /** A ready one, or one made now. Call `fill` when it is wired: before, the wiring would wait for the next one. */
   async take(): Promise<Sandbox> {
-    const sandbox = this.#ready.shift() ?? (await this.#make());
-    this.fill();
-    return sandbox;
+    return this.#ready.shift() ?? (await this.#make());
   }
 
   /** Loopback only. */

@@ -1,6 +1,6 @@
 // The netlink steps that put a sandbox into a bridge network, and take it out. Pure.
 import type { Bridge } from './bridges.ts';
-import { addAddress, addDefaultRoute, allowHairpin, changeLink, deleteAddress, INSIDE_INDEX } from './link-messages.ts';
+import { addAddress, addDefaultRoute, changeLink, changePort, deleteAddress, INSIDE_INDEX } from './link-messages.ts';
 import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
 import type { Sandbox } from './sandboxes.ts';
@@ -29,7 +29,7 @@ export function wireSteps(wiring: Wiring): Step[] {
 export function attachStep(name: string, bridge: Bridge, bridgeIndex: number): Step {
   const writer = new MessageWriter();
   changeLink(writer, { name, master: bridgeIndex, mtu: bridge.mtu, up: true });
-  allowHairpin(writer, name);
+  changePort(writer, name, { hairpin: true, isolated: !bridge.talkInside });
   return { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: writer.finish() };
 }
 

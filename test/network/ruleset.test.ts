@@ -46,7 +46,13 @@ function rulesOf(bytes: Buffer, chain: string): string[] {
     .map((attributes) => attributes.get(4)?.toString('hex') ?? '');
 }
 
-const bridge = { name: 'br0', subnet: parseSubnet('172.17.0.0/20'), internal: false };
+const bridge = {
+  name: 'br0',
+  subnet: parseSubnet('172.17.0.0/20'),
+  internal: false,
+  masquerade: true,
+  talkInside: true,
+};
 
 const port = (hostPort: number, address: string, hostAddress = 0): PublishedPort => ({
   protocol: 'tcp',

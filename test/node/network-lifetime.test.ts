@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { MachineNetworks } from '../../runtime/network/networks.ts';
+import { CodedError } from '../../base/errors.ts';
+import type { MachineNetworks, NetworksOptions } from '../../runtime/network/networks.ts';
 import { joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 
@@ -127,6 +128,42 @@ describe('the life of a machine and its networks', function () {
     assert.equal((await ask())[1], 'ECONNREFUSED');
     await second.leave(web);
     assert.equal((await ask())[0], 'ECONNREFUSED');
+  });
+
+  it('keeps the default network through restarts, and moves it when the options say so', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const first = await machine.networks();
+    const { id, subnet } = first.get('bridge');
+    await first.shutdown({ keep: true });
+    const second = await machine.networks({ bridge: {} });
+    assert.deepEqual([second.get('bridge').id, second.get('bridge').subnet], [id, subnet]);
+    await second.shutdown({ keep: true });
+    const third = await machine.networks({ bridge: { name: 'mybridge', subnet: '10.99.0.0/24' } });
+    assert.deepEqual([third.get('bridge').id, third.get('bridge').subnet], [id, '10.99.0.0/24']);
+    const links = (await traces(machine))['links']?.split(' ');
+    assert.deepEqual(
+      links?.filter((name) => !name.startsWith('sv')),
+      ['lo', 'uplink', 'mybridge'],
+    );
+    assert.equal((await joinContainer(third)).address, '10.99.0.2');
+  });
+
+  it('leaves no helper behind when it can not start', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const attempts: Partial<NetworksOptions>[] = [
+      { netd: { command: '/absent/netd', args: [] } },
+      { netd: { command: '/bin/true', args: [] } },
+      { bridge: { name: 'uplink' } },
+      { bridge: { subnet: '10.0.0.1/8' } },
+      { execRoot: join(lab.execRoot(machine), 'long'.repeat(50)) },
+    ];
+    for (const options of attempts) {
+      await assert.rejects(machine.networks(options), CodedError, JSON.stringify(options));
+      await until('no netd', async () => (await netdPids()).length === 0);
+    }
+    await machine.networks();
   });
 
   it('goes on when netd is killed, and holds the ports again', async () => {

@@ -74,6 +74,38 @@ describe('networks that users make', function () {
     });
   });
 
+  it('obey the options that Docker has for them', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    await machine.run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0'); // as where br_netfilter is not loaded
+    const networks = await machine.networks();
+    const option = (name: string): string => `com.docker.network.${name}`;
+    await networks.create(
+      asked('strict', {
+        options: {
+          [option('bridge.enable_icc')]: 'false',
+          [option('bridge.enable_ip_masquerade')]: 'false',
+          [option('bridge.host_binding_ipv4')]: '127.0.0.1',
+          [option('driver.mtu')]: '1300',
+        },
+      }),
+    );
+    const [a, b] = [
+      await joinContainer(networks, { network: 'strict', publish: [publish(8080, 80)] }),
+      await joinContainer(networks, { network: 'strict' }),
+    ];
+    await lab.serve(a.sandboxPath, 80, 'a');
+    await lab.serve(outside.namespace, 80, 'outside');
+    await outside.run('ip', 'route', 'add', '172.18.0.0/16', 'via', machine.address);
+    assert.equal(await lab.ask(b.sandboxPath, a.address, 80), 'TIMEOUT');
+    assert.equal(await lab.ask(b.sandboxPath, outside.address, 80), `outside ${b.address}`);
+    assert.match(await lab.ask(machine.namespace, '127.0.0.1', 8080), /^a /);
+    assert.equal(await lab.ask(outside.namespace, machine.address, 8080), 'ECONNREFUSED');
+    assert.equal(a.published[0]?.hostAddress, '127.0.0.1');
+    const link = await machine.run('nsenter', `--net=${a.sandboxPath}`, 'ip', 'link', 'show', 'eth0');
+    assert.match(link, /mtu 1300/);
+  });
+
   it('are refused with a reason and without a trace', async () => {
     await using lab = await NetworkLab.open();
     const machine = await lab.machine();
@@ -90,6 +122,7 @@ describe('networks that users make', function () {
       [asked('bits', { subnet: '10.78.0.1/24' }), { code: 'invalid' }],
       [asked('gate', { subnet: '10.78.0.0/24', gateway: '10.79.0.1' }), { code: 'invalid' }],
       [asked('mtu', { options: { 'com.docker.network.driver.mtu': 'big' } }), { code: 'invalid' }],
+      [asked('icc', { options: { 'com.docker.network.bridge.enable_icc': 'maybe' } }), { code: 'invalid' }],
       [asked('name', { options: { 'com.docker.network.bridge.name': 'much-too-long-name' } }), { code: 'invalid' }],
       [asked('link', { options: { 'com.docker.network.bridge.name': 'uplink' } }), { code: 'conflict' }],
     ];
