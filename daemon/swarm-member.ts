@@ -165,7 +165,7 @@ export class SwarmMember {
     await this.#turn.run(async () => {
       const { role } = this.#options.credentials.identity;
       if (role === 'manager' && !this.#manager) await this.#persist({ kind: 'join' });
-      if (role === 'worker' && this.#manager) await this.#dropManager();
+      if (role === 'worker' && this.#manager) await this.#stopManager();
     });
   }
 
@@ -185,7 +185,6 @@ export class SwarmMember {
   async #startManager(start: ManagerStart): Promise<void> {
     const { state, credentials, files, log } = this.#options;
     const { nodeId, clusterId } = credentials.identity;
-    if (start.kind === 'join') await files.eraseRaft();
     const { raft } = DEFAULT_CLUSTER_SPEC;
     const manager = await startManager({
       ...this.#options,
@@ -233,14 +232,9 @@ export class SwarmMember {
     await this.#turn.run(async () => {
       if (this.#stopped || !this.#manager) return;
       this.#options.log.info('this node is no manager any more', { nodeId: this.nodeId });
-      await this.#dropManager();
+      await this.#stopManager();
       this.#renewal.renewNow();
     });
-  }
-
-  async #dropManager(): Promise<void> {
-    await this.#stopManager();
-    await this.#options.files.eraseRaft();
   }
 
   async #stopManager(): Promise<void> {

@@ -64,12 +64,6 @@ export class SwarmFiles {
     await writeFileAtomic(this.#path('certificate.json'), JSON.stringify(material));
   }
 
-  /** This node is no manager any more: another log would be wrong for it. */
-  async eraseRaft(): Promise<void> {
-    await rm(this.raftDirectory, { recursive: true, force: true });
-    await mkdir(this.raftDirectory, { recursive: true, mode: FOLDER_MODE });
-  }
-
   async erase(): Promise<void> {
     // First what makes it count, so that an interrupted removal is finished by the next start.
     await rm(this.#path('node.json'), { force: true });

@@ -9,13 +9,13 @@ import type { SnapshotChunk } from './contract.ts';
 import { Conditions } from './conditions.ts';
 import { Raft } from './core/raft.ts';
 import { DEFAULT_LIMITS, type MemberId, type SnapshotMeta } from './core/types.ts';
-import { judge } from './judgement.ts';
+import { claimOf, judge } from './judgement.ts';
 import { type CommittedBatch, type Failure, type Machine, Member } from './member.ts';
 import { MembershipChanges } from './membership-changes.ts';
 
 import { leadershipLost, refusalError, type Situation } from './reasons.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
-import { Storage } from './storage.ts';
+import { FORMAT_FILE, Storage } from './storage.ts';
 import { Ticker } from './ticker.ts';
 import { Transport } from './transport.ts';
 import {
@@ -50,6 +50,9 @@ export class ConsensusWorker implements Machine {
   readonly #ticker: Ticker;
   readonly #snapshots: SnapshotIntake;
   #isRemoved = false;
+  /** Joining: what the log held before is of an earlier membership, and so is what others say by it. */
+  #isJoining: boolean;
+  readonly #joinAfter: number;
   #status = '';
   #ticksSinceMain = 0;
   #wasLeader = false;
@@ -57,7 +60,8 @@ export class ConsensusWorker implements Machine {
   static async start(options: WorkerOptions, deps: WorkerDeps): Promise<ConsensusWorker> {
     const storageDeps = { ...deps, clusterId: options.clusterId, nodeId: options.nodeId };
     await deps.disk.makeDirectory('.');
-    if (options.start !== 'restart') {
+    const isThere = (await deps.disk.list('.')).includes(FORMAT_FILE);
+    if (options.start === 'bootstrap' || (options.start === 'join' && !isThere)) {
       await Storage.create(
         storageDeps,
         options.start === 'bootstrap' ? { raftAddress: options.raftAddress } : undefined,
@@ -74,6 +78,8 @@ export class ConsensusWorker implements Machine {
   private constructor(options: WorkerOptions, deps: WorkerDeps, storage: Storage, raft: Raft) {
     this.#options = options;
     this.#deps = deps;
+    this.#isJoining = options.start === 'join';
+    this.#joinAfter = raft.log.lastIndex;
     this.#log = postedLog(deps.post, {});
     this.#storage = storage;
     this.#conditions = new Conditions(deps.clock);
@@ -118,7 +124,9 @@ export class ConsensusWorker implements Machine {
       clock,
       random,
       log: this.#log,
-      judge: (id) => judge(this.#member.raft, id),
+      judge: (id, claimedIndex) => judge(this.#member.raft, id, claimedIndex),
+      membershipIndex: () => this.#member.raft.membershipIndex,
+      claimedIndex: () => claimOf(this.#member.raft),
       currentSnapshot: () => this.#storage.readCurrent(),
       onMessages: (messages) => this.#member.receive(messages),
       onSnapshot: (message, chunks) => this.#member.receiveSnapshot(message, chunks),
@@ -126,7 +134,7 @@ export class ConsensusWorker implements Machine {
       onUnreachable: (id) => this.#member.unreachable(id),
       onGone: (id) => this.#member.raft.suspectLeader(id),
       onConnectivity: () => this.#onProgress(),
-      onRemoved: (by) => this.#onRemoved(by),
+      onRemoved: (by, membershipIndex) => this.#onRemoved(by, membershipIndex),
     });
   }
 
@@ -269,14 +277,28 @@ export class ConsensusWorker implements Machine {
     );
   }
 
-  #onRemoved(by: MemberId): void {
-    if (this.#isRemoved || !this.#member.raft.membership.members.some(({ id }) => id === by)) return;
+  /** Only who knows of a later membership than we do can know that we are out. */
+  #onRemoved(by: MemberId, membershipIndex: number): void {
+    const { membership, membershipIndex: ours } = this.#member.raft;
+    const isMember = membership.members.some(({ id }) => id === by);
+    if (this.#isRemoved || this.#isJoining || !isMember || membershipIndex <= ours) return;
     this.#log.warn('this manager was removed from the cluster', { toldBy: by });
     this.#isRemoved = true;
     this.#onProgress();
   }
 
+  #noticeAdmission(): void {
+    const { raft } = this.#member;
+    if (this.#isJoining && raft.applied > this.#joinAfter && claimOf(raft) > 0) this.#isJoining = false;
+  }
+
+  #isOut(): boolean {
+    const { raft } = this.#member;
+    return this.#isRemoved || (!this.#isJoining && raft.membership.removed.includes(raft.id));
+  }
+
   #onProgress(): void {
+    this.#noticeAdmission();
     this.#conditions.check();
     const status = this.#currentStatus();
     const { commitIndex: _, ...visible } = status;
@@ -307,7 +329,7 @@ export class ConsensusWorker implements Machine {
   /** A leader counts as one when it has committed in its own term: everything older is then committed and handed over. */
   #roleNow(): WorkerStatus['role'] {
     const { raft } = this.#member;
-    if (this.#isRemoved || raft.membership.removed.includes(raft.id)) return 'removed';
+    if (this.#isOut()) return 'removed';
     if (raft.role === 'leader') return raft.log.termAt(raft.applied) === raft.term ? 'leader' : 'candidate';
     if (raft.role !== 'follower') return 'candidate';
     return raft.isVoter ? 'follower' : 'learner';
@@ -321,7 +343,7 @@ export class ConsensusWorker implements Machine {
       transferee: raft.leading?.transferee,
       membership: raft.membership,
       reachable: raft.leading?.reachable() ?? this.#transport.connected(),
-      isRemoved: this.#isRemoved || raft.membership.removed.includes(raft.id),
+      isRemoved: this.#isOut(),
     };
   }
 }

@@ -68,7 +68,11 @@ export interface ConsensusOptions {
   readonly listenAddress: string; // host:port of the raft listener
   readonly advertise: ManagerAddresses;
   readonly certificate: CertificateMaterial;
-  /** First start of a cluster: a one-member group. Joining: start empty and wait for the leader's log. Otherwise: from disk. */
+  /**
+   * `bootstrap`: first start of a cluster, a one-member group; refused where a log already is. `join`: wait for the
+   * leader's log, empty or, after a removal or an attempt that broke off, with the log and the votes that are there;
+   * they must not be deleted while the node id is the same. `restart`: go on from disk.
+   */
   readonly start: 'bootstrap' | 'join' | 'restart';
   readonly timing: { tickMs: number; heartbeatTicks: number; electionTicksMin: number; electionTicksMax: number };
   readonly snapshotIntervalEntries: number;

@@ -6,7 +6,7 @@ import { backoffMs } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, codeOf, errnoOf, fail, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { asObject } from '../../base/parse.ts';
+import { asInteger, asObject } from '../../base/parse.ts';
 import type { Random } from '../../base/random.ts';
 import type { SnapshotChunk } from './contract.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
@@ -15,7 +15,7 @@ import { bodyOf, type Hello, helloFromWire, messageToWire, PROTOCOL, PROTOCOL_MI
 
 export interface LinkDeps {
   readonly id: MemberId;
-  readonly hello: Hello;
+  readonly hello: () => Hello;
   readonly service: ServiceDefinition;
   readonly credentials: PeerCredentials;
   readonly clock: Clock;
@@ -25,8 +25,8 @@ export interface LinkDeps {
   readonly onUp: () => void;
   /** `refused`: nothing listens there any more. */
   readonly onDown: (how: 'refused' | 'lost') => void;
-  /** The peer says that we are not a member any more. */
-  readonly onRemoved: (message: string) => void;
+  /** The peer says that we are not a member any more, by the membership at this index. */
+  readonly onRemoved: (membershipIndex: number) => void;
 }
 
 const HELLO_TIMEOUT_MS = 1_500;
@@ -76,7 +76,7 @@ export class PeerLink {
     const stream = open(client.value, this.#deps.service, 'InstallSnapshot');
     using answers = new Answers(stream, this.#deps.clock, this.#controller.signal);
     try {
-      stream.write({ hello: this.#deps.hello });
+      stream.write({ hello: this.#deps.hello() });
       await answers.expect('hello', HELLO_TIMEOUT_MS);
       await write(stream, { begin: snapshotToWire(message) }, answers);
       for (const chunk of chunks) await write(stream, { chunk }, answers);
@@ -118,7 +118,7 @@ export class PeerLink {
       const stream = open(client.value, service, 'Exchange');
       using answers = new Answers(stream, clock, this.#controller.signal);
       try {
-        stream.write({ hello: this.#deps.hello });
+        stream.write({ hello: this.#deps.hello() });
         helloFromWire(await answers.expect('hello', HELLO_TIMEOUT_MS));
         wasUp = true;
         this.#stream = stream;
@@ -130,7 +130,7 @@ export class PeerLink {
       }
     } catch (error) {
       if (this.#controller.signal.aborted) return wasUp;
-      if (error instanceof RemovedError) this.#deps.onRemoved(error.message);
+      if (error instanceof RemovedError) this.#deps.onRemoved(error.membershipIndex);
       else log.debug('connection to manager ended', { peer: this.#deps.id, reason: sentenceOf(error) });
     }
     if (this.#controller.signal.aborted) return wasUp;
@@ -177,7 +177,14 @@ export class PeerLink {
   }
 }
 
-class RemovedError extends CodedError {}
+class RemovedError extends CodedError {
+  readonly membershipIndex: number;
+
+  constructor(message: string, membershipIndex: number) {
+    super('forbidden', message);
+    this.membershipIndex = membershipIndex;
+  }
+}
 
 function open(client: Client, service: ServiceDefinition, method: 'Exchange' | 'InstallSnapshot'): Stream {
   const { path, requestSerialize, responseDeserialize } = service[method] ?? fail('internal', `no method ${method}`);
@@ -266,8 +273,8 @@ class Answers implements Disposable {
     const { name, body } = bodyOf(value);
     if (name === wanted) return body;
     if (name !== 'goodbye') fail('invalid', `the peer answered '${name}' instead of '${wanted}'`);
-    const { reason, message } = asObject(body, 'goodbye') as { reason?: unknown; message?: unknown };
-    if (reason === 'removed') throw new RemovedError('forbidden', String(message));
+    const { reason, message, membership_index: index } = asObject(body, 'goodbye');
+    if (reason === 'removed') throw new RemovedError(String(message), asInteger(index, 'membership_index'));
     return fail('forbidden', `the peer refused: ${String(message)}`);
   }
 }
@@ -278,7 +285,11 @@ function splitAddress(address: string | undefined): { host: string; port: number
   return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
 }
 
-export function helloOf(self: { clusterId: string; nodeId: MemberId; raftAddress: string }, to: MemberId): Hello {
+export function helloOf(
+  self: { clusterId: string; nodeId: MemberId; raftAddress: string },
+  to: MemberId,
+  membershipIndex: number,
+): Hello {
   return {
     protocol_min: PROTOCOL_MIN,
     protocol_max: PROTOCOL,
@@ -287,5 +298,6 @@ export function helloOf(self: { clusterId: string; nodeId: MemberId; raftAddress
     from: self.nodeId,
     to,
     raft_address: self.raftAddress,
+    membership_index: membershipIndex,
   };
 }

@@ -29,7 +29,8 @@ export interface ServerDeps {
   readonly credentials: PeerCredentials;
   readonly clock: Clock;
   readonly log: Log;
-  readonly judge: (id: MemberId) => Judgement;
+  readonly judge: (id: MemberId, claimedIndex: number) => Judgement;
+  readonly membershipIndex: () => number;
   readonly onHello: (hello: Hello) => void;
   readonly onMessages: (messages: readonly Message[]) => void;
   readonly onSnapshot: (message: SnapshotMessage, chunks: AsyncIterable<SnapshotChunk>) => Promise<void>;
@@ -49,7 +50,8 @@ const SERVER_OPTIONS = {
 export class PeerServer {
   readonly #deps: ServerDeps;
   readonly #server = new Server(SERVER_OPTIONS);
-  readonly #streams = new Map<Stream, MemberId>();
+  /** Who is at the other end, and by which membership it claims to be a member. */
+  readonly #streams = new Map<Stream, { peer: MemberId; claim: number }>();
 
   constructor(deps: ServerDeps) {
     this.#deps = deps;
@@ -70,13 +72,13 @@ export class PeerServer {
   }
 
   isConnected(id: MemberId): boolean {
-    return [...this.#streams.values()].includes(id);
+    return [...this.#streams.values()].some(({ peer }) => peer === id);
   }
 
   /** Ends the streams of those who are not welcome any more, and tells them why. */
   review(): void {
-    for (const [stream, peer] of this.#streams) {
-      if (this.#deps.judge(peer) === 'removed') this.#sayGoodbye(stream, 'removed', removedText(peer));
+    for (const [stream, { peer, claim }] of this.#streams) {
+      if (this.#deps.judge(peer, claim) === 'removed') this.#sayGoodbye(stream, 'removed', removedText(peer));
     }
   }
 
@@ -90,7 +92,7 @@ export class PeerServer {
     let onBody: ((body: { name: string; body: unknown }) => void) | undefined;
     const refuse = (error: unknown): void => {
       log.warn('refused a peer stream', {
-        peer: this.#streams.get(stream),
+        peer: this.#streams.get(stream)?.peer,
         from: stream.getPeer(),
         reason: sentenceOf(error),
       });
@@ -133,10 +135,11 @@ export class PeerServer {
     if (hello.protocol_min > PROTOCOL || hello.protocol_max < PROTOCOL_MIN) {
       fail('not-implemented', `this manager speaks raft protocol ${PROTOCOL_MIN} to ${PROTOCOL}`);
     }
-    const judgement = judge(peer);
+    const claim = hello.membership_index;
+    const judgement = judge(peer, claim);
     if (judgement === 'removed') throw new RemovedPeer('forbidden', removedText(peer));
     if (judgement === 'stranger') fail('forbidden', `${peer} is not known as a member here`);
-    this.#streams.set(stream, peer);
+    this.#streams.set(stream, { peer, claim });
     stream.write({ hello: helloTo(peer) });
     onHello(hello);
     return peer;
@@ -145,7 +148,7 @@ export class PeerServer {
   #exchange(stream: Stream, peer: MemberId): (body: { name: string; body: unknown }) => void {
     return ({ name, body }) => {
       if (name !== 'batch') fail('invalid', `'${name}' is not expected here`);
-      this.#refuseRemoved(peer);
+      this.#refuseRemoved(stream);
       if (!this.#streams.has(stream)) return;
       const messages = asArray(asObject(body, 'batch')['messages'], 'messages', (value) =>
         messageFromWire(value, peer, this.#deps.nodeId),
@@ -162,7 +165,7 @@ export class PeerServer {
     stream.on('close', lost);
     stream.on('cancelled', lost);
     return ({ name, body }) => {
-      this.#refuseRemoved(peer);
+      this.#refuseRemoved(stream);
       if (name === 'begin') {
         if (queue) fail('invalid', 'one snapshot a stream');
         queue = new BoundedQueue({ lengthMax: SNAPSHOT_CHUNKS_QUEUED_MAX, whenFull: 'fail' });
@@ -198,12 +201,13 @@ export class PeerServer {
     }
   }
 
-  #refuseRemoved(peer: MemberId): void {
-    if (this.#deps.judge(peer) === 'removed') throw new RemovedPeer('forbidden', removedText(peer));
+  #refuseRemoved(stream: Stream): void {
+    const { peer, claim } = this.#streams.get(stream) ?? { peer: '', claim: 0 };
+    if (this.#deps.judge(peer, claim) === 'removed') throw new RemovedPeer('forbidden', removedText(peer));
   }
 
   #sayGoodbye(stream: Stream, reason: 'removed' | 'refused' | 'failed', message: string): void {
-    this.#end(stream, { goodbye: { reason, message } });
+    this.#end(stream, { goodbye: { reason, message, membership_index: this.#deps.membershipIndex() } });
   }
 
   #end(stream: Stream, last: object): void {

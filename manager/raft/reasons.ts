@@ -58,8 +58,6 @@ function describe(refusal: Refusal, situation: Situation, subject: string): [Err
       return ['conflict', `${subject} has not caught up with the log yet`];
     case 'already-member':
       return ['conflict', `${subject} is a manager already`];
-    case 'was-removed':
-      return ['conflict', `${subject} was removed from the managers; it can only come back under a new id`];
     case 'not-a-member':
       return ['not-found', `${subject} is not a manager`];
     case 'not-a-learner':

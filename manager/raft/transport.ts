@@ -22,7 +22,10 @@ export interface TransportOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly judge: (id: MemberId) => Judgement;
+  readonly judge: (id: MemberId, claimedIndex: number) => Judgement;
+  /** Index of the membership that is known here, and that by which this node is a member. */
+  readonly membershipIndex: () => number;
+  readonly claimedIndex: () => number;
   readonly currentSnapshot: () => Promise<OpenedSnapshot | undefined>;
   readonly onMessages: (messages: readonly Message[]) => void;
   readonly onSnapshot: (message: SnapshotMessage, chunks: AsyncIterable<SnapshotChunk>) => Promise<void>;
@@ -31,7 +34,7 @@ export interface TransportOptions {
   /** Nothing listens at this member's address any more. */
   readonly onGone: (id: MemberId) => void;
   readonly onConnectivity: () => void;
-  readonly onRemoved: (by: MemberId) => void;
+  readonly onRemoved: (by: MemberId, membershipIndex: number) => void;
 }
 
 export class Transport implements Peers {
@@ -118,17 +121,17 @@ export class Transport implements Peers {
     const { nodeId } = this.#options;
     const known = this.#links.get(id);
     if (known || this.#stopped || id === nodeId || this.#addressOf(id) === undefined) return known;
-    if (this.#membership.removed.includes(id)) return undefined;
+    if (this.#membership.removed.includes(id) && !this.#server.isConnected(id)) return undefined;
     const link = new PeerLink({
       ...this.#options,
       id,
-      hello: this.#helloTo(id),
+      hello: () => this.#helloTo(id),
       service: this.#service,
       credentials: this.#credentials,
       addressOf: () => this.#addressOf(id),
       onUp: () => this.#options.onConnectivity(),
       onDown: (how) => this.#onDown(id, how),
-      onRemoved: () => this.#options.onRemoved(id),
+      onRemoved: (index) => this.#options.onRemoved(id, index),
     });
     this.#links.set(id, link);
     return link;
@@ -145,7 +148,7 @@ export class Transport implements Peers {
   }
 
   #helloTo(id: MemberId): Hello {
-    return helloOf(this.#options, id);
+    return helloOf(this.#options, id, this.#options.claimedIndex());
   }
 
   #onHello(hello: Hello): void {

@@ -19,6 +19,7 @@ export interface Hello {
   readonly from: string;
   readonly to: string;
   readonly raft_address: string;
+  readonly membership_index: number;
 }
 
 const PROTO = fileURLToPath(new URL('../../../proto/raft.proto', import.meta.url));
@@ -161,6 +162,7 @@ export function helloFromWire(value: unknown): Hello {
     from: asString(wire['from'], 'from', { lengthMax: 100 }),
     to: asString(wire['to'], 'to', { lengthMax: 100 }),
     raft_address: asString(wire['raft_address'], 'raft_address', { lengthMax: 300 }),
+    membership_index: natural(wire, 'membership_index'),
   };
 }
 

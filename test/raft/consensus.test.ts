@@ -37,6 +37,7 @@ describe('consensus over real streams and files', function () {
 
   describe('with three managers', () => {
     let group: TestGroup;
+    let removed: string;
     before(async () => {
       group = await TestGroup.create();
       await group.grow(3);
@@ -94,6 +95,20 @@ describe('consensus over real streams and files', function () {
       await group.leader().consensus.removeMember(leader.id, {});
       await until(() => leader.consensus.status().role === 'removed', 'the removed one knows');
       await group.stop(leader.id);
+      removed = leader.id;
+    });
+
+    it('takes a removed manager back under its old id, with the log that it had', async () => {
+      const back = await group.start(removed, 'join');
+      assert.notEqual(back.consensus.status().role, 'removed');
+      const { raftAddress } = back.options.advertise;
+      await group.leader().consensus.addMember({ nodeId: back.id, raftAddress }, {});
+      await group.leader().consensus.propose(bytes('together again'), {});
+      await until(() => back.journal.texts.at(-1) === 'together again', 'it has caught up');
+      assert.equal(back.consensus.status().role, 'follower');
+      await group.leader().consensus.removeMember(back.id, {});
+      await until(() => back.consensus.status().role === 'removed', 'it is out again and knows');
+      await group.stop(back.id);
     });
 
     it('refuses a removal that would leave no majority, with the arithmetic', async () => {

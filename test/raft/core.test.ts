@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import type { Append, Message } from '../../manager/raft/core/types.ts';
-import { CoreGroup, coreOf, entriesOf, settle, voters } from './core-group.ts';
+import { seededRandom } from '../../base/random.ts';
+import { Raft } from '../../manager/raft/core/raft.ts';
+import { type Append, DEFAULT_LIMITS, type Message } from '../../manager/raft/core/types.ts';
+import { CoreGroup, coreOf, EMPTY, entriesOf, settle, voters } from './core-group.ts';
 
 const text = (...texts: string[]): Uint8Array[] => texts.map((one) => Buffer.from(one));
 const typesOf = (messages: readonly Message[]): string[] => messages.map(({ type, to }) => `${type}>${to}`);
@@ -312,11 +314,39 @@ describe('raft core', () => {
         ['a', 'b'],
       );
       assert.deepEqual(leader.membership.removed, ['c']);
-      assert.equal(leader.proposeChange({ op: 'add-learner', id: 'c', address: 'c' }), 'was-removed');
       group.cut.add('b');
       leader.propose(text('x'));
       group.run();
       assert.deepEqual(group.dataOf('a'), []);
+    });
+
+    it('takes a removed member back, as a learner, with the log that it had', () => {
+      const group = CoreGroup.of('a', 'b', 'c');
+      const leader = group.elect('a');
+      group.run();
+      leader.proposeChange({ op: 'remove', id: 'c' });
+      group.run();
+      leader.propose(text('without c'));
+      group.run();
+      assert.equal(leader.proposeChange({ op: 'add-learner', id: 'c', address: 'c' }), undefined);
+      group.run();
+      assert.deepEqual(group.dataOf('c'), ['without c']);
+      assert.equal(leader.proposeChange({ op: 'promote', id: 'c' }), undefined);
+      group.run();
+      assert.equal(group.core('c').isVoter, true);
+      assert.deepEqual(leader.membership.removed, []);
+    });
+
+    it('has no vote in a member that holds nothing yet', () => {
+      const raft = new Raft({
+        id: 'd',
+        limits: DEFAULT_LIMITS,
+        random: seededRandom(1),
+        initial: { hardState: EMPTY, snapshot: undefined, base: { index: 0, term: 0 }, entries: [] },
+      });
+      raft.step({ type: 'vote-request', from: 'a', to: 'd', term: 2, lastIndex: 9, lastTerm: 1, transfer: false });
+      const [answer] = settle(raft).messages;
+      assert.equal(answer?.type === 'vote-response' && answer.granted, false);
     });
 
     it('does not remove its leader or its last voter', () => {

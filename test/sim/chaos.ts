@@ -128,12 +128,16 @@ export class Chaos {
     else if (this.#random.fraction() < 0.2) this.#transfer(leader);
   }
 
+  /** A new node, or one that was removed and comes back with the log that it had. */
   #grow(leader: SimNode): void {
-    if (this.#ids >= NODES_EVER_MAX) return;
-    const id = `n${this.#ids + 1}`;
+    const removed = leader.raft?.membership.removed ?? [];
+    const returns = removed.length > 0 && this.#random.fraction() < 0.4;
+    if (!returns && this.#ids >= NODES_EVER_MAX) return;
+    const id = returns ? this.#pick(removed) : `n${this.#ids + 1}`;
     const result = leader.member?.proposeChange({ op: 'add-learner', id, address: id });
     if (!result || 'refusal' in result) return this.#world.count(`change refused: ${result?.refusal}`);
-    this.#ids += 1;
+    if (returns) this.#world.count('removed member returns');
+    else this.#ids += 1;
     this.#world.node(id).boot('join');
     this.#world.note(`${leader.id} adds ${id}`);
   }

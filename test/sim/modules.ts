@@ -1,7 +1,7 @@
 // The production code under simulation; a mutant brings its own copy of it.
 import { Raft } from '../../manager/raft/core/raft.ts';
 import { inspectDirectory } from '../../manager/raft/inspect.ts';
-import { judge } from '../../manager/raft/judgement.ts';
+import { claimOf, judge } from '../../manager/raft/judgement.ts';
 import { Member } from '../../manager/raft/member.ts';
 import { Storage } from '../../manager/raft/storage.ts';
 
@@ -10,7 +10,8 @@ export interface Modules {
   readonly Member: typeof Member;
   readonly Storage: typeof Storage;
   readonly judge: typeof judge;
+  readonly claimOf: typeof claimOf;
   readonly inspectDirectory: typeof inspectDirectory;
 }
 
-export const PRODUCTION: Modules = { Raft, Member, Storage, judge, inspectDirectory };
+export const PRODUCTION: Modules = { Raft, Member, Storage, judge, claimOf, inspectDirectory };

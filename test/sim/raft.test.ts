@@ -27,6 +27,7 @@ const MUST_BE_MET = [
   'transfer',
   'pre-vote held off',
   'removed refused',
+  'removed member returns',
   'message lost',
   'message doubled',
   'majority counted on disks',

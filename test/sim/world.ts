@@ -150,11 +150,12 @@ export class World {
   // ---- Network ----
 
   send(messages: readonly Message[], from: SimNode): void {
+    const claim = from.claim;
     for (const message of messages) {
       this.oracle.sent(message);
       if (message.type === 'append-response' && message.rejected) this.count('append rejected');
       if (message.type === 'snapshot') void from.sendSnapshot(message);
-      else this.transmit(message.from, message.to, () => this.node(message.to).receive(message));
+      else this.transmit(message.from, message.to, () => this.node(message.to).receive(message, claim));
     }
   }
 
@@ -213,6 +214,11 @@ export class SimNode {
         failsNow: () => faults.fraction() < world.weather.flushFailRate,
       },
     );
+  }
+
+  /** What it says of itself when it connects. */
+  get claim(): number {
+    return this.raft ? this.#world.modules.claimOf(this.raft) : 0;
   }
 
   get raft(): Raft | undefined {
@@ -324,19 +330,19 @@ export class SimNode {
 
   // ---- Network ----
 
-  receive(message: Message): void {
+  receive(message: Message, claim: number): void {
     this.#whenAwake(() => {
       const { member } = this;
-      if (!member || !this.#isWelcome(message)) return;
+      if (!member || !this.#isWelcome(message, claim)) return;
       this.#countWhatItMeets(message, member.raft);
       member.receive([message]);
     });
   }
 
-  #isWelcome(message: Message): boolean {
+  #isWelcome(message: Message, claim: number): boolean {
     const { raft } = this;
     if (!raft) return false;
-    const judgement = this.#world.modules.judge(raft, message.from);
+    const judgement = this.#world.modules.judge(raft, message.from, claim);
     if (judgement !== 'member') this.#world.count(`${judgement} refused`);
     return judgement === 'member';
   }
@@ -359,23 +365,26 @@ export class SimNode {
     const current = await this.#storage?.readCurrent();
     if (!current || life !== this.#life) return;
     world.count('snapshot sent');
+    const { claim } = this;
     const report = (delivered: boolean): void => {
       if (life === this.#life) this.member?.snapshotReported(message.to, delivered);
     };
     // The sender hears of a loss, as its stream breaks.
     world.events.after(3_000, () => report(false));
     world.transmit(this.id, message.to, () => {
-      void world.node(message.to).receiveSnapshot({ ...message, snapshot: current.meta }, current.chunks, report);
+      void world
+        .node(message.to)
+        .receiveSnapshot({ ...message, snapshot: current.meta }, { chunks: current.chunks, claim }, report);
     });
   }
 
   async receiveSnapshot(
     message: SnapshotMessage,
-    chunks: readonly SnapshotChunk[],
+    { chunks, claim }: { chunks: readonly SnapshotChunk[]; claim: number },
     report: (delivered: boolean) => void,
   ): Promise<void> {
     const { member } = this;
-    if (!member || !this.#isWelcome(message)) return report(false);
+    if (!member || !this.#isWelcome(message, claim)) return report(false);
     const life = this.#life;
     const breaksAt = this.#random.fraction() < 0.1 ? this.#random.below(chunks.length + 1) : -1;
     try {

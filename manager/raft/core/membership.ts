@@ -11,7 +11,7 @@ export interface Member {
 
 export interface Membership {
   readonly members: readonly Member[];
-  /** Ids that were members once; they never come back, and what they send is refused. The newest last. */
+  /** Ids that were members and are not now; what they send is refused. The newest last. */
   readonly removed: readonly MemberId[];
 }
 
@@ -36,8 +36,7 @@ export function refusalOf(membership: Membership, change: MembershipChange): Ref
     case 'bootstrap':
       return membership.members.length > 0 ? 'already-member' : undefined;
     case 'add-learner':
-      if (member) return 'already-member';
-      return membership.removed.includes(change.id) ? 'was-removed' : undefined;
+      return member ? 'already-member' : undefined;
     case 'set-address':
       return member ? undefined : 'not-a-member';
     case 'promote':
@@ -59,7 +58,10 @@ export function changed(membership: Membership, change: MembershipChange): Membe
     case 'bootstrap':
       return { ...membership, members: [{ id: change.id, address: change.address, learner: false }] };
     case 'add-learner':
-      return { ...membership, members: [...others, { id: change.id, address: change.address, learner: true }] };
+      return {
+        members: [...others, { id: change.id, address: change.address, learner: true }],
+        removed: membership.removed.filter((id) => id !== change.id),
+      };
     case 'set-address':
       return { ...membership, members: replaced(membership, change.id, { address: change.address }) };
     case 'promote':

@@ -134,6 +134,11 @@ export class Raft {
     );
   }
 
+  /** The index of the entry (or snapshot) that the present membership comes from. */
+  get membershipIndex(): number {
+    return this.#membershipSince.at(-1)?.index ?? 0;
+  }
+
   /** The membership as of an applied index that is not older than the last snapshot. */
   membershipAt(index: number): Membership {
     const at = this.#membershipSince.findLast((since) => since.index <= index);
@@ -388,6 +393,9 @@ export class Raft {
    * do not know yet that they need its vote no more.
    */
   #isUpToDate({ lastIndex, lastTerm }: VoteRequest): boolean {
+    // A member that has come back with nothing may once have held what the candidate lacks. When a leader has sent it
+    // something, a majority of the others knows of its return, and the candidate needs one of them.
+    if (this.#log.lastIndex === 0) return false;
     const removed = this.#membership.removed.includes(this.id) ? this.#membershipSince.at(-1) : undefined;
     const index = removed?.index ?? this.#log.lastIndex;
     const term = removed ? this.#log.termAt(index) : this.#log.lastTerm;

@@ -149,7 +149,6 @@ export type Refusal =
   | 'change-in-progress'
   | 'not-caught-up'
   | 'already-member'
-  | 'was-removed'
   | 'not-a-member'
   | 'not-a-learner'
   | 'last-voter'
