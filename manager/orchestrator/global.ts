@@ -2,8 +2,8 @@
 import type { Node } from '../../proto/objects.ts';
 import { isWanted } from '../../proto/task-state.ts';
 import { nodeMatcher } from '../../proto/outdated.ts';
+import { addSlots } from './add-slots.ts';
 import { isLost } from './fitness.ts';
-import { newTask } from './new-task.ts';
 import type { Plan } from './plan.ts';
 import { removeSlot } from './replicated.ts';
 import type { Situation } from './situation.ts';
@@ -17,8 +17,7 @@ type Standing = 'run' | 'keep' | 'stop' | 'never';
 
 /** Adds, stops and removes; returns the slots (named by node) that are to be kept running. */
 export function globalSlots(situation: Situation, plan: Plan): readonly Slot[] {
-  const { service, nowMs } = situation;
-  const suits = nodeMatcher(service);
+  const suits = nodeMatcher(situation.service);
   const slots = slotsOf(situation.tasks);
   const running: Slot[] = [];
   for (const slot of slots.values()) {
@@ -30,16 +29,19 @@ export function globalSlots(situation: Situation, plan: Plan): readonly Slot[] {
       case 'keep':
         break;
       case 'stop':
-        stopSlot(slot, plan, nowMs);
+        stopSlot(slot, plan, situation.nowMs);
         break;
       case 'never':
-        removeSlot(slot, plan, nowMs);
+        removeSlot(slot, plan, situation.nowMs);
         break;
     }
   }
-  for (const node of situation.nodes()) {
-    if (!slots.has(node.id) && standingOf(node, suits) === 'run') addOn(node, situation, plan);
-  }
+  const bare = [...situation.nodes()].filter((node) => !slots.has(node.id) && standingOf(node, suits) === 'run');
+  addSlots(
+    bare.map((node) => ({ kind: 'node', nodeId: node.id })),
+    situation,
+    plan,
+  );
   return running;
 }
 
@@ -53,10 +55,4 @@ function standingOf(node: Node | undefined, suits: (node: Node) => boolean): Sta
 function stopSlot(slot: Slot, plan: Plan, nowMs: number): void {
   if (plan.roomLeft === 0) return plan.leaveRest();
   for (const task of slot.tasks) if (isWanted(task)) plan.raise(task, 'shutdown', nowMs);
-}
-
-function addOn(node: Node, situation: Situation, plan: Plan): void {
-  if (plan.roomLeft === 0) return plan.leaveRest();
-  const { service, nowMs, random } = situation;
-  plan.put(newTask({ service, identity: { kind: 'node', nodeId: node.id }, desired: 'running', nowMs, random }));
 }

@@ -46,6 +46,9 @@ function mark(id: NodeId, view: View, dirty: DirtySet<NodeId>): void {
   else if (node.status.state === 'down') dirty.addAt(id, orphanAtMs(node, view));
 }
 
+const downUntilMs = (node: Node, view: View): number =>
+  node.status.state === 'down' ? orphanAtMs(node, view) : Number.NEGATIVE_INFINITY;
+
 function orphanAtMs(node: Node, view: View): number {
   const cluster = view.clusters.all().next();
   const afterMs = cluster.done ? ORPHAN_AFTER_MS : cluster.value.spec.dispatcher.orphanAfterMs;
@@ -60,6 +63,9 @@ async function giveUpAll(store: Store, dirty: DirtySet<NodeId>, options: LostNod
         const count = await store.update((transaction) => giveUp(transaction, id, clock.nowMs()), { abort });
         if (count > 0) log.info('tasks of a lost node given up', { nodeId: id, tasks: count });
         if (count === ROOM) dirty.add(id);
+        const node = store.view().nodes.get(id);
+        // Down again since the time that woke us was noted: the new time is later.
+        if (node && downUntilMs(node, store.view()) > clock.nowMs()) mark(id, store.view(), dirty);
       } catch (error) {
         if (abort.aborted) throw error;
         log.warn('tasks of a lost node could not be given up', { error, nodeId: id, code: codeOf(error) });

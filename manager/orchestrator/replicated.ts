@@ -1,5 +1,6 @@
 // Replicated services: as many slots as replicas. Scale-down removes whole slots, scale-up adds new ones.
-import { newTask } from './new-task.ts';
+import type { TaskIdentity } from '../../proto/objects.ts';
+import { addSlots } from './add-slots.ts';
 import type { Plan } from './plan.ts';
 import type { Situation } from './situation.ts';
 import { diffSlots, type Slot, slotsOf } from './slots.ts';
@@ -9,7 +10,8 @@ export function replicatedSlots(replicas: number, situation: Situation, plan: Pl
   const slots = [...slotsOf(situation.tasks).values()];
   const diff = diffSlots(replicas, slots, (task) => situation.fitness(task) === 'fit');
   for (const slot of diff.remove) removeSlot(slot, plan, situation.nowMs);
-  for (const number of diff.add) addSlot(number, situation, plan);
+  const added = diff.add.map((slot): TaskIdentity => ({ kind: 'slot', slot }));
+  addSlots(added, situation, plan);
   const removed = new Set(diff.remove);
   return slots.filter((slot) => !removed.has(slot));
 }
@@ -18,10 +20,4 @@ export function replicatedSlots(replicas: number, situation: Situation, plan: Pl
 export function removeSlot(slot: Slot, plan: Plan, nowMs: number): void {
   if (plan.roomLeft === 0) return plan.leaveRest();
   for (const task of slot.tasks) plan.raise(task, 'remove', nowMs);
-}
-
-function addSlot(number: number, situation: Situation, plan: Plan): void {
-  if (plan.roomLeft === 0) return plan.leaveRest();
-  const { service, nowMs, random } = situation;
-  plan.put(newTask({ service, identity: { kind: 'slot', slot: number }, desired: 'running', nowMs, random }));
 }

@@ -85,6 +85,40 @@ describe('a replicated service', () => {
     assert.equal(plane.tasks(id).filter((task) => task.status.state === 'orphaned').length, 1);
   });
 
+  it('counts the day anew for a node that came back in between', async () => {
+    await using plane = await ControlPlane.start({ nodes: 2 });
+    const id = await plane.create({ mode: { kind: 'global' }, task: image('good:1') });
+    await plane.until(() => plane.running(id).length === 2);
+    await plane.lose(1);
+    await plane.pass(20 * 3_600_000);
+    await plane.bringBack(1);
+    await plane.until(() => plane.running(id).length === 2);
+    await plane.lose(1);
+    const orphaned = (): number => plane.tasks(id).filter((task) => task.status.state === 'orphaned').length;
+    await plane.pass(23 * 3_600_000);
+    assert.equal(orphaned(), 0);
+    await plane.pass(2 * 3_600_000);
+    assert.equal(orphaned(), 1);
+  });
+
+  it('uses a slot again only after what was removed from it has stopped', async () => {
+    await using plane = await ControlPlane.start({ nodes: 2 });
+    const id = await plane.create({ mode: { kind: 'replicated', replicas: 4 }, task: image('good:1') });
+    await plane.until(() => plane.running(id).length === 4);
+    await plane.scale(id, 1);
+    await plane.settle();
+    await plane.scale(id, 4);
+    await plane.until(() => plane.running(id).length === 4);
+    assert.deepEqual(
+      plane
+        .running(id)
+        .map((task) => task.identity.kind === 'slot' && task.identity.slot)
+        .sort(),
+      [1, 2, 3, 4],
+    );
+    assert.equal(plane.agents.overlaps, 0);
+  });
+
   it('stops everything when the service is removed', async () => {
     await using plane = await ControlPlane.start({ nodes: 2 });
     const id = await plane.create({ mode: { kind: 'replicated', replicas: 10 }, task: image('good:1') });

@@ -169,6 +169,11 @@ function assertAsSpecified({ plane, services }: Life): void {
     assert.ok(updateStatus === undefined || updateStatus.state === 'completed', plane.describe());
     containers += wanted;
   }
+  for (const id of services) {
+    const { update, rollback } = plane.service(id).spec;
+    if (update.order === 'start-first' || rollback.order === 'start-first') continue;
+    assert.ok(!plane.agents.overlapping.has(id), `old and new of a slot of ${id} ran together`);
+  }
   assert.equal(plane.agents.containers.size, containers, 'containers that nobody wants');
   assert.ok([...plane.store.view().tasks.all()].every((task) => plane.store.view().services.get(task.serviceId)));
   for (let number = 1; number <= NODES; number += 1) assert.ok(plane.store.view().nodes.get(anId('node', number)));

@@ -5,7 +5,7 @@ import type { ManualClock } from '../../base/manual-clock.ts';
 import { codeOf } from '../../base/errors.ts';
 import { slotKey } from '../../manager/store/kinds.ts';
 import type { Store, Transaction } from '../../manager/store/contract.ts';
-import type { NodeId, Task, TaskId, TaskState } from '../../proto/objects.ts';
+import type { NodeId, ServiceId, Task, TaskId, TaskState } from '../../proto/objects.ts';
 import { isAfter, isTerminal, isWanted } from '../../proto/task-state.ts';
 
 /** good:… runs for ever · missing:… has no image · crash:… exits at once · late:MS:… fails after so long · sick:… never gets healthy · once:… exits 0 */
@@ -22,8 +22,10 @@ export class FakeAgents {
   /** What each task does next. */
   readonly #pending = new Map<TaskId, { readonly timer: Timer; readonly state: TaskState }>();
   readonly #over = new AbortController();
-  /** How often a container was started while another one of its slot ran on a reachable node. */
+  /** How often a container was started while another one of its slot ran, on a node that was never lost meanwhile. */
   overlaps = 0;
+  readonly overlapping = new Set<ServiceId>();
+  readonly #unseen = new Set<TaskId>();
   /** How often each image was started. */
   readonly starts = new Map<string, number>();
 
@@ -35,6 +37,7 @@ export class FakeAgents {
 
   cut(nodeId: NodeId): void {
     this.#cut.add(nodeId);
+    for (const task of this.containers.values()) if (task.nodeId === nodeId) this.#unseen.add(task.id);
   }
 
   /** The node reports again, and stops what it should no longer run. */
@@ -89,7 +92,9 @@ export class FakeAgents {
 
   #start(task: Task, kind: string | undefined): void {
     for (const other of this.containers.values()) {
-      if (sameSlot(task, other) && other.nodeId && !this.#cut.has(other.nodeId)) this.overlaps += 1;
+      if (!sameSlot(task, other) || this.#unseen.has(other.id)) continue;
+      this.overlaps += 1;
+      this.overlapping.add(task.serviceId);
     }
     this.containers.set(task.id, task);
     this.starts.set(imageOf(task), (this.starts.get(imageOf(task)) ?? 0) + 1);
