@@ -97,6 +97,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     stopAll: (choice) => stopAll(containers, choice),
     async [Symbol.asyncDispose]() {
       await background.stop();
+      await containers.flush();
       await images[Symbol.asyncDispose]();
       await cgroups.removeParent();
     },

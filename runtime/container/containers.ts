@@ -21,11 +21,11 @@ import { createContainer } from './create.ts';
 import { Execs } from './exec.ts';
 import { Names } from './names.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
-import { writeRecord } from './record.ts';
+import { RecordFlusher, writeRecord } from './record.ts';
 import { removeNow } from './remove.ts';
 import { isAlive, isUp } from './state.ts';
 import { readStats } from './stats.ts';
-import { kill, pause, restart, startByHand, stop, type StopOptions, unpause } from './stop.ts';
+import { bringDown, kill, pause, restart, startByHand, stop, type StopOptions, unpause } from './stop.ts';
 import { top } from './top.ts';
 import { validateLimits, validateRestart } from './validate.ts';
 
@@ -36,12 +36,14 @@ export class ContainerStore implements Containers {
   readonly #containers = new Map<string, Container>();
   readonly #names: Names;
   readonly #execs: Execs;
+  readonly #flusher: RecordFlusher;
   readonly #parts: ContainerParts;
 
   private constructor(parts: Omit<ContainerParts, 'find'>) {
     this.#parts = { ...parts, find: (reference) => this.#find(reference) };
     this.#names = new Names(parts.random);
     this.#execs = new Execs(this.#parts);
+    this.#flusher = new RecordFlusher(parts);
   }
 
   /** Takes over what the last daemon left. What has to be restarted comes up in the background. */
@@ -56,6 +58,11 @@ export class ContainerStore implements Containers {
 
   async #continue(left: readonly Adopted[]): Promise<void> {
     await continueContainers(this.#parts, left);
+  }
+
+  /** What the daemon has to have done before it goes. */
+  flush(): Promise<void> {
+    return this.#flusher.flush();
   }
 
   #keep(container: Container): void {
@@ -82,6 +89,7 @@ export class ContainerStore implements Containers {
   async create(config: ContainerConfig): Promise<{ id: string; warnings: readonly string[] }> {
     const container = await createContainer(config, this.#parts, this.#names);
     this.#keep(container);
+    this.#flusher.later(container.folders.directory);
     return { id: container.id, warnings: this.#warnings(config) };
   }
 
@@ -184,7 +192,7 @@ export class ContainerStore implements Containers {
 
   async #killForRemoval(container: Container): Promise<void> {
     try {
-      await stop(container, this.#parts, { signal: 'SIGKILL' });
+      await bringDown(container, this.#parts, { signal: 'SIGKILL' });
     } catch (error) {
       container.isBeingRemoved = isUp(container.state) ? false : container.isBeingRemoved;
       if (isUp(container.state)) throw error;
@@ -198,7 +206,7 @@ export class ContainerStore implements Containers {
   ): Promise<{ exitCode: number; error: string }> {
     const container = this.#find(reference);
     const { exitCode, error } = container.status;
-    if (condition === 'not-running' && !isAlive(container.state)) return Promise.resolve({ exitCode, error });
+    if (condition === 'not-running' && !isUp(container.state)) return Promise.resolve({ exitCode, error });
     return container.waiters.on(condition === 'removed' ? 'removed' : 'exit', abort);
   }
 

@@ -13,7 +13,7 @@ import { mergeImage } from './merge.ts';
 import { resolveMounts } from './mounts.ts';
 import type { Names } from './names.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
-import { type ContainerRecord, flushRecord, makeContainerFolders, NEW_STATUS, writeRecord } from './record.ts';
+import { type ContainerRecord, makeContainerFolders, NEW_STATUS, writeRecord } from './record.ts';
 import { securityOf } from './security.ts';
 import { isAlive } from './state.ts';
 import { validateConfig } from './validate.ts';
@@ -31,7 +31,6 @@ export async function createContainer(asked: ContainerConfig, parts: ContainerPa
   const container = await build({ id, name, image, config, args }, parts, undo);
   undo.handOver();
   publishContainer(parts, container, 'create');
-  parts.background.run(`flush ${id.slice(0, 12)}`, () => flushRecord(container.folders.directory));
   return container;
 }
 

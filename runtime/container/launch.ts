@@ -59,6 +59,8 @@ async function bringUp(container: Container, parts: ContainerParts): Promise<Shi
   await Promise.all([container.attachPoint.connect(shim), container.save(running)]);
   await shim.start();
   undo.handOver();
+  for (const warning of shim.warnings)
+    parts.log.warn('not all of a container’s settings', { containerId: container.id, warning });
   container.change(running);
   container.shim = shim;
   publishMounts(container, parts, 'mount');
@@ -260,12 +262,10 @@ export const hasProbe = (check: { readonly test: readonly string[] } | undefined
 function startFailure(error: unknown): CodedError {
   const code = codeOf(error);
   const reason = sentenceOf(error);
-  if (code !== 'invalid' && code !== 'internal') return new CodedError(code, reason, { cause: causeOf(error) });
+  if (code !== 'invalid' && code !== 'internal') return new CodedError(code, reason);
   const frame = 'failed to create task for container: failed to create shim task: OCI runtime create failed';
   return new CodedError(code, `${frame}: ${reason}: unknown`);
 }
-
-const causeOf = (error: unknown): unknown => (error instanceof Error ? error.cause : undefined);
 
 function exitCodeOf(message: string): number {
   if (/executable file not found|no such file or directory|system cannot find/i.test(message)) return 127;

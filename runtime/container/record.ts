@@ -1,8 +1,10 @@
 // What is known of a container and outlives the daemon: config.json says what it is, state.json how it fares.
 // Both are replaced whole. They are not flushed at once: a crash of the daemon loses nothing, and after a crash of the
-// machine no container runs anyway; `flush` makes a new container durable soon after its creation was answered.
+// machine no container runs anyway; RecordFlusher makes a new one durable soon after its creation was answered.
 import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Background } from '../../base/background.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import { asArray, asObject, asOneOf, asString, type Json, parseJson } from '../../base/parse.ts';
 import type { Endpoint } from '../network/contract.ts';
@@ -69,8 +71,38 @@ async function replace(directory: string, name: string, content: string): Promis
   await rename(temporary, join(directory, name));
 }
 
-/** Makes the record durable. A container that was removed meanwhile needs nothing. */
-export async function flushRecord(directory: string): Promise<void> {
+const FLUSH_DELAY_MS = 500;
+
+/** Makes new records durable soon after, one at a time: flushing is slow and must not hold up other work on files. */
+export class RecordFlusher {
+  readonly #waiting = new Set<string>();
+  #timer: Timer | undefined;
+  readonly #parts: { readonly clock: Clock; readonly background: Background };
+
+  constructor(parts: { readonly clock: Clock; readonly background: Background }) {
+    this.#parts = parts;
+  }
+
+  later(directory: string): void {
+    this.#waiting.add(directory);
+    this.#timer ??= this.#parts.clock.after(FLUSH_DELAY_MS, () => {
+      this.#timer = undefined;
+      this.#parts.background.run('flush records', () => this.flush());
+    });
+  }
+
+  async flush(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const directory of this.#waiting) {
+      this.#waiting.delete(directory);
+      await flushRecord(directory);
+    }
+  }
+}
+
+/** A container that was removed meanwhile needs nothing. */
+async function flushRecord(directory: string): Promise<void> {
   try {
     await using file = await open(join(directory, CONFIG), 'r');
     await file.sync();

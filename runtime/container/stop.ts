@@ -19,16 +19,20 @@ export const stopSignalOf = (container: Container): number =>
 
 /** Rejects `not-modified` when it does not run. */
 export async function stop(container: Container, parts: ContainerParts, options: StopOptions): Promise<void> {
+  await bringDown(container, parts, options);
+  publishContainer(parts, container, 'stop');
+}
+
+/** Without the event of a stop: removal by force is none. */
+export async function bringDown(container: Container, parts: ContainerParts, options: StopOptions): Promise<void> {
   const signal =
     options.signal === undefined || options.signal === '' ? stopSignalOf(container) : parseSignal(options.signal);
   const down = await container.lock.run(() => prepareStop(container, parts));
-  if (down) {
-    await signalProcess(container, parts, signal);
-    const configured = container.record.config.stopGraceMs;
-    const graceMs = options.graceMs ?? (configured < 0 ? GRACE_MS : configured);
-    if (!(await within(parts, down, graceMs))) await killUntilDown(container, parts, down);
-  }
-  publishContainer(parts, container, 'stop');
+  if (!down) return;
+  await signalProcess(container, parts, signal);
+  const configured = container.record.config.stopGraceMs;
+  const graceMs = options.graceMs ?? (configured < 0 ? GRACE_MS : configured);
+  if (!(await within(parts, down, graceMs))) await killUntilDown(container, parts, down);
 }
 
 /** Resolves with what to wait for, or undefined when the container only waited for its restart and is down now. */

@@ -52,6 +52,7 @@ describe('health probing', () => {
   it('kills a probe that takes too long, and counts it as failed', async () => {
     await using node = await machine();
     const { id } = await node.store.create(aConfig({ healthCheck: check({ retries: 1 }) }));
+    await node.store.flush();
     await node.store.start(id);
     let probe: FakeProcess | undefined;
     node.native.last.onExec = (_, made) => {
@@ -74,6 +75,7 @@ describe('health probing', () => {
       await node.store.start(id);
       assert.equal(node.store.get(id).health, undefined);
     }
+    await node.store.flush();
     assert.equal(node.clock.untilNextMs(), undefined);
   });
 });

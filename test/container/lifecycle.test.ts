@@ -243,6 +243,7 @@ describe('restart policy at work', () => {
   it('brings a container back with growing delays, until it is stopped by hand', async () => {
     await using node = await machine();
     const { id } = await node.store.create(aConfig({ restart: { name: 'always', attemptsMax: 0 } }));
+    await node.store.flush();
     await node.store.start(id);
     for (const [delayMs, count] of [
       [100, 1],
@@ -263,6 +264,7 @@ describe('restart policy at work', () => {
   it('gives up after the last attempt, and a stop ends the waiting', async () => {
     await using node = await machine();
     const { id } = await node.store.create(aConfig({ restart: { name: 'on-failure', attemptsMax: 1 } }));
+    await node.store.flush();
     await node.store.start(id);
     node.native.last.exit(1);
     await until(() => node.store.get(id).state === 'restarting');
