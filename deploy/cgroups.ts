@@ -72,6 +72,9 @@ function killAll(path: string): void {
   }
 }
 
+/** Ids of the processes in the node's folder and below. */
+export const nodeProcesses = (cgroup: string): number[] => processesBelow(nodeCgroupPath(cgroup));
+
 function processesBelow(path: string): number[] {
   return foldersBelow(path).flatMap((folder) => {
     const file = join(folder, 'cgroup.procs');

@@ -2,9 +2,10 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { killNodeCgroup, makeNodeCgroup, nodeCgroupPath, removeCgroups } from './cgroups.ts';
+import { killNodeCgroup, makeNodeCgroup, nodeCgroupPath, nodeProcesses, removeCgroups } from './cgroups.ts';
 import { callEngine } from './engine.ts';
 import type { ClusterPlan, NodePlan } from './plan.ts';
+import { ended } from './processes.ts';
 
 const READY_WITHIN_MS = 20_000;
 
@@ -101,13 +102,15 @@ function lastLines(file: string): string {
 
 /** Ends the daemon, gracefully first, then everything of the node; nothing of it is left but its data root. */
 export async function stopNode(node: NodePlan): Promise<void> {
+  const processes = nodeProcesses(node.cgroup);
   const pid = existsSync(node.pidFile) ? Number(readFileSync(node.pidFile, 'utf8')) : 0;
   if (pid > 0 && isDaemon(pid, node)) {
     process.kill(pid, 'SIGTERM');
-    await gone(pid, 10_000);
+    await ended([pid], { withinMs: 10_000, reaped: false });
   }
   await killNodeCgroup(node.cgroup);
   removeCgroups(node.cgroup);
+  await ended(processes, { withinMs: 10_000, reaped: true });
   for (const path of [node.socket, node.pidFile, node.cgroupFile]) rmSync(path, { force: true });
 }
 
@@ -115,14 +118,6 @@ export async function stopNode(node: NodePlan): Promise<void> {
 function isDaemon(pid: number, node: NodePlan): boolean {
   const file = `/proc/${pid}/cmdline`;
   return existsSync(file) && readFileSync(file, 'utf8').split('\0').includes(node.dataRoot);
-}
-
-/** Node has no event for the end of a process that is not its child, so this looks every 10 ms. */
-async function gone(pid: number, withinMs: number): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (existsSync(`/proc/${pid}/cmdline`) && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 export function makeRunDirectory(plan: ClusterPlan): void {
