@@ -90,7 +90,7 @@ async function openDashboard(
   undo: Scope,
 ): Promise<Dashboard | undefined> {
   if (config.dashboard === '') return undefined;
-  const dashboard = undo.own(new Dashboard({ ...deps, control, files: join(PACKAGE_ROOT, 'dist/web') }));
+  const dashboard = undo.own(new Dashboard({ ...deps, control, files: join(PACKAGE_ROOT, 'dist/pages') }));
   await dashboard.listen(config.dashboard);
   return dashboard;
 }

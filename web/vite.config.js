@@ -1,4 +1,4 @@
-// Static files in dist/web; no page loads anything from elsewhere.
+// Static files in dist/pages; no page loads anything from elsewhere.
 import { resolve } from 'node:path';
 
 const here = import.meta.dirname;
@@ -7,7 +7,7 @@ export default {
   root: here,
   base: '/',
   build: {
-    outDir: resolve(here, '../dist/web'),
+    outDir: resolve(here, '../dist/pages'),
     emptyOutDir: true,
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
