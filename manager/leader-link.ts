@@ -1,6 +1,6 @@
 // Getting something done by the leader, from any manager: here, or over the connection to whoever leads, waiting out an
 // election. Everything ends within two seconds, with a result or with a sentence that says what is missing.
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import { CodedError, codeOf } from '../base/errors.ts';
 import type { NodeId } from '../proto/objects.ts';
 import { type Channel, type LeaderLink, type LeaderWork, RemoteError } from '../proto/rpc.ts';
@@ -18,6 +18,7 @@ export interface LeaderLinkDeps {
 const TOTAL_MS = 1_900;
 /** A leader may refuse because it is not sure any more; it is asked again after this, or as soon as another leads. */
 const AGAIN_MS = 25;
+const LAST_ANSWER_MS = 100;
 
 export class LeaderCalls implements LeaderLink {
   readonly #deps: LeaderLinkDeps;
@@ -67,18 +68,23 @@ export class LeaderCalls implements LeaderLink {
     }
   }
 
-  /** Aborted when another manager leads, or none. */
+  /** Aborted shortly after another manager leads, or none: the last answer of one that hands over is on its way. */
   #whileLeads(leaderId: NodeId, abort: AbortSignal): Disposable & { readonly signal: AbortSignal } {
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(abort.reason);
     if (abort.aborted) onAbort();
     abort.addEventListener('abort', onAbort, { once: true });
+    let grace: Timer | undefined;
     const listening = this.#deps.consensus.onStatus((status) => {
-      if (status.leaderId !== leaderId) controller.abort(new CodedError('unavailable', 'the leader has changed'));
+      if (status.leaderId === leaderId) return;
+      grace ??= this.#deps.clock.after(LAST_ANSWER_MS, () =>
+        controller.abort(new CodedError('unavailable', 'the leader has changed')),
+      );
     });
     return {
       signal: controller.signal,
       [Symbol.dispose]() {
+        grace?.cancel();
         listening[Symbol.dispose]();
         abort.removeEventListener('abort', onAbort);
       },

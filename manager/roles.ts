@@ -1,7 +1,9 @@
 // Managers come and go: what the operator wants (spec.role) becomes membership in the raft group, and from that follows
 // the certificate (see ca/issuer.ts). In: certificate first, then learner, then voter. Out: from the raft group first,
 // certificate afterwards, so that nobody counts a voter that may not speak any more.
+import { DirtySet } from '../base/dirty-set.ts';
 import { CodedError, codeOf, fail } from '../base/errors.ts';
+import { together } from '../base/together.ts';
 import type { ManagerAddresses, Node, NodeId } from '../proto/objects.ts';
 import type { LeaderLoop, LeaderLoopOptions } from './leader-loops.ts';
 import type { Consensus } from './raft/contract.ts';
@@ -39,17 +41,19 @@ export function rolesLoop(consensus: Membership, selfId: NodeId): LeaderLoop {
   return {
     name: 'roles',
     run: async (store, options) => {
-      const { changes } = store.viewAndWatch(['node'], { abort: options.abort });
-      const events = changes[Symbol.asyncIterator]();
-      let next = events.next();
-      for (;;) {
-        const settled = await reconcile(store, consensus, selfId, options);
-        const again = settled ? undefined : options.clock.sleep(RETRY_MS, { abort: options.abort });
-        const event = await Promise.race([next, ...(again ? [again] : [])]);
-        if (!event) continue;
-        if (event.done) return;
-        next = events.next();
-      }
+      using dirty = new DirtySet<'members'>(options.clock);
+      dirty.add('members');
+      const follow = async (abort: AbortSignal): Promise<void> => {
+        for await (const _change of store.viewAndWatch(['node'], { abort }).changes) dirty.add('members');
+      };
+      const work = async (abort: AbortSignal): Promise<void> => {
+        for (;;) {
+          await dirty.take(abort);
+          const settled = await reconcile(store, consensus, selfId, { ...options, abort });
+          if (!settled) dirty.addAt('members', options.clock.nowMs() + RETRY_MS);
+        }
+      };
+      await together(options.abort, [follow, work]);
     },
   };
 }

@@ -10,7 +10,6 @@ import {
   Metadata,
   Server,
   type ServerCredentials,
-  type ServerDuplexStream,
   type ServerInterceptor,
   type ServerUnaryCall,
   type ServiceError,
@@ -233,9 +232,4 @@ export function unaryHandler<RequestOut, ReplyIn>(
       (error: unknown) => callback(toStatus(error)),
     );
   };
-}
-
-/** Ends a stream with an error that keeps its code. */
-export function endWithError(stream: ServerDuplexStream<never, never> | { emit: unknown }, error: unknown): void {
-  (stream as ServerDuplexStream<unknown, unknown>).emit('error', toStatus(error));
 }

@@ -46,8 +46,6 @@ interface Means {
 const ROOT_LIFETIME_MS = 20 * 365 * 24 * 3_600_000;
 /** Clocks of two machines differ; a certificate must be valid on both at once. */
 const BACKDATED_MS = 3_600_000;
-export const LIFETIME_MIN_MS = 3_600_000;
-export const LIFETIME_DEFAULT_MS = 90 * 24 * 3_600_000;
 
 export async function createAuthority(clusterId: ClusterId, { clock, random }: Means): Promise<Authority> {
   const keys = await newKeyPair();

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { together } from '../../base/together.ts';
 import type { DispatcherHandlers } from '../../proto/gen/shoal/dispatcher/v1/Dispatcher.ts';
 import type { OpenStreamInput } from '../../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
 import type { Identity } from '../../proto/identity.ts';
@@ -74,10 +75,10 @@ export class AgentDispatcher {
   async run(abort: AbortSignal): Promise<void> {
     using _advance = this.#assignments.onAdvance(() => this.#upstream.beat());
     try {
-      await Promise.all([
-        this.#assignments.run(abort, this.#ready),
-        this.#upstream.run(abort),
-        this.#watchNodes(abort),
+      await together(abort, [
+        (both) => this.#assignments.run(both, this.#ready),
+        (both) => this.#upstream.run(both),
+        (both) => this.#watchNodes(both),
       ]);
     } finally {
       for (const session of this.#sessions.values()) {

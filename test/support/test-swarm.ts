@@ -28,6 +28,10 @@ export interface TestSwarm extends AsyncDisposable {
   readonly nodes: readonly TestNode[];
   readonly first: TestNode;
   join(role: 'worker' | 'manager'): Promise<TestNode>;
+  /** A node that is in no swarm. */
+  add(): Promise<TestNode>;
+  rejoin(node: TestNode, role: 'worker' | 'manager'): Promise<void>;
+  joinWith(node: TestNode, token: string): Promise<void>;
 }
 
 export const INIT_DEFAULTS = {
@@ -55,22 +59,28 @@ export async function startTestSwarm(): Promise<TestSwarm> {
   const first = await add();
   const address = `127.0.0.1:${first.port}`;
   await first.node.init({ ...INIT_DEFAULTS, listenAddress: address, advertiseAddress: address });
-  const join = async (role: 'worker' | 'manager'): Promise<TestNode> => {
-    const node = await add();
-    const { cluster } = await first.control().call('GetCluster', {});
+  const joinWith = async (node: TestNode, token: string): Promise<void> => {
     const own = `127.0.0.1:${node.port}`;
     await node.node.join({
       listenAddress: own,
       advertiseAddress: own,
       dataPathAddress: '',
       remoteAddresses: [address],
-      joinToken: cluster.tokens[role],
+      joinToken: token,
       availability: 'active',
     });
+  };
+  const rejoin = async (node: TestNode, role: 'worker' | 'manager'): Promise<void> => {
+    const { cluster } = await first.control().call('GetCluster', {});
+    await joinWith(node, cluster.tokens[role]);
+  };
+  const join = async (role: 'worker' | 'manager'): Promise<TestNode> => {
+    const node = await add();
+    await rejoin(node, role);
     return node;
   };
   scope = owned.handOver();
-  return { nodes, first, join, [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose]() };
+  return { nodes, first, join, add, rejoin, joinWith, [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose]() };
 }
 
 async function aTestNode(name: string, scope: Scope): Promise<TestNode> {
