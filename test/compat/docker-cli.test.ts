@@ -1,55 +1,26 @@
 // The stock docker client against the Engine API over fakes: what it prints is what people see.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FakeCluster, NODE_1 } from '../api/support/fake-cluster.ts';
 import { ApiFixture } from '../api/support/fixture.ts';
-
-const TIMEOUT_MS = 20_000;
-
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { DockerClient, type Outcome } from '../support/docker-client.ts';
 
 describe('the stock docker client', () => {
   let api: ApiFixture;
-  let home: string;
+  let client: DockerClient;
   beforeEach(async () => {
     api = await ApiFixture.start();
-    home = await mkdtemp(join(tmpdir(), 'shoal-docker-'));
+    client = new DockerClient(api.socketPath);
   });
   afterEach(async () => {
     await api[Symbol.asyncDispose]();
-    await rm(home, { recursive: true, force: true });
+    client[Symbol.dispose]();
   });
 
-  const docker = (args: readonly string[], input?: string): Promise<Outcome> =>
-    new Promise((resolve, reject) => {
-      const env = {
-        PATH: process.env['PATH'],
-        HOME: home,
-        DOCKER_CONFIG: home,
-        DOCKER_HOST: `unix://${api.socketPath}`,
-      };
-      const child = spawn('docker', args, { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' });
-      let stdout = '';
-      let stderr = '';
-      child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ code, stdout, stderr }));
-      child.stdin.end(input);
-    });
-
-  const ok = async (...args: string[]): Promise<string> => {
-    const outcome = await docker(args);
-    assert.equal(outcome.code, 0, outcome.stderr);
-    return outcome.stdout;
-  };
+  const docker = (args: readonly string[], input?: string): Promise<Outcome> => client.run(args, input);
+  const ok = (...args: string[]): Promise<string> => client.ok(...args);
 
   it('agrees on a version and shows the engine', async () => {
     assert.equal((await ok('version', '--format', '{{.Server.APIVersion}} {{.Server.Version}}')).trim(), '1.51 0.1.0');
@@ -247,7 +218,7 @@ describe('the stock docker client', () => {
     });
 
     it('deploys, shows and removes a stack on the network bridge', async () => {
-      const file = join(home, 'stack.yml');
+      const file = join(client.home, 'stack.yml');
       await writeFile(
         file,
         `version: "3.8"

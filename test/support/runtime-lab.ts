@@ -147,9 +147,9 @@ export class RuntimeLab implements AsyncDisposable {
 
   /** Folders of the lab's containers in any cgroup hierarchy. */
   cgroups(): string[] {
-    const found = execFileSync('find', ['/sys/fs/cgroup', '-type', 'd', '-path', `*${this.cgroupParent}/*`], {
-      encoding: 'utf8',
-    });
+    // Groups of others come and go while we look.
+    const below = ['/sys/fs/cgroup', '-ignore_readdir_race', '-type', 'd', '-path', `*${this.cgroupParent}/*`];
+    const found = execFileSync('find', below, { encoding: 'utf8' });
     return found.split('\n').filter(Boolean);
   }
 
