@@ -137,7 +137,7 @@ static int give_up_privileges(const struct process_plan *plan, const struct read
 }
 
 int process_become(const struct process_plan *plan, const struct ready *ready, const struct stdio *stdio, bool use_init,
-                   int sync, struct fault *fault) {
+                   struct fault *fault) {
   char command[PATH_MAX];
   umask(022);
   reset_signals();
@@ -148,7 +148,7 @@ int process_become(const struct process_plan *plan, const struct ready *ready, c
   if (find_command(plan->args.items[0], ready->env, command, sizeof command, fault) < 0) return -1;
   if (seccomp_load(&ready->seccomp, fault) < 0) return -1;
   if (capabilities_finish(&ready->capabilities, fault) < 0) return -1;
-  if (use_init && init_fork(sync) < 0) return fault_set(fault, "fork from init");
+  if (use_init && init_fork() < 0) return fault_set(fault, "fork from init");
   execve(command, (char *const *)plan->args.items, (char *const *)ready->env);
   return fault_invalid(fault, "exec %s", command);
 }

@@ -23,6 +23,6 @@ int process_ready(struct process_plan *plan, struct arena *arena, bool make_dire
 // Closes every descriptor from 3 on but these (-1: none): what a container can see holds nothing of its host.
 void close_others(const int *kept, int count);
 // Gives up privileges and runs the command; returns only on failure. With `use_init` this process stays as init.
-// `sync` is closed by the exec, which is how the shim learns of success.
+// The line to the shim is closed by the exec, which is how the shim learns of success.
 int process_become(const struct process_plan *plan, const struct ready *ready, const struct stdio *stdio, bool use_init,
-                   int sync, struct fault *fault);
+                   struct fault *fault);

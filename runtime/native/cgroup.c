@@ -121,19 +121,14 @@ static int open_group(const struct group_plan *group, uint32_t index, struct cgr
   if (oom >= 0 && cgroups->oom >= 0) close(oom);
   else if (oom >= 0) cgroups->oom = oom;
   if (write_limits(group, folder, fault) < 0) return close(folder), -1;
-  if (group->version == 2) {
-    cgroups->unified = folder;
-    return 0;
-  }
-  cgroups->tasks[index] = openat(folder, "tasks", O_RDWR | O_CLOEXEC);
-  if (cgroups->tasks[index] < 0) fault_set(fault, "open %s/tasks", group->path);
-  close(folder);
-  return cgroups->tasks[index] < 0 ? -1 : 0;
+  if (group->version == 2) cgroups->unified = folder;
+  else cgroups->folders[index] = folder;
+  return 0;
 }
 
 void cgroups_none(struct cgroups *cgroups) {
   *cgroups = (struct cgroups){.count = 0, .unified = -1, .oom = -1};
-  for (int i = 0; i < GROUPS_OF_CONTAINER_MAX; i++) cgroups->tasks[i] = -1;
+  for (int i = 0; i < GROUPS_OF_CONTAINER_MAX; i++) cgroups->folders[i] = -1;
 }
 
 static int make_all(const struct launch_request *request, struct cgroups *cgroups, struct fault *fault) {
@@ -165,7 +160,7 @@ int cgroups_make(const struct launch_request *request, struct cgroups *cgroups, 
 // a grace period, 10 ms on an idle machine (source: cgroup_procs_write_start in the kernel, since 5.18).
 int cgroups_join(const struct cgroups *cgroups, struct fault *fault) {
   for (uint32_t i = 0; i < cgroups->count; i++)
-    if (cgroups->tasks[i] >= 0 && write(cgroups->tasks[i], "0", 1) != 1)
+    if (cgroups->folders[i] >= 0 && write_file(cgroups->folders[i], "tasks", "0") < 0)
       return fault_set(fault, "join cgroup number %u", i);
   return 0;
 }
@@ -176,12 +171,10 @@ void cgroups_remove(const struct launch_request *request) {
 
 bool cgroups_saw_oom(const struct cgroups *cgroups) { return oom_kills(cgroups->oom) > cgroups->oom_kills_before; }
 
-static void kill_listed(int tasks) {
+static void kill_listed(int folder) {
   char text[4096];
   for (int round = 0; round < 20; round++) {
-    ssize_t length = pread(tasks, text, sizeof text - 1, 0);
-    if (length <= 0) return;
-    text[length] = 0;
+    if (read_file(folder, "cgroup.procs", text, sizeof text) <= 0) return;
     for (char *at = text; *at >= '0' && *at <= '9'; at += *at == '\n') {
       long pid = strtol(at, &at, 10);
       if (pid > 1) kill((pid_t)pid, SIGKILL);
@@ -189,8 +182,19 @@ static void kill_listed(int tasks) {
   }
 }
 
-void cgroups_kill(const struct cgroups *cgroups) {
+// A process that the v1 freezer holds does not even die before it is thawed.
+static void thaw(const struct cgroups *cgroups) {
+  for (uint32_t i = 0; i < cgroups->count; i++)
+    if (cgroups->folders[i] >= 0) write_file(cgroups->folders[i], "freezer.state", "THAWED");
+}
+
+static void kill_all(const struct cgroups *cgroups) {
   if (cgroups->unified >= 0 && write_file(cgroups->unified, "cgroup.kill", "1") == 0) return;
   for (uint32_t i = 0; i < cgroups->count; i++)
-    if (cgroups->tasks[i] >= 0) return kill_listed(cgroups->tasks[i]);
+    if (cgroups->folders[i] >= 0) return kill_listed(cgroups->folders[i]);
+}
+
+void cgroups_kill(const struct cgroups *cgroups) {
+  kill_all(cgroups);
+  thaw(cgroups);
 }

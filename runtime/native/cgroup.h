@@ -6,9 +6,9 @@
 
 struct cgroups {
   uint32_t count;
-  int tasks[GROUPS_OF_CONTAINER_MAX]; // the file `tasks` of each v1 group, -1 for v2
-  int unified;                        // the cgroup2 folder, -1 without
-  int oom;                            // memory.events or memory.oom_control, -1 without
+  int folders[GROUPS_OF_CONTAINER_MAX]; // of the v1 groups, -1 for v2
+  int unified;                          // the cgroup2 folder, -1 without
+  int oom;                              // memory.events or memory.oom_control, -1 without
   uint64_t oom_kills_before;
 };
 
@@ -19,7 +19,7 @@ int cgroups_make(const struct launch_request *request, struct cgroups *cgroups, 
 int cgroups_join(const struct cgroups *cgroups, struct fault *fault);
 void cgroups_remove(const struct launch_request *request);
 bool cgroups_saw_oom(const struct cgroups *cgroups);
-// Ends what is left in the groups when the container shared a pid namespace.
+// Ends all that is in the groups, paused or not.
 void cgroups_kill(const struct cgroups *cgroups);
 
 // device_filter.c

@@ -64,7 +64,7 @@ void container_main(struct birth *birth) {
   prctl(PR_SET_NAME, "shoal-pid1", 0, 0, 0);
   setsid();
   if (prepare(birth, &ready, &fault) == 0)
-    process_become(&birth->request->process, &ready, &birth->stdio, birth->request->use_init, birth->sync, &fault);
+    process_become(&birth->request->process, &ready, &birth->stdio, birth->request->use_init, &fault);
   sync_send_fault(birth->sync, &fault);
   _exit(127);
 }

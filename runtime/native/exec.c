@@ -38,7 +38,7 @@ static void exec_child(struct exec_plan *plan) {
   prctl(PR_SET_NAME, "shoal-exec", 0, 0, 0);
   setsid();
   if (exec_ready(plan, &ready, &fault) == 0)
-    process_become(&plan->process, &ready, &plan->stdio, false, plan->sync, &fault);
+    process_become(&plan->process, &ready, &plan->stdio, false, &fault);
   sync_send_fault(plan->sync, &fault);
   _exit(127);
 }

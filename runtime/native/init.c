@@ -1,5 +1,6 @@
 // PID 1 of `--init` containers. It has the command's own user, capabilities and filter.
 #include "init.h"
+#include "syscalls.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -33,7 +34,7 @@ static void run(pid_t command, const sigset_t *mask) {
   }
 }
 
-int init_fork(int sync) {
+int init_fork(void) {
   sigset_t mask, none;
   fill_mask(&mask);
   sigemptyset(&none);
@@ -48,7 +49,7 @@ int init_fork(int sync) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     return 0;
   }
-  close(sync);
+  sys_close_range(3, ~0u, 0);
   prctl(PR_SET_NAME, "shoal-init", 0, 0, 0);
   run(command, &mask);
   return -1;

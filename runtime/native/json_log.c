@@ -112,17 +112,38 @@ static void put_escaped(const char *text, size_t length) {
   }
 }
 
+static void put_digits(unsigned long value, unsigned width) {
+  for (unsigned i = width; i-- > 0; value /= 10) out[out_length + i] = (char)('0' + value % 10);
+  out_length += width;
+}
+
+// Days since 1970 as a date, counting years from March so that the leap day is the last (Howard Hinnant's algorithm).
+// The C library's own would read the time zone's files and keep memory for it.
+static void put_date(unsigned long days) {
+  unsigned long shifted = days + 719468, era = shifted / 146097, of_era = shifted % 146097;
+  unsigned long year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  unsigned long of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
+  put_digits(era * 400 + year + (month >= 10), 4);
+  put("-", 1);
+  put_digits(month < 10 ? month + 3 : month - 9, 2);
+  put("-", 1);
+  put_digits(of_year - (153 * month + 2) / 5 + 1, 2);
+}
+
 static void put_time(void) {
-  static time_t cached = -1;
-  static struct tm parts;
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  if (now.tv_sec != cached) {
-    gmtime_r(&now.tv_sec, &parts);
-    cached = now.tv_sec;
-  }
-  out_length += (size_t)sprintf(out + out_length, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", parts.tm_year + 1900,
-                                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec);
+  unsigned long seconds = (unsigned long)now.tv_sec, of_day = seconds % 86400;
+  put_date(seconds / 86400);
+  put("T", 1);
+  put_digits(of_day / 3600, 2);
+  put(":", 1);
+  put_digits(of_day / 60 % 60, 2);
+  put(":", 1);
+  put_digits(of_day % 60, 2);
+  put(".", 1);
+  put_digits((unsigned long)now.tv_nsec, 9);
+  put("Z", 1);
 }
 
 static void put_entry(struct json_log *log, struct log_stream *stream) {

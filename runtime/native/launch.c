@@ -32,6 +32,16 @@ static int keep_names(const struct launch_request *request, struct fault *fault)
   return 0;
 }
 
+// Two shims on one run directory would undo each other.
+static int refuse_second(struct fault *fault) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%s/s", shim.run);
+  int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bool alive = probe >= 0 && connect(probe, (struct sockaddr *)&address, sizeof address) == 0;
+  if (probe >= 0) close(probe);
+  return alive ? fault_say(fault, FAULT_CONFLICT, "container %s already has a shim", shim.id) : 0;
+}
+
 // `ours` is non-blocking; `theirs` is what the process gets.
 static int make_pipe(int *ours, int *theirs, bool we_read, struct fault *fault) {
   int ends[2];
@@ -204,7 +214,7 @@ static int launch(struct launch_request *request, struct arena *arena, struct fa
   struct birth birth = {
       .request = request, .arena = arena, .cgroups = &shim.cgroups, .network = -1, .ipc = -1, .uts = -1, .cgroup = -1};
   struct process *first = &shim.processes[0];
-  if (keep_names(request, fault) < 0) return -1;
+  if (keep_names(request, fault) < 0 || refuse_second(fault) < 0) return -1;
   exit_record_forget(shim.state);
   *first = (struct process){.state = P_PREPARED, .sync = -1, .client = -1, .in = -1, .out = -1, .err = -1};
   first->terminal = request->process.terminal;

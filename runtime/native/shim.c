@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -229,6 +230,13 @@ static void begin(void) {
   signal(SIGHUP, SIG_IGN);
 }
 
+// Bringing the container up went deep; what it used of the stack is given back.
+static void trim_stack(void) {
+  char here;
+  uintptr_t top = ((uintptr_t)&here & ~(uintptr_t)4095) - 4096, bottom = top - (256u << 10);
+  madvise((void *)bottom, top - bottom, MADV_DONTNEED);
+}
+
 void shim_main(int connection, const uint8_t *frame, size_t length) {
   struct fault fault = {0};
   struct reader reader = {frame + FRAME_HEADER, frame + length, &fault};
@@ -243,6 +251,7 @@ void shim_main(int connection, const uint8_t *frame, size_t length) {
   }
   fcntl(connection, F_SETFL, O_RDWR | O_NONBLOCK);
   client_send_status(client, request);
+  trim_stack();
   loop();
   _exit(0);
 }

@@ -1,6 +1,6 @@
 // The life of a container beyond plain runs: terminals, input, signals, limits, daemons that come and go, leftovers.
 import { strict as assert } from 'node:assert';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttachedStdio, LaunchRequest, NativeRuntime, OutputFrame, Shim } from '../../runtime/native/contract.ts';
 import { readExitRecord } from '../../runtime/native/exit-record.ts';
@@ -176,6 +176,29 @@ const reason = skipReason();
         assert.doesNotMatch(stdout, /\[sleep\]/); // a zombie
         await shim.signal(15);
         assert.deepEqual(await codeOf(shim), [9, 0]);
+        await end(shim, bench, request);
+      });
+
+      it('ends a paused container', async function () {
+        const request = bench.request(['sleep', '100']);
+        const files = request.cgroups.groups.map(({ version, path }) =>
+          version === 2
+            ? ([join(path, 'cgroup.freeze'), '1'] as const)
+            : ([join(path, 'freezer.state'), 'FROZEN'] as const),
+        );
+        for (const [file, value] of files.filter(([file]) => /\/freezer\/|cgroup\.freeze$/.test(file))) {
+          const shim = await started(request);
+          writeFileSync(file, value);
+          await end(shim, bench, request);
+          assert.equal((await shim.exited).signal, 9);
+        }
+      });
+
+      it('refuses a second launch in the same place and leaves the first alone', async () => {
+        const request = bench.request(['sleep', '100']);
+        const shim = await started(request);
+        await assert.rejects(runtime.launch(request), { code: 'conflict', message: /already has a shim/ });
+        await shim.signal(0);
         await end(shim, bench, request);
       });
 

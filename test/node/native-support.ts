@@ -211,7 +211,7 @@ function cgroupRoots(): { version: 1 | 2; path: string }[] {
     const [, path, type, options] = line.split(' ');
     if (path === undefined || !path.startsWith('/sys/fs/cgroup')) continue;
     if (type === 'cgroup2') roots.push({ version: 2, path });
-    if (type === 'cgroup' && /\b(memory|pids|cpu)\b/.test(options ?? '')) roots.push({ version: 1, path });
+    if (type === 'cgroup' && /\b(memory|pids|cpu|freezer)\b/.test(options ?? '')) roots.push({ version: 1, path });
   }
   return roots;
 }
