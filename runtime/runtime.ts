@@ -85,6 +85,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     hostFiles: new HostFiles(),
     background,
     cpus: availableParallelism(),
+    preparesAhead: true,
     publish,
   });
   await images.collectGarbage();

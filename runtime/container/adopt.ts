@@ -6,7 +6,7 @@ import type { Shim } from '../native/contract.ts';
 import { readExitRecord } from '../native/exit-record.ts';
 import type { Endpoint } from '../network/contract.ts';
 import { Container } from './container.ts';
-import { clearRun } from './launch.ts';
+import { clearRun } from './prepare.ts';
 import type { ContainerParts } from './parts.ts';
 import { readRecord, type ContainerStatus, type ContainerRecord } from './record.ts';
 import { DOOMED, removeNow } from './remove.ts';

@@ -7,6 +7,7 @@ import type { HeldLayers } from '../image/contract.ts';
 import type { Shim } from '../native/contract.ts';
 import { AttachPoint } from './attach.ts';
 import type { ContainerInfo, ContainerState } from './contract.ts';
+import type { Ahead } from './prepare-ahead.ts';
 import { type ContainerRecord, type ContainerStatus, writeStatus } from './record.ts';
 import type { Security } from './security.ts';
 import { isUp, move } from './state.ts';
@@ -28,6 +29,7 @@ export class Container {
   shim: Shim | undefined;
   /** Its process is gone, and it waits for our word that the exit is recorded. */
   exitedShim: Shim | undefined;
+  ahead: Ahead | undefined;
   restartTimer: Timer | undefined;
   restartDelayMs = 0;
   isBeingRemoved = false;

@@ -21,6 +21,7 @@ import { createContainer } from './create.ts';
 import { Execs } from './exec.ts';
 import { Names } from './names.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
+import { discardAhead, prepareAhead } from './prepare-ahead.ts';
 import { RecordFlusher, writeRecord } from './record.ts';
 import { removeNow } from './remove.ts';
 import { isAlive, isUp } from './state.ts';
@@ -90,6 +91,7 @@ export class ContainerStore implements Containers {
     const container = await createContainer(config, this.#parts, this.#names);
     this.#keep(container);
     this.#flusher.later(container.folders.directory);
+    prepareAhead(container, this.#parts);
     return { id: container.id, warnings: this.#warnings(config) };
   }
 
@@ -266,6 +268,7 @@ export class ContainerStore implements Containers {
       if (change.restart && change.restart.name !== 'no' && config.autoRemove) {
         fail('invalid', 'Restart policy cannot be updated because AutoRemove is enabled for the container');
       }
+      await discardAhead(container); // it was made with the old limits
       if (isAlive(container.state)) await this.#parts.cgroups.update(container.id, limits, config.cgroupParent);
       const record = { ...container.record, config: { ...config, limits, restart: change.restart ?? config.restart } };
       await writeRecord(container.folders.directory, record);

@@ -1,24 +1,17 @@
-// Brings a container up: network, files, helper, then its command. Whatever fails undoes what came before it.
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
-import { removeIfThere } from '../../base/files.ts';
-import { Scope } from '../../base/scope.ts';
-import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts';
-import type { Endpoint, PortPublish } from '../network/contract.ts';
+// Starts a container's command in what was prepared for it.
+import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
+import type { Shim } from '../native/contract.ts';
+import type { Endpoint } from '../network/contract.ts';
 import type { Container } from './container.ts';
-import { planDevices } from './devices.ts';
-import { hostsText, resolvText } from './host-files.ts';
-import { launchRequest } from './launch-request.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { takeAhead } from './prepare-ahead.ts';
 import type { ContainerStatus } from './record.ts';
-import { securityOfContainer } from './security-of.ts';
-import { isAlive } from './state.ts';
 
 /** Leaves the container running, or as it was with the error noted. The caller holds the lock. */
 export async function launch(container: Container, parts: ContainerParts): Promise<Shim> {
   try {
-    return await bringUp(container, parts);
+    return await startCommand(container, parts, (await takeAhead(container)) ?? (await prepare(container, parts)));
   } catch (error) {
     container.attachPoint.disconnect();
     const failure = startFailure(error);
@@ -28,209 +21,23 @@ export async function launch(container: Container, parts: ContainerParts): Promi
   }
 }
 
-async function bringUp(container: Container, parts: ContainerParts): Promise<Shim> {
-  await using undo = new Scope();
-  const { config } = container.record;
-  const endpoint = await joinNetwork(container, parts, undo);
-  const hostname = hostnameOf(container, parts);
-  await prepareFolders(container, parts, undo);
-  const [devices] = await Promise.all([
-    planDevices(config),
-    writeHostFiles(container, parts, { hostname, endpoint }),
-    parts.cgroups.prepare(config.cgroupParent),
-  ]);
-  const request = launchRequest({
-    record: container.record,
-    runDirectory: container.folders.runDirectory,
-    stateDirectory: container.folders.directory,
-    lowers: container.held.lowers,
-    hostname,
-    etc: etcOf(container, parts),
-    namespaces: namespacesOf(container, parts, endpoint),
-    cgroups: parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent),
-    devices,
-    security: securityOfContainer(container, parts),
-    consoleSize: container.consoleSize,
-  });
-  const shim = await parts.native.launch(request);
-  undo.defer(() => shim.kill());
+async function startCommand(container: Container, parts: ContainerParts, prepared: Prepared): Promise<Shim> {
+  await using undo = prepared.undo;
+  const { shim, endpoint } = prepared;
   const running = runningStatus(container, parts, shim, endpoint);
   // On disk before the command starts: whoever finds the shim after a crash then finds its network too.
   await Promise.all([container.attachPoint.connect(shim), container.save(running)]);
+  const { consoleSize, record } = container;
+  if (consoleSize && record.config.terminal) await shim.resize(consoleSize); // asked for after it was prepared
   await shim.start();
   undo.handOver();
-  for (const warning of shim.warnings)
-    parts.log.warn('not all of a container’s settings', { containerId: container.id, warning });
   container.change(running);
   container.shim = shim;
+  for (const warning of shim.warnings) parts.log.warn('a setting was lowered', { containerId: container.id, warning });
+  if (endpoint) publishNetwork(container, parts, endpoint, 'connect');
   publishMounts(container, parts, 'mount');
   publishContainer(parts, container, 'start');
   return shim;
-}
-
-async function joinNetwork(container: Container, parts: ContainerParts, undo: Scope): Promise<Endpoint | undefined> {
-  const { id, config } = { id: container.id, config: container.record.config };
-  if (config.network.startsWith('container:')) return undefined;
-  const endpoint = await parts.networks.join({
-    containerId: id,
-    network: config.network,
-    hostname: hostnameOf(container, parts),
-    aliases: [...config.networkAliases, id.slice(0, 12)],
-    ...(config.macAddress !== '' && { macAddress: config.macAddress }),
-    publish: publishedPorts(container),
-  });
-  undo.defer(() => leaveNetwork(container, parts, endpoint));
-  publishNetwork(container, parts, endpoint, 'connect');
-  return endpoint;
-}
-
-function publishedPorts({ record: { config } }: Container): readonly PortPublish[] {
-  if (!config.publishAll) return config.publish;
-  const known = new Set(config.publish.map(({ protocol, containerPort }) => `${containerPort}/${protocol}`));
-  const exposed = config.exposedPorts
-    .filter((port) => !known.has(port))
-    .map((port) => {
-      const [number, protocol = 'tcp'] = port.split('/');
-      return {
-        protocol: protocol as PortPublish['protocol'],
-        containerPort: Number(number),
-        hostAddress: '',
-        hostPort: 0,
-      };
-    });
-  return [...config.publish, ...exposed];
-}
-
-export async function leaveNetwork(container: Container, parts: ContainerParts, endpoint: Endpoint): Promise<void> {
-  await parts.networks.leave(endpoint);
-  publishNetwork(container, parts, endpoint, 'disconnect');
-}
-
-function publishNetwork(container: Container, parts: ContainerParts, endpoint: Endpoint, action: string): void {
-  const { networkId, networkName } = endpoint;
-  const type = ['host', 'none'].includes(networkName) ? networkName.replace('none', 'null') : 'bridge';
-  parts.publish({
-    type: 'network',
-    action,
-    id: networkId,
-    attributes: { container: container.id, name: networkName, type },
-  });
-}
-
-export function publishMounts(container: Container, parts: ContainerParts, action: 'mount' | 'unmount'): void {
-  for (const mount of container.record.mounts) {
-    if (mount.type !== 'volume') continue;
-    const { name, driver, target, readOnly } = mount;
-    const detail = action === 'mount' ? { destination: target, propagation: '', 'read/write': String(!readOnly) } : {};
-    parts.publish({ type: 'volume', action, id: name, attributes: { container: container.id, driver, ...detail } });
-  }
-}
-
-function hostnameOf(container: Container, parts: ContainerParts): string {
-  const { config } = container.record;
-  if (config.hostname !== '') return config.hostname;
-  if (config.utsMode === 'host' || config.network === 'host') return parts.hostFiles.hostname();
-  const other = networkOwner(container, parts);
-  return other === undefined ? container.id.slice(0, 12) : hostnameOf(other, parts);
-}
-
-/** The container whose network this one shares. */
-function networkOwner(container: Container, parts: ContainerParts): Container | undefined {
-  const { network } = container.record.config;
-  return network.startsWith('container:') ? parts.find(network.slice('container:'.length)) : undefined;
-}
-
-async function prepareFolders(container: Container, parts: ContainerParts, undo: Scope): Promise<void> {
-  const { directory, runDirectory } = container.folders;
-  container.hasRunFolders = true;
-  undo.defer(() => clearRun(container, parts));
-  await rm(runDirectory, { recursive: true, force: true });
-  await Promise.all([mkdir(runDirectory, { mode: 0o700 }), removeIfThere(join(directory, 'exit.json'))]);
-}
-
-/** What a run leaves besides its state: the folder with its sockets, and its cgroups. */
-export async function clearRun(container: Container, parts: ContainerParts): Promise<void> {
-  await Promise.all([
-    rm(container.folders.runDirectory, { recursive: true, force: true }),
-    parts.cgroups.remove(container.id, container.record.config.cgroupParent),
-  ]);
-  container.hasRunFolders = false;
-}
-
-async function writeHostFiles(
-  container: Container,
-  parts: ContainerParts,
-  facts: { hostname: string; endpoint: Endpoint | undefined },
-): Promise<void> {
-  if (networkOwner(container, parts)) return; // shares the other's files
-  const { config } = container.record;
-  const isHost = config.network === 'host';
-  const { hostname, endpoint } = facts;
-  const hosts = hostsText({
-    base: isHost ? await parts.hostFiles.hosts() : undefined,
-    hostname,
-    domainName: config.domainName,
-    address: endpoint?.address ?? '',
-    gateway: isHost ? '127.0.0.1' : (endpoint?.gateway ?? ''),
-    extraHosts: config.extraHosts,
-  });
-  const own = { ownNetwork: !isHost };
-  const resolv = resolvText(await parts.hostFiles.resolvConf(own), config.dns, own);
-  const { directory } = container.folders;
-  await Promise.all([
-    writeFile(join(directory, 'hostname'), `${hostname}\n`, { mode: 0o644 }),
-    writeFile(join(directory, 'hosts'), hosts, { mode: 0o644 }),
-    writeFile(join(directory, 'resolv.conf'), resolv, { mode: 0o644 }),
-  ]);
-}
-
-function etcOf(container: Container, parts: ContainerParts): { hosts: string; hostname: string; resolvConf: string } {
-  const { directory } = (networkOwner(container, parts) ?? container).folders;
-  return {
-    hosts: join(directory, 'hosts'),
-    hostname: join(directory, 'hostname'),
-    resolvConf: join(directory, 'resolv.conf'),
-  };
-}
-
-function namespacesOf(
-  container: Container,
-  parts: ContainerParts,
-  endpoint: Endpoint | undefined,
-): LaunchRequest['namespaces'] {
-  const { config } = container.record;
-  const isUnified = parts.cgroups.layout.unifiedControls;
-  // Docker's default: of its own on version 2, the host's on version 1.
-  const cgroup = config.cgroupNamespaceMode || (isUnified ? 'private' : 'host');
-  return {
-    network: networkNamespace(container, parts, endpoint),
-    pid: shared(config.pidMode, 'pid', parts),
-    ipc: shared(config.ipcMode, 'ipc', parts),
-    uts: { kind: config.utsMode === 'host' ? 'host' : 'new' },
-    cgroup: { kind: cgroup === 'host' ? 'host' : 'new' },
-  };
-}
-
-function networkNamespace(
-  container: Container,
-  parts: ContainerParts,
-  endpoint: Endpoint | undefined,
-): NamespaceChoice {
-  const { network } = container.record.config;
-  if (endpoint === undefined) return shared(network, 'net', parts);
-  return endpoint.sandboxPath === '' ? { kind: 'host' } : { kind: 'path', path: endpoint.sandboxPath };
-}
-
-/** '' private shareable none: a new one · host · container:x, which must be running. */
-function shared(mode: string, file: 'net' | 'pid' | 'ipc', parts: ContainerParts): NamespaceChoice {
-  if (mode === 'host') return { kind: 'host' };
-  if (!mode.startsWith('container:')) return { kind: 'new' };
-  const other = parts.find(mode.slice('container:'.length));
-  if (!isAlive(other.state)) {
-    const what = { net: 'network', pid: 'PID', ipc: 'IPC' }[file];
-    fail('conflict', `cannot join ${what} namespace of a non running container: ${other.id}`);
-  }
-  return { kind: 'path', path: `/proc/${other.status.pid}/ns/${file}` };
 }
 
 function runningStatus(
@@ -257,6 +64,31 @@ function runningStatus(
 
 export const hasProbe = (check: { readonly test: readonly string[] } | undefined): boolean =>
   check !== undefined && check.test.length > 0 && check.test[0] !== 'NONE';
+
+export async function leaveNetwork(container: Container, parts: ContainerParts, endpoint: Endpoint): Promise<void> {
+  await parts.networks.leave(endpoint);
+  publishNetwork(container, parts, endpoint, 'disconnect');
+}
+
+function publishNetwork(container: Container, parts: ContainerParts, endpoint: Endpoint, action: string): void {
+  const { networkId, networkName } = endpoint;
+  const type = ['host', 'none'].includes(networkName) ? networkName.replace('none', 'null') : 'bridge';
+  parts.publish({
+    type: 'network',
+    action,
+    id: networkId,
+    attributes: { container: container.id, name: networkName, type },
+  });
+}
+
+export function publishMounts(container: Container, parts: ContainerParts, action: 'mount' | 'unmount'): void {
+  for (const mount of container.record.mounts) {
+    if (mount.type !== 'volume') continue;
+    const { name, driver, target, readOnly } = mount;
+    const detail = action === 'mount' ? { destination: target, propagation: '', 'read/write': String(!readOnly) } : {};
+    parts.publish({ type: 'volume', action, id: name, attributes: { container: container.id, driver, ...detail } });
+  }
+}
 
 /** Clients read their exit code from this text, so Docker's frame stays around the reason. */
 function startFailure(error: unknown): CodedError {

@@ -51,6 +51,7 @@ export interface ContainerParts {
   readonly log: Log;
   readonly background: Background;
   readonly cpus: number;
+  readonly preparesAhead: boolean;
   readonly publish: (happening: Happening) => void;
   /** Another container, by the reference that a mode such as `container:x` holds. */
   readonly find: (reference: string) => Container;

@@ -3,8 +3,9 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../../base/errors.ts';
 import type { Container } from './container.ts';
-import { clearRun } from './launch.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
+import { clearRun } from './prepare.ts';
+import { discardAhead } from './prepare-ahead.ts';
 import { isUp } from './state.ts';
 
 /** Folders being deleted start with this; the daemon's start finishes what was interrupted. */
@@ -18,6 +19,7 @@ export async function removeNow(
 ): Promise<void> {
   if (isUp(container.state)) fail('internal', `container ${container.id} is still up`);
   container.isBeingRemoved = true;
+  await discardAhead(container);
   container.change({ state: 'removing' });
   const doomed = join(parts.containersRoot, `${DOOMED}${container.id}`);
   await rename(container.folders.directory, doomed);

@@ -2,7 +2,8 @@
 import type { ExitRecord, Shim } from '../native/contract.ts';
 import type { Container } from './container.ts';
 import { watchHealth } from './health.ts';
-import { clearRun, launch, leaveNetwork, publishMounts } from './launch.ts';
+import { launch, leaveNetwork, publishMounts } from './launch.ts';
+import { clearRun } from './prepare.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { raceAbort } from './race.ts';
 import { removeNow } from './remove.ts';

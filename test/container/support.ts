@@ -336,7 +336,7 @@ export interface Machine extends AsyncDisposable {
   restart(): Promise<ContainerStore>;
 }
 
-export async function machine(options: { config?: object } = {}): Promise<Machine> {
+export async function machine(options: { config?: object; preparesAhead?: boolean } = {}): Promise<Machine> {
   const root = await mkdtemp(join(tmpdir(), 'containers-'));
   const clock = new ManualClock();
   const random = seededRandom(5);
@@ -380,6 +380,7 @@ export async function machine(options: { config?: object } = {}): Promise<Machin
       hostFiles: new HostFiles(),
       background,
       cpus: 2,
+      preparesAhead: options.preparesAhead ?? false,
       publish: (event) => events.push(event),
     };
     return ContainerStore.open(parts);

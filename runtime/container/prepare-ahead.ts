@@ -1,0 +1,58 @@
+// A new container is prepared as soon as its creation is answered: most are started at once, and the kernel's slow steps
+// then overlap with the client's next requests. What is not started soon is taken down again, unseen.
+// `ahead` changes under the container's lock only, so it is either used or taken down.
+import type { Container } from './container.ts';
+import type { ContainerParts } from './parts.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { raceAbort } from './race.ts';
+
+const KEPT_MS = 2_000;
+
+export interface Ahead {
+  readonly prepared: Promise<Prepared | undefined>; // undefined: it failed, and start will say why
+  readonly taken: AbortController;
+}
+
+export function prepareAhead(container: Container, parts: ContainerParts): void {
+  if (!parts.preparesAhead || !isPlain(container)) return;
+  const ahead: Ahead = { prepared: attempt(container, parts), taken: new AbortController() };
+  container.ahead = ahead;
+  parts.background.run(`prepare ${container.id.slice(0, 12)}`, async (abort) => {
+    const over = AbortSignal.any([abort, ahead.taken.signal]);
+    await raceAbort(
+      parts.clock.sleep(KEPT_MS, { abort: over }).catch(() => undefined),
+      over,
+    );
+    if (!ahead.taken.signal.aborted) await container.lock.run(() => discardAhead(container));
+  });
+}
+
+/** Only what nobody else can miss meanwhile: no published ports, no network that could be removed, no other container. */
+function isPlain({ record: { config } }: Container): boolean {
+  const isShared = [config.pidMode, config.ipcMode].some((mode) => mode.startsWith('container:'));
+  const isOwnNetwork = ['bridge', 'none', 'host', 'default'].includes(config.network);
+  return isOwnNetwork && !isShared && config.publish.length === 0 && !config.publishAll;
+}
+
+async function attempt(container: Container, parts: ContainerParts): Promise<Prepared | undefined> {
+  try {
+    return await prepare(container, parts);
+  } catch (error) {
+    parts.log.debug('preparing ahead failed', { containerId: container.id, error });
+    return undefined;
+  }
+}
+
+/** What was prepared becomes the caller's. The caller holds the lock. */
+export async function takeAhead(container: Container): Promise<Prepared | undefined> {
+  const { ahead } = container;
+  container.ahead = undefined;
+  ahead?.taken.abort();
+  return ahead?.prepared;
+}
+
+/** The caller holds the lock. */
+export async function discardAhead(container: Container): Promise<void> {
+  const prepared = await takeAhead(container);
+  await prepared?.undo[Symbol.asyncDispose]();
+}

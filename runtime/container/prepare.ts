@@ -1,0 +1,191 @@
+// Everything of a run but its command: network, files, namespaces, mounts, cgroups; the helper holds the process just
+// before its exec. Whatever fails undoes what came before it.
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fail } from '../../base/errors.ts';
+import { removeIfThere } from '../../base/files.ts';
+import { Scope } from '../../base/scope.ts';
+import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts';
+import type { Endpoint, PortPublish } from '../network/contract.ts';
+import type { Container } from './container.ts';
+import { planDevices } from './devices.ts';
+import { hostsText, resolvText } from './host-files.ts';
+import { launchRequest } from './launch-request.ts';
+import type { ContainerParts } from './parts.ts';
+import { securityOfContainer } from './security-of.ts';
+import { isAlive } from './state.ts';
+
+export interface Prepared {
+  readonly shim: Shim;
+  readonly endpoint: Endpoint | undefined;
+  /** Takes all of it down again, unless it was handed over. */
+  readonly undo: Scope;
+}
+
+export async function prepare(container: Container, parts: ContainerParts): Promise<Prepared> {
+  await using undo = new Scope();
+  const { config } = container.record;
+  const endpoint = await joinNetwork(container, parts, undo);
+  const hostname = hostnameOf(container, parts);
+  await prepareFolders(container, parts, undo);
+  const [devices] = await Promise.all([
+    planDevices(config),
+    writeHostFiles(container, parts, { hostname, endpoint }),
+    parts.cgroups.prepare(config.cgroupParent),
+  ]);
+  const request = launchRequest({
+    record: container.record,
+    runDirectory: container.folders.runDirectory,
+    stateDirectory: container.folders.directory,
+    lowers: container.held.lowers,
+    hostname,
+    etc: etcOf(container, parts),
+    namespaces: namespacesOf(container, parts, endpoint),
+    cgroups: parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent),
+    devices,
+    security: securityOfContainer(container, parts),
+    consoleSize: container.consoleSize,
+  });
+  const shim = await parts.native.launch(request);
+  undo.defer(() => shim.kill());
+  return { shim, endpoint, undo: undo.handOver() };
+}
+
+async function joinNetwork(container: Container, parts: ContainerParts, undo: Scope): Promise<Endpoint | undefined> {
+  const { id, config } = { id: container.id, config: container.record.config };
+  if (config.network.startsWith('container:')) return undefined;
+  const endpoint = await parts.networks.join({
+    containerId: id,
+    network: config.network,
+    hostname: hostnameOf(container, parts),
+    aliases: [...config.networkAliases, id.slice(0, 12)],
+    ...(config.macAddress !== '' && { macAddress: config.macAddress }),
+    publish: publishedPorts(container),
+  });
+  undo.defer(() => parts.networks.leave(endpoint));
+  return endpoint;
+}
+
+function publishedPorts({ record: { config } }: Container): readonly PortPublish[] {
+  if (!config.publishAll) return config.publish;
+  const known = new Set(config.publish.map(({ protocol, containerPort }) => `${containerPort}/${protocol}`));
+  const exposed = config.exposedPorts
+    .filter((port) => !known.has(port))
+    .map((port) => {
+      const [number, protocol = 'tcp'] = port.split('/');
+      return {
+        protocol: protocol as PortPublish['protocol'],
+        containerPort: Number(number),
+        hostAddress: '',
+        hostPort: 0,
+      };
+    });
+  return [...config.publish, ...exposed];
+}
+
+function hostnameOf(container: Container, parts: ContainerParts): string {
+  const { config } = container.record;
+  if (config.hostname !== '') return config.hostname;
+  if (config.utsMode === 'host' || config.network === 'host') return parts.hostFiles.hostname();
+  const other = networkOwner(container, parts);
+  return other === undefined ? container.id.slice(0, 12) : hostnameOf(other, parts);
+}
+
+/** The container whose network this one shares. */
+function networkOwner(container: Container, parts: ContainerParts): Container | undefined {
+  const { network } = container.record.config;
+  return network.startsWith('container:') ? parts.find(network.slice('container:'.length)) : undefined;
+}
+
+async function prepareFolders(container: Container, parts: ContainerParts, undo: Scope): Promise<void> {
+  const { directory, runDirectory } = container.folders;
+  container.hasRunFolders = true;
+  undo.defer(() => clearRun(container, parts));
+  await rm(runDirectory, { recursive: true, force: true });
+  await Promise.all([mkdir(runDirectory, { mode: 0o700 }), removeIfThere(join(directory, 'exit.json'))]);
+}
+
+/** What a run leaves besides its state: the folder with its sockets, and its cgroups. */
+export async function clearRun(container: Container, parts: ContainerParts): Promise<void> {
+  await Promise.all([
+    rm(container.folders.runDirectory, { recursive: true, force: true }),
+    parts.cgroups.remove(container.id, container.record.config.cgroupParent),
+  ]);
+  container.hasRunFolders = false;
+}
+
+async function writeHostFiles(
+  container: Container,
+  parts: ContainerParts,
+  facts: { hostname: string; endpoint: Endpoint | undefined },
+): Promise<void> {
+  if (networkOwner(container, parts)) return; // shares the other's files
+  const { config } = container.record;
+  const isHost = config.network === 'host';
+  const { hostname, endpoint } = facts;
+  const hosts = hostsText({
+    base: isHost ? await parts.hostFiles.hosts() : undefined,
+    hostname,
+    domainName: config.domainName,
+    address: endpoint?.address ?? '',
+    gateway: isHost ? '127.0.0.1' : (endpoint?.gateway ?? ''),
+    extraHosts: config.extraHosts,
+  });
+  const own = { ownNetwork: !isHost };
+  const resolv = resolvText(await parts.hostFiles.resolvConf(own), config.dns, own);
+  const { directory } = container.folders;
+  await Promise.all([
+    writeFile(join(directory, 'hostname'), `${hostname}\n`, { mode: 0o644 }),
+    writeFile(join(directory, 'hosts'), hosts, { mode: 0o644 }),
+    writeFile(join(directory, 'resolv.conf'), resolv, { mode: 0o644 }),
+  ]);
+}
+
+function etcOf(container: Container, parts: ContainerParts): { hosts: string; hostname: string; resolvConf: string } {
+  const { directory } = (networkOwner(container, parts) ?? container).folders;
+  return {
+    hosts: join(directory, 'hosts'),
+    hostname: join(directory, 'hostname'),
+    resolvConf: join(directory, 'resolv.conf'),
+  };
+}
+
+function namespacesOf(
+  container: Container,
+  parts: ContainerParts,
+  endpoint: Endpoint | undefined,
+): LaunchRequest['namespaces'] {
+  const { config } = container.record;
+  const isUnified = parts.cgroups.layout.unifiedControls;
+  // Docker's default: of its own on version 2, the host's on version 1.
+  const cgroup = config.cgroupNamespaceMode || (isUnified ? 'private' : 'host');
+  return {
+    network: networkNamespace(container, parts, endpoint),
+    pid: shared(config.pidMode, 'pid', parts),
+    ipc: shared(config.ipcMode, 'ipc', parts),
+    uts: { kind: config.utsMode === 'host' ? 'host' : 'new' },
+    cgroup: { kind: cgroup === 'host' ? 'host' : 'new' },
+  };
+}
+
+function networkNamespace(
+  container: Container,
+  parts: ContainerParts,
+  endpoint: Endpoint | undefined,
+): NamespaceChoice {
+  const { network } = container.record.config;
+  if (endpoint === undefined) return shared(network, 'net', parts);
+  return endpoint.sandboxPath === '' ? { kind: 'host' } : { kind: 'path', path: endpoint.sandboxPath };
+}
+
+/** '' private shareable none: a new one · host · container:x, which must be running. */
+function shared(mode: string, file: 'net' | 'pid' | 'ipc', parts: ContainerParts): NamespaceChoice {
+  if (mode === 'host') return { kind: 'host' };
+  if (!mode.startsWith('container:')) return { kind: 'new' };
+  const other = parts.find(mode.slice('container:'.length));
+  if (!isAlive(other.state)) {
+    const what = { net: 'network', pid: 'PID', ipc: 'IPC' }[file];
+    fail('conflict', `cannot join ${what} namespace of a non running container: ${other.id}`);
+  }
+  return { kind: 'path', path: `/proc/${other.status.pid}/ns/${file}` };
+}
