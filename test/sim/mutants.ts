@@ -53,8 +53,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'votes for candidates with an older log',
     file: 'core/raft.js',
-    from: 'const upToDate = this.#isUpToDate(message);',
-    to: 'const upToDate = true;',
+    from: 'mayVote && this.#isUpToDate(message) &&',
+    to: 'mayVote &&',
   },
   {
     name: 'answers reads without asking a majority',
@@ -70,7 +70,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'accepts entries without comparing what precedes them',
-    file: 'core/raft.js',
+    file: 'core/follower.js',
     from: 'if (!log.matches(prevIndex, prevTerm))',
     to: 'if (prevIndex > log.lastIndex)',
   },
@@ -83,8 +83,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lets a voter vote twice in a term',
     file: 'core/raft.js',
-    from: 'const mayVote = this.#vote === message.from || free || this.#isPreVoteForLater(message);',
-    to: 'const mayVote = this.#leaderId === undefined || this.#isPreVoteForLater(message);',
+    from: 'const isFree = this.#vote === undefined && this.#leaderId === undefined;',
+    to: 'const isFree = this.#leaderId === undefined;',
   },
 ];
 
