@@ -83,12 +83,28 @@ function processesBelow(path: string): number[] {
 }
 
 /** Removes a folder and all below it in every hierarchy. */
-export function removeCgroups(cgroup: string): void {
+export async function removeCgroups(cgroup: string): Promise<void> {
   const roots = [MOUNT, ...readdirSync(MOUNT).map((name) => join(MOUNT, name))];
   for (const root of roots) {
     const path = join(root, cgroup);
     if (!existsSync(path) || !statSync(path).isDirectory()) continue;
-    for (const folder of foldersBelow(path).reverse()) rmdirSync(folder);
+    for (const folder of foldersBelow(path).reverse()) await removeFolder(folder);
+  }
+}
+
+/** A process that is on its way out keeps its folder busy for a moment, and nothing tells when it is over. */
+async function removeFolder(folder: string): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  for (;;) {
+    try {
+      rmdirSync(folder);
+      return;
+    } catch (error) {
+      const errno = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (errno === 'ENOENT') return;
+      if (errno !== 'EBUSY' || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 

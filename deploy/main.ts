@@ -115,7 +115,7 @@ async function stop(options: Options): Promise<void> {
   });
   await step('stopping', async () => {
     await Promise.all(plan.nodes.map((node) => stopNode(node)));
-    removeCgroups(`/${plan.name}`);
+    await removeCgroups(`/${plan.name}`);
     for (const folder of [plan.runDirectory, plan.stateDirectory]) await unmountBelow(folder);
     await removeNetwork(plan);
     for (const node of plan.nodes) rmSync(node.execRoot, { recursive: true, force: true });

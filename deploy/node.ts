@@ -109,7 +109,7 @@ export async function stopNode(node: NodePlan): Promise<void> {
     await ended([pid], { withinMs: 10_000, reaped: false });
   }
   await killNodeCgroup(node.cgroup);
-  removeCgroups(node.cgroup);
+  await removeCgroups(node.cgroup);
   await ended(processes, { withinMs: 10_000, reaped: true });
   for (const path of [node.socket, node.pidFile, node.cgroupFile]) rmSync(path, { force: true });
 }

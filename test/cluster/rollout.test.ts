@@ -5,16 +5,21 @@ import { type Load, startLoad } from '../support/load.ts';
 import { requireRoot } from '../support/requirements.ts';
 
 const CREATE = ['service', 'create', '-q', '-d', '--no-resolve-image', '--network', 'bridge'] as const;
-const HEALTH = [
-  '--health-cmd',
-  '/server --health',
-  '--health-interval',
-  '5s',
-  '--health-start-interval',
-  '100ms',
-  '--health-start-period',
-  '10s',
-] as const;
+/** The CLI's health flags need a shell in the image, so this one goes by the API. */
+const WEB = {
+  Name: 'web',
+  TaskTemplate: {
+    ContainerSpec: {
+      Image: 'shoal-demo:v1',
+      StopGracePeriod: 2e9,
+      Healthcheck: { Test: ['CMD', '/server', '--health'], Interval: 5e9, StartPeriod: 10e9, StartInterval: 1e8 },
+    },
+    RestartPolicy: { Condition: 'any', Delay: 0 },
+    Networks: [{ Target: 'bridge' }],
+  },
+  Mode: { Replicated: { Replicas: 30 } },
+  EndpointSpec: { Ports: [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: 8090 }] },
+};
 
 describe('a service on three nodes, driven through a follower', () => {
   const cluster = new TestCluster(`t${randomBytes(2).toString('hex')}`);
@@ -33,20 +38,8 @@ describe('a service on three nodes, driven through a follower', () => {
   it('spreads, scales and rolls without a failed request', async () => {
     follower = (await cluster.leader()) === 1 ? 2 : 1;
     urls = [1, 2, 3].map((node) => `http://${cluster.address(node)}:8090/plain`);
-    await cluster.docker(
-      follower,
-      ...CREATE,
-      ...HEALTH,
-      '--name',
-      'web',
-      '--replicas',
-      '30',
-      '-p',
-      '8090:80',
-      '--restart-delay',
-      '0s',
-      'shoal-demo:v1',
-    );
+    const created = await cluster.api(follower, 'POST', '/services/create', WEB);
+    assert.equal(created.status, 201, created.body);
     const tasks = await cluster.running(follower, 'web', 30);
     const perNode = countBy(tasks.map((task) => task.NodeID ?? ''));
     assert.deepEqual(perNode, [10, 10, 10]);
