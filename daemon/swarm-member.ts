@@ -32,6 +32,7 @@ export interface MemberOptions {
 const JOIN_WITHIN_MS = 10_000;
 const RETRY_MS = 300;
 const RETIRE_WITHIN_MS = 5_000;
+const RESUME_WITHIN_MS = 5_000;
 
 export class SwarmMember {
   readonly #options: MemberOptions;
@@ -111,11 +112,15 @@ export class SwarmMember {
     this.#background.run('certificate renewal', (abort) => this.#renewal.run(abort));
   }
 
-  /** After a restart of the daemon. */
-  resume(): void {
+  /** After a restart of the daemon. Waits a while for the manager, so that whoever finds the daemon ready finds it too. */
+  async resume(): Promise<void> {
     this.startAgent();
     if (this.#options.credentials.identity.role !== 'manager') return;
-    this.#background.run('manager', () => this.#turn.run(() => this.#persist({ kind: 'restart' })));
+    const started = this.#turn.run(() => this.#persist({ kind: 'restart' }));
+    this.#background.run('manager', () => started);
+    using deadline = this.#options.clock.deadline(undefined, RESUME_WITHIN_MS);
+    const late = new Promise<void>((resolve) => deadline.signal.addEventListener('abort', () => resolve()));
+    await Promise.race([started.catch(() => undefined), late]); // its failure is the background's
   }
 
   /** Resolves when a manager has taken this node's session; rejects after `withinMs`. */

@@ -69,7 +69,7 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
     const found = await this.#files.load();
     if (!found) return;
     this.#member = await this.#open(found.state, found.material);
-    this.#member.resume();
+    await this.#member.resume();
   }
 
   info(): SwarmInfo {
