@@ -144,7 +144,17 @@ function overlap(from: PlanTask, { leaving, ended }: Sorted, situation: Situatio
 /** Nothing lives in the slot: the task that ended last, or else its newest, says whether and when there is a successor. */
 function refill(slot: Slot, situation: Situation, plan: Plan): PlanTask[] {
   const last = slot.tasks.find(isWanted) ?? slot.tasks[0];
-  return last ? succeed(last, decide(last, situation), situation, plan) : [];
+  if (!last || endedInItsHold(last, situation, plan)) return [];
+  return succeed(last, decide(last, situation), situation, plan);
+}
+
+/**
+ * It failed while it was being prepared under its own restart delay, as one without an image does. Its successor is born
+ * when that is over: born now it would fail as fast, and the delay would slow nothing down.
+ */
+function endedInItsHold(last: PlanTask, situation: Situation, plan: Plan): boolean {
+  if (!endedByItself(last) || situation.isOutdated(last) || situation.fitness(last) !== 'fit') return false;
+  return !holdIsOver(last, situation, plan);
 }
 
 function decide(task: PlanTask, situation: Situation): RestartDecision {

@@ -129,6 +129,18 @@ describe('restarts of a service', () => {
     assert.ok(tookMs > 2_900 && tookMs < 3_200, `${tookMs}`);
   });
 
+  it('keep to the delay also where tasks are rejected before they run', async () => {
+    await using plane = await ControlPlane.start({ nodes: 2 });
+    const missing = aTaskSpec({ container: { image: 'missing:1' }, restart: policy({ delayMs: 5_000 }) });
+    const id = await plane.create({ task: missing });
+    const seen = new Set<string>();
+    for (let second = 0; second < 60; second += 1) {
+      await plane.pass(1_000);
+      for (const task of plane.tasks(id)) seen.add(task.id);
+    }
+    assert.ok(seen.size > 5 && seen.size < 30, `${seen.size} tasks in a minute`);
+  });
+
   it('leave a finished task be, and replace it on update', async () => {
     await using plane = await ControlPlane.start({ nodes: 2 });
     const once = aTaskSpec({ container: { image: 'once:50:1' }, restart: policy({ condition: 'on-failure' }) });

@@ -80,6 +80,16 @@ describe('a pass over a service', () => {
     ['leaves alone what runs', { tasks: [at('running')] }, []],
     ['restarts what failed, held for its delay', { tasks: [at('failed')] }, ['1:shutdown', 'new:ready']],
     [
+      'lets the delay of one that was rejected during it run out first',
+      { tasks: [{ ...at('rejected'), ...held }] },
+      ['1:shutdown'],
+    ],
+    [
+      'replaces one that was rejected during its delay at the end of that',
+      { tasks: [{ ...at('rejected'), desired: 'shutdown', holdUntilMs: 1 }] },
+      ['new:ready'],
+    ],
+    [
       'waits for nothing where the node is lost',
       { tasks: [at('running')], nodes: [{ status: down }] },
       ['1:shutdown', 'new:running'],
