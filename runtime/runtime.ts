@@ -15,6 +15,7 @@ import { ContainerStore } from './container/containers.ts';
 import { HostFiles } from './container/host-files.ts';
 import type { Happening } from './container/parts.ts';
 import type { SecurityDefaults } from './container/security.ts';
+import { unlessAlreadySo } from './container/stop.ts';
 import type { Runtime, RuntimeEvent } from './contract.ts';
 import { EventStream } from './events.ts';
 import { ImageStore } from './image/images.ts';
@@ -134,7 +135,7 @@ function checkExecRoot(execRoot: string): void {
 
 async function stopAll(containers: ContainerStore, { graceMs }: { graceMs: number }): Promise<void> {
   const up = containers.list().filter(({ state }) => ['running', 'paused', 'restarting'].includes(state));
-  const results = await Promise.allSettled(up.map(({ id }) => containers.stop(id, { graceMs })));
+  const results = await Promise.allSettled(up.map(({ id }) => unlessAlreadySo(containers.stop(id, { graceMs }))));
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
   if (failures.length > 0) throw new AggregateError(failures, 'not every container could be stopped');
 }

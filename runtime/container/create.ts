@@ -82,9 +82,9 @@ function useVolume(name: string, id: string, parts: ContainerParts, undo: Scope)
 
 /** What the config names must be there: networks, other containers, the image's platform. */
 function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
+  if (config.network === '') fail('invalid', 'a container needs a network mode');
   for (const mode of [config.network, config.pidMode, config.ipcMode]) {
     if (mode.startsWith('container:')) parts.find(mode.slice('container:'.length));
   }
   if (!config.network.startsWith('container:')) parts.networks.get(config.network);
-  if (config.network === '') fail('invalid', 'a container needs a network mode');
 }

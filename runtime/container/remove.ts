@@ -11,7 +11,7 @@ import { isUp } from './state.ts';
 /** Folders being deleted start with this; the daemon's start finishes what was interrupted. */
 export const DOOMED = '.removing-';
 
-/** The container is down; the caller holds the lock. */
+/** The container is down; the caller holds the lock. What fails leaves it `dead`: it can be removed again. */
 export async function removeNow(
   container: Container,
   parts: ContainerParts,
@@ -19,8 +19,18 @@ export async function removeNow(
 ): Promise<void> {
   if (isUp(container.state)) fail('internal', `container ${container.id} is still up`);
   container.isBeingRemoved = true;
-  await discardAhead(container);
-  container.change({ state: 'removing' });
+  try {
+    await discardAhead(container);
+    container.change({ state: 'removing' });
+    await takeAway(container, parts, options);
+  } catch (error) {
+    if (container.state === 'removing') container.change({ state: 'dead' });
+    container.isBeingRemoved = false;
+    throw error;
+  }
+}
+
+async function takeAway(container: Container, parts: ContainerParts, options: { volumes: boolean }): Promise<void> {
   const doomed = join(parts.containersRoot, `${DOOMED}${container.id}`);
   await rename(container.folders.directory, doomed);
   const outcome = { exitCode: container.status.exitCode, error: '' };
@@ -49,7 +59,10 @@ async function releaseVolumes(
     if (mount.type !== 'volume') continue;
     parts.volumes.release(mount.name, container.id);
     const isOurs = options.volumes && parts.volumes.find(mount.name)?.anonymous === true;
-    if (isOurs && parts.volumes.usersOf(mount.name).length === 0)
-      await parts.volumes.remove(mount.name, { force: true });
+    if (!isOurs || parts.volumes.usersOf(mount.name).length > 0) continue;
+    const { name } = mount;
+    await parts.volumes.remove(name, { force: true }).catch((error: unknown) => {
+      parts.log.error('an anonymous volume stays behind', { volume: name, containerId: container.id, error });
+    });
   }
 }

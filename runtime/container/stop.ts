@@ -1,5 +1,5 @@
 // Ending a container's process: stop, kill, restart; and pausing it.
-import { fail } from '../../base/errors.ts';
+import { codeOf, fail } from '../../base/errors.ts';
 import type { Container } from './container.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { parseSignal, SIGKILL, SIGTERM } from './signals.ts';
@@ -106,10 +106,20 @@ export async function kill(container: Container, parts: ContainerParts, text: st
   if (ends) await container.save();
 }
 
+/** Whether it goes down or comes up by itself meanwhile makes no difference. */
 export async function restart(container: Container, parts: ContainerParts, options: StopOptions): Promise<void> {
-  if (isUp(container.state)) await stop(container, parts, options);
-  await container.lock.run(() => startByHand(container, parts));
+  if (isUp(container.state)) await unlessAlreadySo(stop(container, parts, options));
+  await unlessAlreadySo(container.lock.run(() => startByHand(container, parts)));
   publishContainer(parts, container, 'restart');
+}
+
+/** Waits for what may find its work done. */
+export async function unlessAlreadySo(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (codeOf(error) !== 'not-modified') throw error;
+  }
 }
 
 /** The caller holds the lock. */

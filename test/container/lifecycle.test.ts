@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError } from '../../base/errors.ts';
 import { aConfig, machine, until } from './support.ts';
@@ -148,6 +148,18 @@ describe('container life', () => {
     await until(async () => (await left()) === 0);
     assert.deepEqual(node.failures, []);
     await node.store.create(aConfig({ name: 'busy' }));
+  });
+
+  it('can be removed again after a removal failed', async () => {
+    await using node = await machine();
+    const { id } = await node.store.create(aConfig());
+    const obstacle = join(node.root, 'containers', `.removing-${id}`);
+    await writeFile(obstacle, '');
+    await assert.rejects(node.store.remove(id, { force: false, volumes: false }), { code: 'ENOTDIR' });
+    assert.equal(node.store.get(id).state, 'dead');
+    await rm(obstacle);
+    await node.store.remove(id, { force: false, volumes: false });
+    assert.deepEqual(node.store.list(), []);
   });
 
   it('connects clients that came before the start, so that nothing is lost', async () => {
