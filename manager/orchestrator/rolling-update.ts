@@ -199,7 +199,14 @@ function nextBatch(
 /** Slots that serve nobody first: replacing them can only help. Then by number. */
 function inOrder(slots: readonly RolloutSlot[]): RolloutSlot[] {
   const serves = (slot: RolloutSlot): number => Number(slot.progress.kind === 'old' && slot.progress.running);
-  return [...slots].sort((a, b) => serves(a) - serves(b) || a.key.localeCompare(b.key, 'en', { numeric: true }));
+  return [...slots].sort((a, b) => serves(a) - serves(b) || byKey(a.key, b.key));
+}
+
+/** Slot numbers by value, node ids as text. */
+function byKey(a: string, b: string): number {
+  const byValue = Number(a) - Number(b);
+  if (Number.isFinite(byValue)) return byValue;
+  return a < b ? -1 : 1;
 }
 
 /** The deadline moves only when a slot is begun or finished; time passing is no progress. */
