@@ -15,12 +15,17 @@ class Follower {
 
   async run(control: ClusterControl, abort: AbortSignal): Promise<void> {
     for await (const change of control.changes(abort)) {
+      if (change.kind === 'resync') continue;
+      this.version = change.object.version;
       if (change.kind !== 'task') continue;
       if (change.action === 'remove') this.#tasks.delete(change.object.id);
       else this.#tasks.set(change.object.id, change.object);
       for (const look of this.#waiting) look();
     }
   }
+
+  /** Index of the last change. */
+  version = 0;
 
   get size(): number {
     return this.#tasks.size;
@@ -55,8 +60,9 @@ const specOf = (name: string, replicas: number, image: string, order: 'stop-firs
 
 async function timed(what: string, work: () => Promise<void>): Promise<void> {
   const startMs = performance.now();
+  const from = follower.version;
   await work();
-  write(`${what}: ${(performance.now() - startMs).toFixed(0)} ms`);
+  write(`${what}: ${(performance.now() - startMs).toFixed(0)} ms, ${follower.version - from} commits`);
 }
 
 async function change(control: ClusterControl, spec: ServiceSpec): Promise<void> {
@@ -65,13 +71,13 @@ async function change(control: ClusterControl, spec: ServiceSpec): Promise<void>
   await control.call('UpdateService', { service: id, version, spec, rollback: 'none' });
 }
 
+const follower = new Follower();
 const swarm = await startTestSwarm();
 await swarm.join('manager');
 const third = await swarm.join('manager');
 await untilReady(swarm, 3);
 const control = third.control();
 const over = new AbortController();
-const follower = new Follower();
 const following = follower.run(control, over.signal).catch(() => undefined);
 
 for (const [round, order] of (['stop-first', 'start-first', 'stop-first'] as const).entries()) {
