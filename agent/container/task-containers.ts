@@ -66,24 +66,21 @@ export class TaskContainers {
     if (holds()) return;
     const watchers = this.#watchers.get(taskId) ?? new Set();
     this.#watchers.set(taskId, watchers);
-    const over = new AbortController();
+    let look = (): void => undefined;
+    const held = new Promise<void>((resolve, reject) => {
+      look = () => {
+        try {
+          if (holds()) resolve();
+        } catch (error) {
+          reject(error);
+        }
+      };
+    });
+    watchers.add(look);
     try {
-      await new Promise<void>((resolve, reject) => {
-        const look = (): void => {
-          try {
-            if (holds()) resolve();
-          } catch (error) {
-            reject(error);
-          }
-        };
-        const onAbort = (): void => reject(new CodedError('aborted', 'no longer waited for'));
-        over.signal.addEventListener('abort', () => watchers.delete(look), { once: true });
-        if (abort.aborted) return onAbort();
-        abort.addEventListener('abort', onAbort, { once: true, signal: over.signal });
-        watchers.add(look);
-      });
+      await unless(abort, held);
     } finally {
-      over.abort();
+      watchers.delete(look);
       if (watchers.size === 0 && this.#watchers.get(taskId) === watchers) this.#watchers.delete(taskId);
     }
   }
@@ -103,17 +100,18 @@ function taskOf({ name, config: { labels } }: ContainerInfo): TaskId | undefined
   return labels[TASK_NAME_LABEL] === name ? (labels[TASK_LABEL] as TaskId | undefined) : undefined;
 }
 
+/** As `work`, or rejects with the abort; the work itself then goes on. */
 async function unless(abort: AbortSignal, work: Promise<void>): Promise<void> {
-  const done = new AbortController();
+  let onAbort = (): void => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
-    const onAbort = (): void => reject(new CodedError('aborted', 'no longer waited for'));
-    if (abort.aborted) onAbort();
-    else abort.addEventListener('abort', onAbort, { once: true, signal: done.signal });
+    onAbort = () => reject(new CodedError('aborted', 'no longer waited for'));
   });
+  if (abort.aborted) onAbort();
+  abort.addEventListener('abort', onAbort, { once: true });
   try {
     await Promise.race([work, aborted]);
   } finally {
-    done.abort();
+    abort.removeEventListener('abort', onAbort);
   }
 }
 

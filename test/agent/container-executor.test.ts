@@ -276,14 +276,19 @@ describe('tasks of a machine', () => {
     machine.run = { creating: () => held };
     const executor = executorOver(machine);
     const gone = new AbortController();
-    const prepared = Array.from({ length: 40 }, (_, at) => executor.controller(task(at + 1)).prepare(never));
-    const late = executor.controller(task(41)).prepare(gone.signal);
+    const prepared = Array.from({ length: 17 * os.availableParallelism() }, (_, at) =>
+      executor.controller(task(at + 1)).prepare(never),
+    );
+    const late = executor.controller(task(17 * os.availableParallelism() + 1)).prepare(gone.signal);
     gone.abort();
     await assert.rejects(late, { code: 'aborted' });
-    assert.equal(machine.creatingNow, 2 * os.availableParallelism());
+    assert.equal(machine.creatingNow, 16 * os.availableParallelism());
     release();
     await Promise.all(prepared);
-    assert.deepEqual([machine.names.length, machine.creatingMost], [40, 2 * os.availableParallelism()]);
+    assert.deepEqual(
+      [machine.names.length, machine.creatingMost],
+      [17 * os.availableParallelism(), 16 * os.availableParallelism()],
+    );
   });
 
   it('are discarded whole', async () => {
