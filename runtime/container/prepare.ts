@@ -56,6 +56,7 @@ async function joinNetwork(container: Container, parts: ContainerParts, undo: Sc
   if (config.network.startsWith('container:')) return undefined;
   const endpoint = await parts.networks.join({
     containerId: id,
+    containerName: container.record.name,
     network: config.network,
     hostname: hostnameOf(container, parts),
     aliases: [...config.networkAliases, id.slice(0, 12)],

@@ -138,7 +138,9 @@ static void frame_send(struct netd_bytes *frame) {
   free(frame->data);
 }
 
+// Our own changes are no news.
 static void send_generation(uint32_t generation, uint32_t pid) {
+  if (pid == (uint32_t)getpid()) return;
   struct netd_bytes frame = {0};
   frame_begin(&frame, 0, KIND_GENERATION);
   netd_bytes_u32(&frame, generation);

@@ -1,7 +1,7 @@
 // Host ports held for containers and services. A held port is bound by netd, so that a second holder, ours or a
 // stranger, is refused when it asks.
 import { constants } from 'node:os';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
 import { formatAddress, parseAddress } from './addresses.ts';
 import type { PortPublish } from './contract.ts';
 import { type Netd, StepError } from './netd.ts';
@@ -63,13 +63,11 @@ export class Ports {
     try {
       for (const publish of publishes) held.push(await this.#holdOne(publish));
       return held;
-    } catch (cause) {
+    } catch (error) {
       await this.release(held);
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const code = cause instanceof CodedError ? cause.code : 'internal';
-      throw new CodedError(code, `driver failed programming external connectivity on endpoint ${who}: ${reason}`, {
-        cause,
-      });
+      // The reason stands in the sentence itself, where Docker's clients look for it; as a cause it would be told twice.
+      const sentence = `driver failed programming external connectivity on endpoint ${who}: ${sentenceOf(error)}`;
+      throw new CodedError(codeOf(error), sentence);
     }
   }
 
