@@ -45,6 +45,7 @@ class Scheduler implements Disposable {
   readonly #touched = new Set<string>();
   readonly #groupOf = new Map<TaskId, string>();
   #ledger = new NodeLedger();
+  #scanning = true;
 
   constructor(store: Store, { clock, log }: SchedulerOptions) {
     this.#store = store;
@@ -70,7 +71,9 @@ class Scheduler implements Disposable {
     }
   }
 
+  /** Nothing is placed on a mirror that is half filled; at the end every group that waits is looked at. */
   async #scan(view: View, abort: AbortSignal): Promise<void> {
+    this.#scanning = true;
     this.#ledger = new NodeLedger();
     this.#groups.clear();
     this.#groupOf.clear();
@@ -81,6 +84,7 @@ class Scheduler implements Disposable {
       count += 1;
       if (count % SCAN_SLICE === 0) await this.#clock.sleep(0, { abort });
     }
+    this.#scanning = false;
     this.#dirty.addAll(this.#touched);
   }
 
@@ -147,7 +151,7 @@ class Scheduler implements Disposable {
     for (;;) {
       for (const key of await this.#dirty.take(abort)) {
         const group = this.#groups.get(key);
-        if (!group) continue;
+        if (!group || this.#scanning) continue;
         looks += this.#ledger.size;
         await this.#placeGroup(key, group, abort);
         if (looks < LOOKS_SLICE) continue;
@@ -161,6 +165,7 @@ class Scheduler implements Disposable {
     const tasks = [...group.tasks.values()];
     group.blocked = 'no';
     for (let from = 0; from < tasks.length; from += ROOM) {
+      if (this.#scanning || this.#groups.get(key) !== group) return; // a new scan has begun meanwhile
       const waiting = tasks.slice(from, from + ROOM).filter((task) => group.tasks.has(task.id));
       const placement = placeGroup(waiting, this.#ledger, this.#clock.nowMs());
       for (const { task } of placement.placed) this.#awaitNoMore(task.id);

@@ -108,5 +108,7 @@ write(
   `${NEW_TASKS} tasks created and placed in ${tookMs.toFixed(0)} ms: ${((NEW_TASKS / tookMs) * 1_000).toFixed(0)} placements/s`,
 );
 write(`event loop held: p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms, longest ${(delay.max / 1e6).toFixed(1)} ms`);
+const { rss, heapUsed } = process.memoryUsage();
+write(`memory: ${(rss / 1e6).toFixed(0)} MB resident, ${(heapUsed / 1e6).toFixed(0)} MB of objects`);
 over.abort();
 await Promise.allSettled(loops);

@@ -37,6 +37,7 @@ const STEP_KINDS: readonly Step[] = [
   [1, 'change a label', changeLabel],
   [4, 'crash a container', crash],
   [3, 'change leader', ({ plane }) => plane.changeLeader()],
+  [2, 'scan again', ({ plane }) => plane.resync()],
   [2, 'lose quorum', ({ plane, random }) => plane.withoutQuorum(pick(random, [50, 700, 3_000]))],
   [10, 'let time pass', ({ plane, random }) => plane.pass(pick(random, [1, 20, 50, 100, 1_000, 10_000]))],
 ];

@@ -91,6 +91,13 @@ export class ControlPlane implements AsyncDisposable {
     await this.settle();
   }
 
+  /** Everyone who watches is told to scan again, as after reading too slowly. */
+  async resync(): Promise<void> {
+    await this.settle(); // nothing may be applied while the state is replaced by itself
+    await this.store.restore(this.store.view().version, this.store.snapshot());
+    await this.settle();
+  }
+
   /** For a while nothing can be written. */
   async withoutQuorum(ms: number): Promise<void> {
     this.#proposer.refuse(new CodedError('unavailable', 'no quorum'));
