@@ -1,5 +1,8 @@
 // Containers through the C helper: launch, start, exit, attach, log, exec.
 import { strict as assert } from 'node:assert';
+import { execFileSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { NativeRuntime } from '../../runtime/native/contract.ts';
 import { Bench, collect, end, logLines, plainProcess, runThrough, skipReason } from './native-support.ts';
 
@@ -77,6 +80,38 @@ const reason = skipReason();
       await assert.rejects(shim.exec(plainProcess(['nosuch']), { stdin: false, execId: 'e2' }), /not found in \$PATH/);
       await end(shim, bench, request);
       assert.equal((await shim.exited).exitCode, 137);
+    });
+
+    for (const [what, count, length] of [
+      ['of 200 layers', 200, 10],
+      ['with paths too long for the newer mount call', 3, 250],
+    ] as const) {
+      it(`mounts a root file system ${what}`, async () => {
+        const lowers = Array.from({ length: count }, (_, i) => {
+          const lower = join(bench.directory, `layers-${length}`, `${i}`.padEnd(length, 'x'));
+          mkdirSync(lower, { recursive: true });
+          writeFileSync(join(lower, `from-${i}`), '');
+          return lower;
+        });
+        const request = bench.request(['sh', '-c', 'ls / | grep -c from-']);
+        const rootfs = { ...request.rootfs, lowers: [...lowers, bench.lower] };
+        assert.equal((await runThrough(runtime, bench, { ...request, rootfs })).stdout, `${count}\n`);
+      });
+    }
+
+    it('lets the upper layers hide what lower ones have, and keeps writes above', async () => {
+      const lower = join(bench.directory, 'hiding');
+      mkdirSync(lower);
+      execFileSync('mknod', [join(lower, 'root'), 'c', '0', '0']);
+      const request = bench.request(['sh', '-c', 'ls -d /root; echo new >/tmp/written; rm /etc/group']);
+      const result = await runThrough(runtime, bench, {
+        ...request,
+        rootfs: { ...request.rootfs, lowers: [lower, bench.lower] },
+      });
+      assert.match(result.stderr, /\/root: No such file/);
+      assert.equal(readFileSync(join(request.rootfs.upper, 'tmp/written'), 'utf8'), 'new\n');
+      assert.ok(lstatSync(join(request.rootfs.upper, 'etc/group')).isCharacterDevice());
+      assert.ok(existsSync(join(bench.lower, 'etc/group')));
     });
   },
 );
