@@ -128,7 +128,12 @@ export class CgroupHost {
   /** Kills what is left in the container's groups and removes the folders. Idempotent. */
   async remove(containerId: string, parent = ''): Promise<void> {
     const path = this.#path(containerId, parent);
-    await Promise.all(mountPoints(this.layout).map((mountPoint) => this.#removeFolder(join(mountPoint, path))));
+    await Promise.all(
+      mountPoints(this.layout).map(async (mountPoint) => {
+        await this.#removeFolder(join(mountPoint, path));
+        if (parent !== '') await removeEmpty(join(mountPoint, cleanTarget(parent)));
+      }),
+    );
   }
 
   /** Ids of containers that have folders here. */

@@ -1,7 +1,7 @@
 // From a request to a container that can be started. Whatever fails leaves no trace.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fail } from '../../base/errors.ts';
+import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import { newHexId } from '../../base/id.ts';
 import { Scope } from '../../base/scope.ts';
 import type { Image } from '../image/contract.ts';
@@ -80,11 +80,16 @@ function useVolume(name: string, id: string, parts: ContainerParts, undo: Scope)
   });
 }
 
-/** What the config names must be there: networks, other containers, the image's platform. */
+/**
+ * What the config names must be there. Not code `not-found`: clients take that, here, for a missing image and pull it.
+ */
 function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
   if (config.network === '') fail('invalid', 'a container needs a network mode');
-  for (const mode of [config.network, config.pidMode, config.ipcMode]) {
-    if (mode.startsWith('container:')) parts.find(mode.slice('container:'.length));
+  const others = [config.network, config.pidMode, config.ipcMode].filter((mode) => mode.startsWith('container:'));
+  try {
+    for (const mode of others) parts.find(mode.slice('container:'.length));
+    if (!config.network.startsWith('container:')) parts.networks.get(config.network);
+  } catch (error) {
+    throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
   }
-  if (!config.network.startsWith('container:')) parts.networks.get(config.network);
 }

@@ -46,10 +46,10 @@ async function devicesAt(hostPath: string, path: string): Promise<DeviceNode[]> 
   try {
     const node = await nodeAt(hostPath, path);
     return node ? [node] : await hostDevices(hostPath, path);
-  } catch (cause) {
-    if (errnoOf(cause) !== 'ENOENT' && errnoOf(cause) !== 'ENOTDIR') throw cause;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
     const reason = `error gathering device information while adding custom device "${hostPath}": no such file or directory`;
-    return fail('invalid', reason, { cause });
+    return fail('invalid', reason);
   }
 }
 
