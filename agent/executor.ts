@@ -14,6 +14,8 @@ export interface Executor {
   discard(taskId: TaskId, abort?: AbortSignal): Promise<void>;
   /** The whole ingress map of this node; resolves when connections follow it. A lower index never overwrites a higher. */
   applyIngress(index: number, targets: readonly IngressTarget[]): Promise<void>;
+  /** Machines died: who is connected to one of these addresses through here is told at once. */
+  breakConnections(addresses: readonly string[]): Promise<void>;
   /** The node left its swarm: no ports lead anywhere, and the next index may be any. */
   clearIngress(): Promise<void>;
 }

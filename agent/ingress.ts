@@ -10,7 +10,7 @@ import type { NodeId, Task, TaskId } from '../proto/objects.ts';
 import type { Executor, IngressTarget } from './executor.ts';
 
 export interface IngressDeps {
-  readonly executor: Pick<Executor, 'applyIngress'>;
+  readonly executor: Pick<Executor, 'applyIngress' | 'breakConnections'>;
   readonly nodeId: NodeId;
   readonly clock: Clock;
   readonly log: Log;
@@ -40,9 +40,11 @@ export class Ingress {
   assign(index: number, change: (entries: Map<string, IngressEntry>) => void): void {
     const entries = new Map(this.#entries);
     change(entries);
+    const lost = newlyLost(this.#entries, entries);
     this.#entries = entries;
     this.#index = Math.max(this.#index, index);
     this.#changed();
+    if (lost.length > 0) void this.#breakConnections(lost);
   }
 
   /** Entries of a former life, until a manager has spoken. */
@@ -92,6 +94,16 @@ export class Ingress {
     });
   }
 
+  /** New connections must not go there any more before the old ones are cut: their clients come back at once. */
+  async #breakConnections(addresses: readonly string[]): Promise<void> {
+    try {
+      await this.settled();
+      await this.#deps.executor.breakConnections(addresses);
+    } catch (error) {
+      this.#deps.log.warn('connections to lost nodes could not be cut', { addresses, error: sentenceOf(error) });
+    }
+  }
+
   #publishes(task: Task): boolean {
     return this.#entries.has(task.serviceId) || task.ports.some((port) => port.publishMode === 'ingress');
   }
@@ -134,4 +146,12 @@ export class Ingress {
       }));
     });
   }
+}
+
+type Entries = ReadonlyMap<string, IngressEntry>;
+
+function newlyLost(before: Entries, after: Entries): string[] {
+  const known = new Set([...before.values()].flatMap(({ lost }) => lost));
+  const lost = new Set([...after.values()].flatMap((entry) => entry.lost));
+  return [...lost].filter((address) => !known.has(address));
 }

@@ -70,6 +70,7 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     store,
     leader,
     leaderKnown: () => consensus.status().leaderId !== undefined,
+    term: () => consensus.status().term,
     managerId: nodeId,
     roleOf: (id) => roleOf(store, id),
     address: () => options.addresses.controlAddress,

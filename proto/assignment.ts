@@ -34,6 +34,8 @@ export interface IngressEntry {
   readonly ports: readonly PortConfig[]; // publish mode ingress only
   /** Nodes with a running task of the service; the receiving node leaves itself out. */
   readonly nodes: readonly { readonly nodeId: string; readonly address: string }[];
+  /** Addresses of nodes that are down with tasks of the service: connections that lead there are dead. */
+  readonly lost: readonly string[];
 }
 
 const STATUS_BYTES_MAX = 64 * 1024;
@@ -70,6 +72,7 @@ export function parseIngress(bytes: Uint8Array): IngressEntry {
         address: asString(node['address'], `${path}.address`),
       };
     }),
+    lost: optional(json['lost'], 'ingress.lost', (value, path) => asArray(value, path, asString)) ?? [],
   };
 }
 

@@ -63,6 +63,10 @@ export class ContainerExecutor implements Executor {
     );
   }
 
+  async breakConnections(addresses: readonly string[]): Promise<void> {
+    await this.#options.runtime.networks.breakConnections(addresses);
+  }
+
   async clearIngress(): Promise<void> {
     await this.#options.runtime.networks.clearIngress();
   }

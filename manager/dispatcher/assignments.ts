@@ -236,7 +236,7 @@ export class Assignments {
     const after = change.action === 'remove' ? undefined : change.object;
     if (after) this.#nodes.set(after.id, after);
     else this.#nodes.delete(change.object.id);
-    if (forwardAddress(before) === forwardAddress(after)) return;
+    if (standing(before) === standing(after)) return;
     for (const service of this.#presence.servicesOn(change.object.id)) dirtyServices.add(service);
   }
 
@@ -264,14 +264,16 @@ export class Assignments {
   #ingressItem(service: Service, version: number): Item | undefined {
     const ports = ingressPorts(service);
     if (ports.length === 0) return undefined;
-    const nodes = this.#presence
-      .nodesOf(service.id)
-      .flatMap((nodeId) => {
-        const address = forwardAddress(this.#nodes.get(nodeId));
-        return address ? [{ nodeId, address }] : [];
-      })
-      .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-    const body = encodeJson({ serviceId: service.id, ports, nodes } satisfies IngressEntry);
+    const holders = this.#presence.nodesOf(service.id).flatMap((nodeId) => this.#nodes.get(nodeId) ?? []);
+    const nodes = holders.flatMap((node) => {
+      const address = forwardAddress(node);
+      return address ? [{ nodeId: node.id, address }] : [];
+    });
+    const lost = holders.flatMap((node) =>
+      node.status.state === 'down' && node.dataAddress ? [node.dataAddress] : [],
+    );
+    nodes.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+    const body = encodeJson({ serviceId: service.id, ports, nodes, lost: lost.sort() } satisfies IngressEntry);
     return { kind: 'ingress', id: service.id, version, body: () => body };
   }
 
@@ -290,6 +292,9 @@ function isAssigned(task: Task): task is Task & { nodeId: NodeId } {
 
 const ingressPorts = (service: Service): PortConfig[] =>
   (service.endpointPorts ?? []).filter((port) => port.publishMode === 'ingress' && port.publishedPort > 0);
+
+/** What of a node shows in ingress entries. */
+const standing = (node: Node | undefined): string => `${node?.status.state} ${node?.dataAddress}`;
 
 /** Where other nodes send connections for this one's tasks, while it can take them. */
 function forwardAddress(node: Node | undefined): string | undefined {

@@ -24,7 +24,17 @@ export interface SessionBeat {
   readonly sessionId: string;
   readonly ageMs: number; // since the agent's last message
   readonly appliedIndex: number;
+  /** Nothing that was sent waits for its acknowledgement: the agent is as far as its manager. */
+  readonly idle: boolean;
   readonly ended: boolean;
+}
+
+/** What one manager tells of the sessions it holds: those with something new, and how far it is itself. */
+export interface ManagerReport {
+  readonly managerId: NodeId;
+  readonly managerIndex: number;
+  readonly beats: readonly SessionBeat[];
+  readonly reports: readonly TaskReport[];
 }
 
 export interface DeskDeps {
@@ -35,10 +45,8 @@ export interface DeskDeps {
   readonly index: () => number;
 }
 
-interface LiveSession {
-  readonly sessionId: string;
-  readonly appliedIndex: number;
-  readonly ended: boolean;
+interface LiveSession extends Pick<SessionBeat, 'sessionId' | 'appliedIndex' | 'idle' | 'ended'> {
+  readonly managerId: NodeId | undefined; // undefined until its manager has told of it
 }
 
 const CHECK_EVERY_MS = 200;
@@ -50,6 +58,7 @@ export class Desk {
   readonly #deps: DeskDeps;
   readonly #liveness = new Liveness();
   readonly #sessions = new Map<NodeId, LiveSession>();
+  readonly #managerIndex = new Map<NodeId, number>();
   readonly #waiters = new Set<() => void>();
 
   constructor(deps: DeskDeps) {
@@ -60,6 +69,7 @@ export class Desk {
   async run(abort: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps;
     this.#sessions.clear();
+    this.#managerIndex.clear();
     this.#restartCounts();
     let lastMs = clock.monotonicMs();
     while (!abort.aborted) {
@@ -86,16 +96,17 @@ export class Desk {
     await store.update((tx) => this.#admit(tx, request), { abort });
     this.#liveness.hear(request.nodeId, clock.monotonicMs());
     const { nodeId, sessionId } = request;
-    this.#sessions.set(nodeId, { sessionId, appliedIndex: 0, ended: false });
+    this.#sessions.set(nodeId, { sessionId, appliedIndex: 0, idle: false, ended: false, managerId: undefined });
     log.info('node registered', { nodeId, sessionId, address: request.address });
     return store.view().version;
   }
 
   /** Liveness and statuses from one manager. Resolves when the statuses are stored. */
-  async report(beats: readonly SessionBeat[], reports: readonly TaskReport[], abort?: AbortSignal): Promise<void> {
+  async report({ managerId, managerIndex, beats, reports }: ManagerReport, abort?: AbortSignal): Promise<void> {
     const nowMs = this.#deps.clock.monotonicMs();
-    for (const beat of beats) this.#hear(beat, nowMs);
-    if (beats.length > 0) this.recheck();
+    this.#managerIndex.set(managerId, managerIndex);
+    for (const beat of beats) this.#hear(beat, managerId, nowMs);
+    for (const check of this.#waiters) check();
     const back = beats.filter((beat) => !beat.ended && this.#isDown(beat));
     for (let at = 0; at < Math.max(reports.length, back.length); at += WRITES_PER_TRANSACTION) {
       const part = reports.slice(at, at + WRITES_PER_TRANSACTION);
@@ -127,11 +138,6 @@ export class Desk {
     });
   }
 
-  /** Something moved that `awaitApplied` may be waiting for. */
-  recheck(): void {
-    for (const check of this.#waiters) check();
-  }
-
   #admit(tx: Transaction, request: Registration): void {
     const { nodeId } = request;
     const node = tx.nodes.get(nodeId) ?? fail('forbidden', `node ${nodeId} is not part of this cluster`);
@@ -152,11 +158,11 @@ export class Desk {
     return this.#liveness.silentMs(nodeId, this.#deps.clock.monotonicMs()) <= this.#policy().nodeDownAfterMs;
   }
 
-  #hear(beat: SessionBeat, nowMs: number): void {
+  #hear(beat: SessionBeat, managerId: NodeId, nowMs: number): void {
     const node = this.#deps.store.view().nodes.get(beat.nodeId);
     if (node?.sessionId !== beat.sessionId) return;
     this.#liveness.hear(beat.nodeId, nowMs - beat.ageMs);
-    this.#sessions.set(beat.nodeId, beat);
+    this.#sessions.set(beat.nodeId, { ...beat, managerId });
   }
 
   #isDown(beat: SessionBeat): boolean {
@@ -169,9 +175,16 @@ export class Desk {
     if (this.#deps.index() < index) return false;
     for (const node of this.#deps.store.view().nodes.all()) {
       if (node.id === exceptNodeId || node.status.state !== 'ready') continue;
-      if ((this.#sessions.get(node.id)?.appliedIndex ?? 0) < index) return false;
+      if (this.#appliedBy(node.id) < index) return false;
     }
     return true;
+  }
+
+  #appliedBy(nodeId: NodeId): number {
+    const session = this.#sessions.get(nodeId);
+    if (!session) return 0;
+    const managerIndex = session.managerId === undefined ? 0 : (this.#managerIndex.get(session.managerId) ?? 0);
+    return session.idle ? Math.max(session.appliedIndex, managerIndex) : session.appliedIndex;
   }
 
   #restartCounts(): void {
@@ -184,20 +197,33 @@ export class Desk {
 
   async #markSilent(abort: AbortSignal): Promise<void> {
     const { store, clock, log } = this.#deps;
-    const watched = [...store.view().nodes.all()].filter(isWatched).map((node) => node.id);
+    const nodes = [...store.view().nodes.all()];
+    this.#forgetAllBut(new Set(nodes.map((node) => node.id)));
+    const watched = nodes.filter(isWatched).map((node) => node.id);
     const policy = this.#policy();
-    const { down, spared } = this.#liveness.judge(watched, clock.monotonicMs(), {
+    const { down, suspected, spared } = this.#liveness.judge(watched, clock.monotonicMs(), {
       downAfterMs: policy.nodeDownAfterMs,
     });
     if (spared.length > 0) log.warn('many nodes are silent at once; waiting before giving them up', { nodes: spared });
-    if (down.length === 0) return;
+    const fresh = suspected.filter((nodeId) => store.view().nodes.get(nodeId)?.status.state === 'ready');
+    if (down.length === 0 && fresh.length === 0) return;
     await store.update(
       (tx) => {
+        for (const nodeId of fresh) markSuspected(tx, nodeId, clock.nowMs());
         for (const nodeId of down) markDown(tx, nodeId, clock.nowMs(), policy.orphanAfterMs);
       },
       { abort },
     );
+    for (const nodeId of fresh) log.info('node moved', { nodeId, to: 'disconnected', reason: 'a heartbeat is late' });
     for (const nodeId of down) log.warn('node moved', { nodeId, to: 'down', reason: 'no heartbeat' });
+  }
+
+  #forgetAllBut(known: ReadonlySet<NodeId>): void {
+    for (const nodeId of this.#sessions.keys()) {
+      if (known.has(nodeId)) continue;
+      this.#sessions.delete(nodeId);
+      this.#liveness.forget(nodeId);
+    }
   }
 
   #policy(): ClusterSpec['dispatcher'] {
@@ -207,7 +233,7 @@ export class Desk {
   }
 }
 
-const isWatched = (node: Node): boolean => node.status.state === 'ready' || node.status.state === 'unknown';
+const isWatched = (node: Node): boolean => node.status.state !== 'down';
 
 function registered(node: Node, request: Registration, currentKey: boolean, nowMs: number): Node {
   const { previousCertificateKeyDigest, orphanAtMs: _orphanAtMs, ...kept } = node;
@@ -228,6 +254,16 @@ function markReady(tx: Transaction, beat: SessionBeat, nowMs: number): void {
   if (!node || node.sessionId !== beat.sessionId || node.status.state === 'ready') return;
   const { orphanAtMs: _orphanAtMs, ...kept } = node;
   tx.nodes.put({ ...kept, status: { ...node.status, state: 'ready', message: '', sinceMs: nowMs } });
+}
+
+/** Not given up, but nothing new goes there and published ports lead elsewhere. */
+function markSuspected(tx: Transaction, nodeId: string, nowMs: number): void {
+  const node = tx.nodes.get(nodeId);
+  if (node?.status.state !== 'ready') return;
+  tx.nodes.put({
+    ...node,
+    status: { ...node.status, state: 'disconnected', message: 'a heartbeat is late', sinceMs: nowMs },
+  });
 }
 
 function markDown(tx: Transaction, nodeId: string, nowMs: number, orphanAfterMs: number): void {

@@ -12,7 +12,7 @@ import type { ClusterSpec, NodeId, NodeRole } from '../../proto/objects.ts';
 import { type LeaderLink, unaryHandler } from '../../proto/rpc.ts';
 import type { Store } from '../store/contract.ts';
 import { Assignments } from './assignments.ts';
-import { Desk } from './desk.ts';
+import { Desk, type SessionBeat } from './desk.ts';
 import { LogBroker } from './log-broker.ts';
 import { Session } from './session.ts';
 import { Streams } from './streams.ts';
@@ -23,6 +23,8 @@ export interface DispatcherDeps {
   readonly store: Store;
   readonly leader: LeaderLink;
   readonly leaderKnown: () => boolean;
+  /** Changes with the leader. */
+  readonly term: () => number;
   readonly managerId: NodeId;
   readonly clock: Clock;
   readonly random: Random;
@@ -61,7 +63,12 @@ export class AgentDispatcher {
     this.#deps = deps;
     this.#assignments = new Assignments(store);
     this.desk = new Desk({ store, clock, log, index: () => this.#assignments.index });
-    this.#upstream = new Upstream({ ...deps, desk: this.desk, beats: () => this.#beats() });
+    this.#upstream = new Upstream({
+      ...deps,
+      desk: this.desk,
+      beats: (all) => this.#beats(all),
+      index: () => this.#assignments.index,
+    });
     this.#streams = new Streams({
       clock,
       random,
@@ -111,8 +118,7 @@ export class AgentDispatcher {
         version: await this.desk.register(parseRegistration(request), abort),
       })),
       Report: unaryHandler(async (request, _call, abort) => {
-        const { beats, reports } = parseReport(request);
-        await this.desk.report(beats, reports, abort);
+        await this.desk.report(parseReport(request), abort);
         return {};
       }),
       AwaitApplied: unaryHandler(async ({ exceptNodeId, index, timeoutMs }, _call, abort) => ({
@@ -142,14 +148,14 @@ export class AgentDispatcher {
   }
 
   /** Each ended session is reported once more, as ended. */
-  #beats() {
+  #beats(all: boolean): SessionBeat[] {
     for (const [nodeId, session] of this.#sessions) {
       if (!session.ended) continue;
       this.#sessions.delete(nodeId);
       this.#ended.push(session);
     }
     const ended = this.#ended.splice(0);
-    return [...this.#sessions.values(), ...ended].map((session) => session.beat());
+    return [...this.#sessions.values(), ...ended].flatMap((session) => session.takeBeat(all) ?? []);
   }
 
   async #watchNodes(abort: AbortSignal): Promise<void> {

@@ -15,8 +15,13 @@ const MASS_NODES_MIN = 5;
 /** … and for this long, in multiples of `downAfterMs`: a rack may have died after all. */
 const MASS_PATIENCE = 3;
 
+/** At this share of `downAfterMs` a node is suspected: a beat is overdue. */
+const SUSPECT_SHARE = 0.6;
+
 export interface Verdict {
   readonly down: readonly string[];
+  /** Silent, but not for long enough to be given up. */
+  readonly suspected: readonly string[];
   /** Silent nodes that are not given up yet because too many fell silent at once. */
   readonly spared: readonly string[];
 }
@@ -51,6 +56,12 @@ export class Liveness {
     const mass = nodeIds.length >= MASS_NODES_MIN && silent.length > nodeIds.length * MASS_SHARE;
     const limitMs = mass ? downAfterMs * MASS_PATIENCE : downAfterMs;
     const down = silent.filter((nodeId) => this.silentMs(nodeId, nowMs) > limitMs);
-    return { down, spared: silent.filter((nodeId) => !down.includes(nodeId)) };
+    const late = nodeIds.filter((nodeId) => this.silentMs(nodeId, nowMs) > downAfterMs * SUSPECT_SHARE);
+    const tooMany = nodeIds.length >= MASS_NODES_MIN && late.length > nodeIds.length * MASS_SHARE;
+    return {
+      down,
+      suspected: tooMany ? [] : late.filter((nodeId) => !down.includes(nodeId)),
+      spared: silent.filter((nodeId) => !down.includes(nodeId)),
+    };
   }
 }

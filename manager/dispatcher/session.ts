@@ -56,6 +56,8 @@ export class Session {
   /** The store knows this session from this version on; before, this manager is only behind. */
   #knownFrom = Number.POSITIVE_INFINITY;
   #heardMs: number;
+  /** Something happened that the leader has not been told. */
+  #changed = true;
   #applied = 0;
   #sent = 0;
   #unsent = new Map<string, Item>();
@@ -79,14 +81,16 @@ export class Session {
     return this.#abort.signal.aborted;
   }
 
-  /** What the leader is told of this session. An agent that has nothing left to apply is as far as this manager. */
-  beat(): SessionBeat {
-    const idle = this.#applied >= this.#sent && this.#unsent.size === 0;
+  /** What the leader should know of this session: undefined when it knows already. */
+  takeBeat(all: boolean): SessionBeat | undefined {
+    if (!this.#changed && !all) return undefined;
+    this.#changed = false;
     return {
       nodeId: this.nodeId,
       sessionId: this.#sessionId,
       ageMs: this.#deps.clock.monotonicMs() - this.#heardMs,
-      appliedIndex: idle ? Math.max(this.#applied, this.#deps.assignments.index) : this.#applied,
+      appliedIndex: this.#applied,
+      idle: this.#applied >= this.#sent && this.#unsent.size === 0,
       ended: this.ended,
     };
   }
@@ -187,6 +191,7 @@ export class Session {
 
   #take(message: AgentMessage): void {
     this.#heardMs = this.#deps.clock.monotonicMs();
+    this.#changed = true;
     if (message.heartbeat) {
       const { leaderKnown } = this.#deps;
       const { sequence } = message.heartbeat;
@@ -251,6 +256,7 @@ export class Session {
       this.#sendDelta(delta);
       return;
     }
+    this.#changed = true;
     for (const item of delta.items) this.#unsent.set(`${item.kind} ${item.id}`, item);
     if (!this.#blocked) this.#flush();
   }
@@ -282,6 +288,7 @@ export class Session {
     }
     send(false);
     this.#sent = to;
+    this.#changed = true;
   }
 
   #write(message: ManagerMessageInput): void {
@@ -297,6 +304,7 @@ export class Session {
 
   #close(error: unknown): void {
     if (this.ended) return;
+    this.#changed = true;
     this.#following?.[Symbol.dispose]();
     this.#abort.abort(new CodedError('aborted', 'the session is over'));
     if (error === undefined || this.#stream.destroyed) this.#stream.end();

@@ -10,7 +10,7 @@ import type { ReportRequest, ReportRequestInput } from '../../proto/gen/shoal/di
 import type { NodeId, TaskId } from '../../proto/objects.ts';
 import type { LeaderLink } from '../../proto/rpc.ts';
 import { Managers } from '../../proto/services.ts';
-import type { Desk, Registration, SessionBeat } from './desk.ts';
+import type { Desk, ManagerReport, Registration, SessionBeat } from './desk.ts';
 import type { TaskReport } from './task-status.ts';
 
 export interface UpstreamDeps {
@@ -19,8 +19,12 @@ export interface UpstreamDeps {
   readonly managerId: NodeId;
   readonly clock: Clock;
   readonly log: Log;
-  /** Sessions held here, as they stand. */
-  readonly beats: () => readonly SessionBeat[];
+  /** Sessions held here with something new since they were last asked; all of them for a leader that knows none. */
+  readonly beats: (all: boolean) => readonly SessionBeat[];
+  /** The raft index that assignments here are derived from. */
+  readonly index: () => number;
+  /** Changes with the leader. */
+  readonly term: () => number;
 }
 
 const BEAT_EVERY_MS = 250;
@@ -32,6 +36,9 @@ export class Upstream {
   readonly #deps: UpstreamDeps;
   #pending = new Map<TaskId, TaskReport>();
   #beatsDue = false;
+  /** The term whose leader knows all sessions here; undefined when none may. */
+  #toldTerm: number | undefined;
+  #toldIndex = 0;
   #wake: (() => void) | undefined;
 
   constructor(deps: UpstreamDeps) {
@@ -112,22 +119,26 @@ export class Upstream {
   }
 
   async #send(abort: AbortSignal): Promise<void> {
-    const beats = this.#deps.beats();
-    const batch = [...this.#pending.values()].slice(0, REPORTS_PER_CALL);
+    const [term, managerIndex] = [this.#deps.term(), this.#deps.index()];
+    const fresh = this.#toldTerm !== term;
+    const beats = this.#deps.beats(fresh);
+    const reports = [...this.#pending.values()].slice(0, REPORTS_PER_CALL);
     this.#beatsDue = false;
-    if (beats.length === 0 && batch.length === 0) return;
-    await this.#deliver(beats, batch, abort);
-    for (const sent of batch) {
+    if (!fresh && beats.length === 0 && reports.length === 0 && managerIndex === this.#toldIndex) return;
+    this.#toldTerm = undefined; // until this report is taken
+    await this.#deliver({ managerId: this.#deps.managerId, managerIndex, beats, reports }, abort);
+    this.#toldTerm = term;
+    this.#toldIndex = managerIndex;
+    for (const sent of reports) {
       if (this.#pending.get(sent.taskId) === sent) this.#pending.delete(sent.taskId);
     }
   }
 
-  async #deliver(beats: readonly SessionBeat[], batch: readonly TaskReport[], abort: AbortSignal): Promise<void> {
+  async #deliver(report: ManagerReport, abort: AbortSignal): Promise<void> {
     await this.#deps.leader.run({
-      local: (signal) => this.#deps.desk.report(beats, batch, signal),
+      local: (signal) => this.#deps.desk.report(report, signal),
       remote: async (channel, signal) => {
-        const request = toRequest(this.#deps.managerId, beats, batch);
-        await channel.call(Managers.Report, request, { withinMs: CALL_WITHIN_MS, abort: signal });
+        await channel.call(Managers.Report, toRequest(report), { withinMs: CALL_WITHIN_MS, abort: signal });
       },
       repeatable: true,
       abort,
@@ -138,11 +149,12 @@ export class Upstream {
 /** What happens while a leader is being elected; the report is simply sent again. */
 const PASSING: ReadonlySet<string> = new Set(['unavailable', 'unknown-outcome', 'deadline', 'aborted']);
 
-function toRequest(managerId: NodeId, beats: readonly SessionBeat[], batch: readonly TaskReport[]): ReportRequestInput {
+function toRequest({ managerId, managerIndex, beats, reports }: ManagerReport): ReportRequestInput {
   return {
     managerId,
+    managerIndex,
     sessions: beats.map((beat) => ({ ...beat, ageMs: Math.max(0, Math.round(beat.ageMs)) })),
-    reports: batch.map(({ nodeId, taskId, status }) => ({ nodeId, report: { taskId, status: encodeJson(status) } })),
+    reports: reports.map(({ nodeId, taskId, status }) => ({ nodeId, report: { taskId, status: encodeJson(status) } })),
   };
 }
 
@@ -152,8 +164,10 @@ export function parseRegistration(request: RegisterRequest): Registration {
 }
 
 /** The leader's side of `report`. */
-export function parseReport(request: ReportRequest): { beats: SessionBeat[]; reports: TaskReport[] } {
+export function parseReport(request: ReportRequest): ManagerReport {
   return {
+    managerId: request.managerId as NodeId,
+    managerIndex: request.managerIndex,
     beats: request.sessions.map((session) => ({ ...session, nodeId: session.nodeId as NodeId })),
     reports: request.reports.flatMap(({ nodeId, report }) =>
       report ? [{ nodeId: nodeId as NodeId, taskId: report.taskId as TaskId, status: parseStatus(report.status) }] : [],

@@ -19,6 +19,7 @@ const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 function setUp(options: { held?: boolean } = {}) {
   const applied: { index: number; local: number; remote: readonly string[] }[] = [];
   const waits: number[] = [];
+  const broken: (readonly string[])[] = [];
   let release: () => void = () => {};
   let others: (settled: boolean) => void = () => {};
   const clock = new ManualClock();
@@ -28,6 +29,7 @@ function setUp(options: { held?: boolean } = {}) {
         if (options.held) await new Promise<void>((resolve) => (release = resolve));
         applied.push({ index, local: target?.localTasks.length ?? 0, remote: target?.remoteAddresses ?? [] });
       },
+      breakConnections: async (addresses) => void broken.push(addresses),
     },
     nodeId: me,
     clock,
@@ -42,8 +44,19 @@ function setUp(options: { held?: boolean } = {}) {
     { nodeId: me, address: '10.0.0.1' },
     { nodeId: anId('node', 2), address: '10.0.0.2' },
   ];
-  ingress.assign(30, (entries) => entries.set(serviceId, { serviceId, ports: [port], nodes }));
-  return { ingress, applied, waits, clock, release: () => release(), others: (settled: boolean) => others(settled) };
+  const assign = (index: number, lost: readonly string[] = []): void =>
+    ingress.assign(index, (entries) => entries.set(serviceId, { serviceId, ports: [port], nodes, lost }));
+  assign(30);
+  return {
+    ingress,
+    assign,
+    broken,
+    applied,
+    waits,
+    clock,
+    release: () => release(),
+    others: (settled: boolean) => others(settled),
+  };
 }
 
 describe('published ports', () => {
@@ -94,6 +107,18 @@ describe('published ports', () => {
     await ingress.enter(task(1));
     await ingress.leave(task(1), 'ended');
     assert.deepEqual(waits, []);
+  });
+
+  it('cut connections to a node that went down, once, after new ones lead elsewhere', async () => {
+    const { assign, broken, applied } = setUp();
+    await settle();
+    const before = applied.length;
+    assign(31, ['10.0.0.2']);
+    await settle();
+    assert.equal(applied.length, before + 1);
+    assign(32, ['10.0.0.2']);
+    await settle();
+    assert.deepEqual(broken, [['10.0.0.2']]);
   });
 
   it('never keep a stop waiting for ever', async () => {

@@ -85,10 +85,11 @@ describe('assignments', () => {
 
   it('name a node for a published port while it is ready and has a running task that is wanted', async () => {
     const { store, assignments, put, current, end } = await setUp();
-    const nodes = () => {
+    const entry = () => {
       const item = assignments.since(A, 0).items.find(({ kind }) => kind === 'ingress');
-      return parseIngress(item?.body?.() ?? assert.fail()).nodes.map(({ address }) => address);
+      return parseIngress(item?.body?.() ?? assert.fail());
     };
+    const nodes = () => entry().nodes.map(({ address }) => address);
     const node = (id: NodeId, change: (node: Node) => Partial<Node>) =>
       store.update((tx) => {
         const known = tx.nodes.get(id) ?? assert.fail();
@@ -98,9 +99,12 @@ describe('assignments', () => {
     assert.deepEqual(nodes(), []);
     await put({ id: T1, status: state('running') });
     assert.deepEqual(nodes(), ['10.0.0.2']);
+    await node(B, ({ status }) => ({ status: { ...status, state: 'disconnected' } }));
+    await current();
+    assert.deepEqual([nodes(), entry().lost], [[], []]);
     await node(B, ({ status }) => ({ status: { ...status, state: 'down' } }));
     await current();
-    assert.deepEqual(nodes(), []);
+    assert.deepEqual([nodes(), entry().lost], [[], ['10.0.0.2']]);
     await node(B, ({ status }) => ({ status: { ...status, state: 'ready' } }));
     await current();
     assert.deepEqual(nodes(), ['10.0.0.2']);

@@ -34,7 +34,14 @@ describe('liveness', () => {
     const heard = { node2: 4_000, node3: 4_000, node4: 4_000 };
     const liveness = after(nodes(5), heard);
     const verdict = liveness.judge(nodes(5), 4_500, policy);
-    assert.deepEqual(verdict, { down: [], spared: ['node0', 'node1'] });
+    assert.deepEqual(verdict, { down: [], suspected: [], spared: ['node0', 'node1'] });
+  });
+
+  it('suspects a node whose beat is late, before it gives it up', () => {
+    const liveness = after(nodes(2), { node0: 1_000, node1: 2_900 });
+    assert.deepEqual(liveness.judge(nodes(2), 2_800, policy).suspected, []);
+    assert.deepEqual(liveness.judge(nodes(2), 2_801, policy).suspected, ['node0']);
+    assert.deepEqual(liveness.judge(nodes(2), 4_001, policy), { down: ['node0'], suspected: [], spared: [] });
   });
 
   it('gives them up in the end', () => {

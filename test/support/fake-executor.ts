@@ -61,6 +61,10 @@ export class FakeExecutor implements Executor {
     }
   }
 
+  async breakConnections(addresses: readonly string[]): Promise<void> {
+    this.events.push(`break ${addresses.join(',')}`);
+  }
+
   async clearIngress(): Promise<void> {
     this.ingress = [];
   }

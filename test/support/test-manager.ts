@@ -98,6 +98,7 @@ export async function startTestManager(
     store,
     leader: direct,
     leaderKnown: () => true,
+    term: () => 1,
     managerId,
     ...means,
     log,

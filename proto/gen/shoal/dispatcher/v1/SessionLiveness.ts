@@ -8,6 +8,7 @@ export interface SessionLivenessInput {
   'ageMs'?: (number);
   'appliedIndex'?: (number | string | Long);
   'ended'?: (boolean);
+  'idle'?: (boolean);
 }
 
 export interface SessionLiveness {
@@ -16,4 +17,5 @@ export interface SessionLiveness {
   'ageMs': (number);
   'appliedIndex': (number);
   'ended': (boolean);
+  'idle': (boolean);
 }
