@@ -61,8 +61,11 @@ const specOf = (name: string, replicas: number, image: string, order: 'stop-firs
 async function timed(what: string, work: () => Promise<void>): Promise<void> {
   const startMs = performance.now();
   const from = follower.version;
+  const before = process.cpuUsage();
   await work();
-  write(`${what}: ${(performance.now() - startMs).toFixed(0)} ms, ${follower.version - from} commits`);
+  const { user, system } = process.cpuUsage(before);
+  const took = `${(performance.now() - startMs).toFixed(0)} ms, of processor ${((user + system) / 1e3).toFixed(0)} ms`;
+  write(`${what}: ${took}, ${follower.version - from} commits`);
 }
 
 async function change(control: ClusterControl, spec: ServiceSpec): Promise<void> {
