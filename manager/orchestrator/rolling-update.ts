@@ -38,24 +38,32 @@ const PROGRESS_DEADLINE_MS = 600_000;
 const HEALTH_PERIOD_MS = 30_000;
 const HEALTH_RETRIES = 3;
 
-/** `room`: how many slots may be opened in this pass. `hindrance`: why a specification cannot come back, if it cannot. */
-export function planRollout(
-  service: Service,
-  slots: readonly RolloutSlot[],
-  nowMs: number,
-  room: number,
-  hindrance: (spec: ServiceSpec) => string | undefined,
-): RolloutStep {
-  const status = begun(service, slots, nowMs);
+export interface RolloutGiven {
+  readonly nowMs: number;
+  /** How many slots may be opened in this pass. */
+  readonly room: number;
+  /** False when the pass did not get through all slots: then failures are noted, and nothing else is decided. */
+  readonly complete: boolean;
+  /** Why a specification cannot come back, if it cannot. */
+  readonly hindrance: (spec: ServiceSpec) => string | undefined;
+}
+
+export function planRollout(service: Service, slots: readonly RolloutSlot[], given: RolloutGiven): RolloutStep {
+  const { nowMs, room, complete, hindrance } = given;
+  const status = complete ? begun(service, slots, nowMs) : underWay(service.updateStatus);
   if (!status) return NOTHING;
   const config = status.state === 'rollback-started' ? service.spec.rollback : service.spec.update;
   const failures = judged(status, config, slots, nowMs);
   const judgedStatus = failures.all.length === 0 ? status : { ...status, failures: failures.all };
   const verdict = verdictOn(judgedStatus, config);
-  if (verdict && failures.last) {
-    return ended(service, judgedStatus, { ...failures.last, hindrance }, verdict);
-  }
+  if (verdict && failures.last) return ended(service, judgedStatus, { ...failures.last, hindrance }, verdict);
+  if (!complete) return { ...NOTHING, ...changed(service, judgedStatus) };
   return advanced(service, judgedStatus, config, slots, nowMs, room);
+}
+
+function underWay(status: UpdateStatus | undefined): UpdateStatus | undefined {
+  const active = status?.state === 'updating' || status?.state === 'rollback-started';
+  return active && status.slotsTotal !== undefined ? status : undefined;
 }
 
 /** The status of the rollout that is on, with what its first pass adds; undefined when there is none. */

@@ -28,7 +28,7 @@ export function planService(view: View, id: ServiceId, given: Given): Plan {
   }
   const situation = situationOf(view, service, given);
   const mended = mendAll(keptSlots(situation, plan), situation, plan);
-  if (!plan.more) rollOut(mended, situation, plan);
+  rollOut(mended, situation, plan);
   return plan;
 }
 
@@ -64,9 +64,9 @@ function mendAll(slots: readonly Slot[], situation: Situation, plan: Plan): read
 
 function rollOut(mended: readonly Mended[], situation: Situation, plan: Plan): void {
   const room = Math.floor(plan.roomLeft / SLOT_WRITES_MAX);
-  if (room === 0) return plan.leaveRest();
+  if (room === 0) plan.leaveRest();
   const slots = mended.map((each) => rolloutSlot(each, situation));
-  const step = planRollout(situation.service, slots, situation.nowMs, room, situation.hindrance);
+  const step = planRollout(situation.service, slots, { ...situation, room, complete: !plan.more });
   if (step.wakeAtMs !== undefined) plan.wakeAt(step.wakeAtMs);
   if (step.lookAgain) plan.leaveRest();
   if (step.service) plan.putService(step.service);

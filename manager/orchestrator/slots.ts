@@ -55,8 +55,6 @@ export function newestFirst(a: PlanTask, b: PlanTask): number {
   return (b.restartTimesMs?.length ?? 0) - (a.restartTimesMs?.length ?? 0);
 }
 
-export const wantedTasks = (slot: Slot): readonly PlanTask[] => slot.tasks.filter(isWanted);
-
 export const isRunning = (task: PlanTask): boolean => task.status.state === 'running';
 
 export interface SlotDiff {

@@ -142,6 +142,16 @@ describe('a rollout', () => {
     assert.equal(plane.running(id, 'good:2').length, 10);
   });
 
+  it('counts every failure, however many come at once', async () => {
+    await using plane = await ControlPlane.start({ nodes: 3 });
+    const update = anUpdateConfig({ parallelism: 0, failureRatioMax: 0.9 });
+    const id = await plane.create({ ...replicas(60), task: image('good:1'), update });
+    await plane.until(() => plane.running(id).length === 60);
+    await plane.update(id, (spec) => ({ ...spec, task: image('crash:2') }));
+    await plane.until(() => plane.service(id).updateStatus?.state === 'paused');
+    assert.ok((plane.service(id).updateStatus?.failures?.length ?? 0) > 54);
+  });
+
   it('is overtaken by the next one', async () => {
     await using plane = await ControlPlane.start({ nodes: 3 });
     const id = await plane.create({

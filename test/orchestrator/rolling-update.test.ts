@@ -35,7 +35,7 @@ function aRolling(config: Partial<UpdateConfig>, status?: Partial<UpdateStatus>,
 
 const started: Partial<UpdateStatus> = { slotsDone: 0, progressDeadlineAtMs: NOW + 1_000 };
 const plan = (service: Service, all: readonly RolloutSlot[], hindrance?: string) =>
-  planRollout(service, all, NOW, 100, () => hindrance);
+  planRollout(service, all, { nowMs: NOW, room: 100, complete: true, hindrance: () => hindrance });
 
 describe('the rollout planner', () => {
   it('does nothing where nothing is old', () => {
@@ -211,6 +211,15 @@ describe('the rollout planner', () => {
     assert.equal(over.service?.updateStatus?.completedAtMs, NOW);
     const back = plan(aRolling({}, { ...started, state: 'rollback-started', monitorUntilMs: NOW }), slots(DONE));
     assert.equal(back.service?.updateStatus?.state, 'rollback-completed');
+  });
+
+  it('only notes failures where the pass did not get through', () => {
+    const given = { nowMs: NOW, room: 100, complete: false, hindrance: () => undefined };
+    const noted = planRollout(aRolling({ failureRatioMax: 0.5 }, started), withFailure(slots(MOVING, OLD), '1'), given);
+    assert.deepEqual(noted.open, []);
+    assert.equal(noted.service?.updateStatus?.failures?.length, 1);
+    assert.deepEqual(planRollout(aRolling({}), slots(OLD), given), { open: [], lookAgain: false });
+    assert.equal(planRollout(aRolling({}, started), slots(DONE, DONE), given).service, undefined);
   });
 
   it('begins anew after a completed one only for slots that had not failed', () => {
