@@ -8,7 +8,7 @@ import type { NodeId } from '../../proto/objects.ts';
 import type { SnapshotChunk } from './contract.ts';
 import { Conditions } from './conditions.ts';
 import { Raft } from './core/raft.ts';
-import { DEFAULT_LIMITS, type MemberId, type SnapshotMeta } from './core/types.ts';
+import { DEFAULT_LIMITS, type MemberId, type Message, type SnapshotMeta } from './core/types.ts';
 import { claimOf, judge } from './judgement.ts';
 import { type CommittedBatch, type Failure, type Machine, Member } from './member.ts';
 import { MembershipChanges } from './membership-changes.ts';
@@ -54,7 +54,9 @@ export class ConsensusWorker implements Machine {
   #isJoining: boolean;
   readonly #joinAfter: number;
   #status = '';
+  #ticks = 0;
   #ticksSinceMain = 0;
+  readonly #heardAt = new Map<MemberId, number>();
   #wasLeader = false;
 
   static async start(options: WorkerOptions, deps: WorkerDeps): Promise<ConsensusWorker> {
@@ -128,7 +130,7 @@ export class ConsensusWorker implements Machine {
       membershipIndex: () => this.#member.raft.membershipIndex,
       claimedIndex: () => claimOf(this.#member.raft),
       currentSnapshot: () => this.#storage.readCurrent(),
-      onMessages: (messages) => this.#member.receive(messages),
+      onMessages: (messages) => this.#receive(messages),
       onSnapshot: (message, chunks) => this.#member.receiveSnapshot(message, chunks),
       onSnapshotSent: (to, delivered) => this.#member.snapshotReported(to, delivered),
       onUnreachable: (id) => this.#member.unreachable(id),
@@ -268,6 +270,7 @@ export class ConsensusWorker implements Machine {
   // ---- What goes on here ----
 
   #tick(): void {
+    this.#ticks += 1;
     this.#ticksSinceMain += 1;
     this.#member.tick();
     if (this.#ticksSinceMain * this.#options.timing.tickMs !== MAIN_SILENT_MS || !this.#member.raft.leading) return;
@@ -335,6 +338,19 @@ export class ConsensusWorker implements Machine {
     return raft.isVoter ? 'follower' : 'learner';
   }
 
+  #receive(messages: readonly Message[]): void {
+    for (const { from } of messages) this.#heardAt.set(from, this.#ticks);
+    this.#member.receive(messages);
+  }
+
+  /** A connection may stand long after the other side has gone; what counts is to have heard something. */
+  #heardLately(): MemberId[] {
+    const since = this.#ticks - this.#options.timing.electionTicksMax;
+    return this.#transport
+      .connected()
+      .filter((id) => id === this.#options.nodeId || (this.#heardAt.get(id) ?? since) > since);
+  }
+
   #situation(): Situation {
     const { raft } = this.#member;
     return {
@@ -342,7 +358,7 @@ export class ConsensusWorker implements Machine {
       leaderId: raft.leaderId,
       transferee: raft.leading?.transferee,
       membership: raft.membership,
-      reachable: raft.leading?.reachable() ?? this.#transport.connected(),
+      reachable: raft.leading?.reachable() ?? this.#heardLately(),
       isRemoved: this.#isOut(),
     };
   }

@@ -58,7 +58,7 @@ class ConsensusDriver implements Consensus {
       commitIndex: 0,
       appliedIndex: 0,
     };
-    this.#requests = new Requests();
+    this.#requests = new Requests(deps.clock);
     const { advertise, ...rest } = options;
     const workerData: WorkerOptions = { ...rest, raftAddress: advertise.raftAddress };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
@@ -231,12 +231,13 @@ class ConsensusDriver implements Consensus {
     else process.exit(EXIT_STATUS);
   }
 
-  /** Lets the worker notice a main thread that is stuck. */
+  /** Lets the worker notice a main thread that is stuck, and callers a worker that is. */
   async #sayAlive(): Promise<void> {
     try {
       for (;;) {
         await this.#deps.clock.sleep(ALIVE_PERIOD_MS, { abort: this.#alive.signal });
         this.#post({ type: 'alive' });
+        this.#requests.expire();
       }
     } catch (error) {
       if (codeOf(error) !== 'aborted') throw error;

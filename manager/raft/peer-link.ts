@@ -32,7 +32,8 @@ export interface LinkDeps {
 const HELLO_TIMEOUT_MS = 1_500;
 const SNAPSHOT_STALL_MS = 30_000;
 const BACKOFF = { baseMs: 50, maxMs: 500 };
-const BUFFERED_BYTES_MAX = 16 * 1024 * 1024;
+/** Batches that wait for the connection; the core's window keeps what they hold small. */
+const BATCHES_WAITING_MAX = 1_024;
 const CHANNEL_OPTIONS = {
   'grpc.keepalive_time_ms': 1_000,
   'grpc.keepalive_timeout_ms': 1_000,
@@ -65,7 +66,7 @@ export class PeerLink {
   /** False if they were dropped. */
   send(messages: readonly Exclude<Message, SnapshotMessage>[]): boolean {
     const stream = this.#stream;
-    if (!stream || stream.writableLength > BUFFERED_BYTES_MAX) return false;
+    if (!stream || stream.writableLength > BATCHES_WAITING_MAX) return false;
     stream.write({ batch: { messages: messages.map(messageToWire) } });
     return true;
   }

@@ -97,7 +97,10 @@ export class Chaos {
   #clientWork(): void {
     // A leader that was deposed and does not know it yet is where stale answers come from.
     const leaders = this.#world.alive().filter(({ raft }) => raft?.role === 'leader');
-    if (leaders.length > 1) for (const leader of leaders) this.#world.read(leader);
+    if (leaders.length > 1) {
+      this.#world.count('two leaders at once');
+      for (const leader of leaders) this.#world.read(leader);
+    }
     const node = this.#random.fraction() < 0.8 ? this.#world.leader() : this.#any();
     if (!node) return;
     if (this.#random.fraction() < 0.25) this.#world.read(node);

@@ -67,6 +67,13 @@ export class Oracle {
     if (type === 'vote-request') this.#voted(from, term, from);
   }
 
+  /** It has not voted, but was found ready to. */
+  wouldVote(voter: string, term: number, candidate: string): void {
+    const before = this.#votes.get(`${voter}/${term}`) ?? candidate;
+    if (before !== candidate)
+      throw new Violation('one vote a term', `${voter} has forgotten its vote for ${before} in ${term}`);
+  }
+
   #voted(voter: string, term: number, candidate: string): void {
     const key = `${voter}/${term}`;
     const before = this.#votes.get(key) ?? candidate;

@@ -8,6 +8,7 @@ import type { Membership } from '../../manager/raft/core/membership.ts';
 import type { Raft } from '../../manager/raft/core/raft.ts';
 import {
   DEFAULT_LIMITS,
+  type InitialState,
   type Message,
   type SnapshotMessage,
   type SnapshotMeta,
@@ -51,7 +52,6 @@ export class World {
   readonly #seed: number;
   readonly trace: string[] = [];
   readonly #readStarts = new Map<number, number>();
-  readonly #proposals = new Map<number, string>();
   #failure: unknown;
   #nextId = 1;
 
@@ -112,23 +112,20 @@ export class World {
   // ---- Clients ----
 
   propose(node: SimNode): void {
-    const { member } = node;
-    if (!member) return;
     const id = this.#nextId++;
-    this.#proposals.set(id, `op${id}`);
-    member.propose([{ id, bytes: Buffer.from(`op${id}${'.'.repeat(id % 97)}`) }]);
+    node.asClient(() => {
+      const payload = Buffer.from(`op${id}${'.'.repeat(id % 97)}`);
+      node.member?.propose([{ id, bytes: payload }]);
+    });
   }
 
   read(node: SimNode): void {
-    const { member } = node;
-    if (!member) return;
     const id = this.#nextId++;
     this.#readStarts.set(id, this.oracle.ackedMax);
-    member.read([id]);
+    node.asClient(() => node.member?.read([id]));
   }
 
-  answered(id: number, text: string, index: number): void {
-    this.#proposals.delete(id);
+  answered(text: string, index: number): void {
     this.oracle.acknowledged(text, index);
     this.count('acknowledged');
   }
@@ -140,10 +137,7 @@ export class World {
   }
 
   refused(ids: readonly number[], why: string): void {
-    for (const id of ids) {
-      this.#proposals.delete(id);
-      this.#readStarts.delete(id);
-    }
+    for (const id of ids) this.#readStarts.delete(id);
     this.count(`failed: ${why}`);
   }
 
@@ -204,7 +198,7 @@ export class SimNode {
     const faults = world.random(`disk ${id}`);
     this.disk = new SimDisk(
       world.random(`crash ${id}`),
-      { after: (ms, then) => world.events.after(ms, () => this.#whenAwake(then)) },
+      { after: (ms, then) => world.events.after(ms, () => this.whenAwake(then)) },
       {
         flushMs: () => {
           const stalls = faults.fraction() < world.weather.flushStallRate;
@@ -260,6 +254,7 @@ export class SimNode {
     if (storage.snapshot && chunks) this.#restore(storage.snapshot, chunks);
     this.#storage = storage;
     world.oracle.restarted(this.id, raft);
+    this.#probeVote(initial);
     this.member = new MemberClass({
       raft,
       storage,
@@ -276,6 +271,25 @@ export class SimNode {
     });
     world.count('booted');
     this.#tick(life);
+  }
+
+  /** What it would do if somebody else asked for its vote in the term that it woke up in. It must remember. */
+  #probeVote(initial: InitialState): void {
+    const { term } = initial.hardState;
+    const twin = new this.#world.modules.Raft({ id: this.id, limits: LIMITS, random: seededRandom(1), initial });
+    const request = {
+      from: 'rival',
+      to: this.id,
+      term,
+      lastIndex: Number.MAX_SAFE_INTEGER,
+      lastTerm: term,
+      transfer: true,
+    };
+    twin.step({ type: 'vote-request', ...request });
+    const ready = twin.ready();
+    for (const answer of [...(ready?.messages ?? []), ...(ready?.messagesAfterWrite ?? [])]) {
+      if (answer.type === 'vote-response' && answer.granted) this.#world.oracle.wouldVote(this.id, term, 'rival');
+    }
   }
 
   crash(): void {
@@ -313,7 +327,7 @@ export class SimNode {
 
   #tick(life: number): void {
     this.#world.events.after(TICK_MS * this.clockRate, () =>
-      this.#whenAwake(() => {
+      this.whenAwake(() => {
         if (life !== this.#life) return;
         this.member?.tick();
         this.#tick(life);
@@ -321,17 +335,25 @@ export class SimNode {
     );
   }
 
+  /** A client's request comes by another socket than the members' messages: after a pause it may be read before them. */
+  asClient(then: () => void): void {
+    const { events } = this.#world;
+    const waitMs = this.#pausedUntilMs - events.nowMs;
+    if (waitMs > 0 && this.#random.fraction() < 0.5) events.after(Math.max(0, waitMs - 0.001), then);
+    else this.whenAwake(then);
+  }
+
   /** A stopped process does nothing; what came meanwhile it finds afterwards, in order. */
-  #whenAwake(then: () => void): void {
+  whenAwake(then: () => void): void {
     const { events } = this.#world;
     if (events.nowMs >= this.#pausedUntilMs) return then();
-    events.after(this.#pausedUntilMs - events.nowMs, () => this.#whenAwake(then));
+    events.after(this.#pausedUntilMs - events.nowMs, () => this.whenAwake(then));
   }
 
   // ---- Network ----
 
   receive(message: Message, claim: number): void {
-    this.#whenAwake(() => {
+    this.whenAwake(() => {
       const { member } = this;
       if (!member || !this.#isWelcome(message, claim)) return;
       this.#countWhatItMeets(message, member.raft);
@@ -407,7 +429,7 @@ export class SimNode {
       const { nowMs } = world.events;
       this.#applyAtMs = Math.max(this.#applyAtMs, nowMs + this.#random.fraction() * 4);
       world.events.after(this.#applyAtMs - nowMs, () =>
-        this.#whenAwake(() => {
+        this.whenAwake(() => {
           if (life === this.#life) then();
         }),
       );
@@ -434,7 +456,7 @@ export class SimNode {
       this.machine.applied.push({ index, text });
       this.#world.oracle.applied(this.id, { index, text });
       const id = proposals.get(index);
-      if (id !== undefined) this.#world.answered(id, text, index);
+      if (id !== undefined) this.#world.answered(text, index);
     }
     this.#answerReads();
     this.member?.appliedUpTo(this.machine.index);
