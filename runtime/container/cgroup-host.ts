@@ -125,15 +125,12 @@ export class CgroupHost {
     return (await firstLine(join(this.layout.v1.freezer ?? '', path, 'freezer.state'))) === 'FROZEN';
   }
 
-  /** Kills what is left in the container's groups and removes the folders. Idempotent. */
-  async remove(containerId: string, parent = ''): Promise<void> {
+  /** Kills what is left in the container's groups and removes the folders: the known ones, or all there may be. Idempotent. */
+  async remove(containerId: string, parent = '', known?: readonly string[]): Promise<void> {
     const path = this.#path(containerId, parent);
-    await Promise.all(
-      mountPoints(this.layout).map(async (mountPoint) => {
-        await this.#removeFolder(join(mountPoint, path));
-        if (parent !== '') await removeEmpty(join(mountPoint, cleanTarget(parent)));
-      }),
-    );
+    const folders = known ?? mountPoints(this.layout).map((mountPoint) => join(mountPoint, path));
+    await Promise.all(folders.map((folder) => this.#removeFolder(folder)));
+    if (parent !== '') await Promise.all(folders.map((folder) => removeEmpty(dirname(folder))));
   }
 
   /** Ids of containers that have folders here. */
@@ -161,7 +158,7 @@ export class CgroupHost {
     const endMs = clock.monotonicMs() + REMOVE_DEADLINE_MS;
     for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 100)) {
       try {
-        return await removeTree(folder);
+        return await (waitMs === 1 ? rmdir(folder) : removeTree(folder)); // mostly there is nothing inside
       } catch (error) {
         if (errnoOf(error) === 'ENOENT') return;
         if (clock.monotonicMs() > endMs) return log.warn('cgroup stays behind', { folder, error });

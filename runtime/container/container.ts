@@ -35,6 +35,8 @@ export class Container {
   isBeingRemoved = false;
   /** Sockets and cgroups of a run may be there. */
   hasRunFolders = false;
+  /** Of the present run; undefined when an earlier daemon made them. */
+  cgroupFolders: readonly string[] | undefined;
   security: Security | undefined;
   consoleSize: { rows: number; columns: number } | undefined;
   /** Fires when the container goes down for good; a new one for each time it is up. */

@@ -1,8 +1,9 @@
 // Everything of a run but its command: network, files, namespaces, mounts, cgroups; the helper holds the process just
 // before its exec. Whatever fails undoes what came before it.
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fail } from '../../base/errors.ts';
+import { errnoOf, fail } from '../../base/errors.ts';
 import { removeIfThere } from '../../base/files.ts';
 import { Scope } from '../../base/scope.ts';
 import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts';
@@ -33,6 +34,8 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     writeHostFiles(container, parts, { hostname, endpoint }),
     parts.cgroups.prepare(config.cgroupParent),
   ]);
+  const cgroups = parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent);
+  container.cgroupFolders = cgroups.groups.map(({ path }) => path);
   const request = launchRequest({
     record: container.record,
     runDirectory: container.folders.runDirectory,
@@ -41,7 +44,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     hostname,
     etc: etcOf(container, parts),
     namespaces: namespacesOf(container, parts, endpoint),
-    cgroups: parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent),
+    cgroups,
     devices,
     security: securityOfContainer(container, parts),
     consoleSize: container.consoleSize,
@@ -102,16 +105,25 @@ async function prepareFolders(container: Container, parts: ContainerParts, undo:
   const { directory, runDirectory } = container.folders;
   container.hasRunFolders = true;
   undo.defer(() => clearRun(container, parts));
-  await rm(runDirectory, { recursive: true, force: true });
-  await Promise.all([mkdir(runDirectory, { mode: 0o700 }), removeIfThere(join(directory, 'exit.json'))]);
+  makeEmpty(runDirectory);
+  if (container.status.startedAtMs > 0) await removeIfThere(join(directory, 'exit.json')); // of the run before
+}
+
+// Run folders are small and in memory: doing it at once is quicker than asking a thread to.
+function makeEmpty(runDirectory: string): void {
+  try {
+    mkdirSync(runDirectory, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    rmSync(runDirectory, { recursive: true });
+    mkdirSync(runDirectory, { mode: 0o700 });
+  }
 }
 
 /** What a run leaves besides its state: the folder with its sockets, and its cgroups. */
 export async function clearRun(container: Container, parts: ContainerParts): Promise<void> {
-  await Promise.all([
-    rm(container.folders.runDirectory, { recursive: true, force: true }),
-    parts.cgroups.remove(container.id, container.record.config.cgroupParent),
-  ]);
+  rmSync(container.folders.runDirectory, { recursive: true, force: true });
+  await parts.cgroups.remove(container.id, container.record.config.cgroupParent, container.cgroupFolders);
   container.hasRunFolders = false;
 }
 

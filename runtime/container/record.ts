@@ -161,6 +161,5 @@ export async function makeContainerFolders(directory: string): Promise<void> {
   await Promise.all([
     mkdir(join(directory, 'upper'), { mode: 0o755 }),
     mkdir(join(directory, 'work'), { mode: 0o700 }),
-    writeFile(join(directory, 'container-json.log'), '', { mode: 0o640 }),
   ]);
 }
