@@ -200,9 +200,10 @@ export class Assignments {
   /** The task's item if the node has to hear of this change: it does not when only its own report came back. */
   #taskItem(task: Task): Item | undefined {
     if (!isAssigned(task)) return undefined;
-    const known = this.#tasks.get(task.id)?.task;
-    if (known && known.desired === task.desired && known.holdUntilMs === task.holdUntilMs) return undefined;
-    return this.#keep(task, task.version);
+    const known = this.#tasks.get(task.id);
+    const isEcho = known?.task.desired === task.desired && known.task.holdUntilMs === task.holdUntilMs;
+    const item = this.#keep(task, isEcho ? known.item.version : task.version);
+    return isEcho ? undefined : item;
   }
 
   #keep(task: Task & { nodeId: NodeId }, version: number): Item {

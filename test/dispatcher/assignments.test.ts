@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseIngress } from '../../proto/assignment.ts';
+import { parseIngress, parseTask } from '../../proto/assignment.ts';
 import type { Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
 import { Assignments, type Delta } from '../../manager/dispatcher/assignments.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
@@ -60,6 +60,16 @@ describe('assignments', () => {
     assert.equal(told.length, 1);
     await put({ id: T1, desired: 'shutdown' });
     assert.equal(told.length, 2);
+    await end();
+  });
+
+  it('tell an agent that has forgotten everything how far its tasks are', async () => {
+    const { assignments, put, end } = await setUp();
+    await put({ id: T1 });
+    await put({ id: T1, status: state('failed') });
+    const { items } = assignments.since(A, 0);
+    const body = items.find(({ kind }) => kind === 'task')?.body?.() ?? assert.fail();
+    assert.equal(parseTask(body).status.state, 'failed');
     await end();
   });
 
