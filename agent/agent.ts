@@ -138,6 +138,7 @@ export class Agent {
       onOpenStream: (open) => this.#serve(open),
     };
     try {
+      this.#worker.beginSession();
       const { appliedIndex } = this.#worker;
       const description = executor.describe();
       const greeting = { sessionId, previousSessionId, description, dataAddress, dataPort, appliedIndex };

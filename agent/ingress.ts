@@ -22,10 +22,16 @@ const RETRY_MS = 500;
 const APPLY_WITHIN_MS = 2_000;
 const OTHERS_WITHIN_MS = 1_000;
 
+interface Serving {
+  readonly serviceId: string;
+  /** A map that leads to it was asked for, whatever the managers say of its service now. */
+  inMap: boolean;
+}
+
 export class Ingress {
   readonly #deps: IngressDeps;
   #entries = new Map<string, IngressEntry>();
-  readonly #serving = new Map<TaskId, string>(); // task → service
+  readonly #serving = new Map<TaskId, Serving>();
   #index = 0;
   #wanted = 0; // counts changes
   #applied = 0; // up to which change the executor has the map
@@ -47,9 +53,13 @@ export class Ingress {
     if (lost.length > 0) void this.#breakConnections(lost);
   }
 
-  /** Entries of a former life, until a manager has spoken. */
-  restore(index: number, entries: readonly IngressEntry[]): void {
+  /**
+   * What a former life knew, until a manager has spoken. The kernel still leads connections to the tasks that served
+   * then: they stay in the map, or there would be a gap until each is found again.
+   */
+  restore(index: number, entries: readonly IngressEntry[], serving: readonly Task[]): void {
     invariant(this.#index === 0, 'ingress is restored before anything is assigned');
+    for (const { id, serviceId } of serving) this.#serving.set(id, { serviceId, inMap: false });
     this.assign(index, (map) => {
       for (const entry of entries) map.set(entry.serviceId, entry);
     });
@@ -60,16 +70,23 @@ export class Ingress {
   }
 
   async enter(task: Task): Promise<void> {
-    this.#serving.set(task.id, task.serviceId);
-    if (!this.#publishes(task)) return;
-    this.#changed();
+    this.resume(task);
     await this.settled();
   }
 
+  /** As `enter`, for one that has entered in a former life; does not wait. */
+  resume({ id, serviceId }: Task): void {
+    if (this.#serving.has(id)) return;
+    this.#serving.set(id, { serviceId, inMap: false });
+    if (this.#entries.has(serviceId)) this.#changed();
+  }
+
   async leave(task: Task, why: 'stop' | 'ended'): Promise<void> {
-    if (!this.#serving.delete(task.id) || !this.#publishes(task)) return;
+    const serving = this.#serving.get(task.id);
+    this.#serving.delete(task.id);
+    if (!serving?.inMap) return;
     this.#changed();
-    const others = [...this.#serving.values()].includes(task.serviceId);
+    const others = [...this.#serving.values()].some(({ serviceId }) => serviceId === task.serviceId);
     // With none left here, connections that reach other nodes must have stopped coming this way too.
     const elsewhere =
       why === 'stop' && !others ? this.#deps.awaitOthers(task.version, OTHERS_WITHIN_MS) : Promise.resolve(true);
@@ -104,10 +121,6 @@ export class Ingress {
     }
   }
 
-  #publishes(task: Task): boolean {
-    return this.#entries.has(task.serviceId) || task.ports.some((port) => port.publishMode === 'ingress');
-  }
-
   #changed(): void {
     this.#wanted += 1;
     if (!this.#applying) void this.#applyAll();
@@ -134,7 +147,7 @@ export class Ingress {
 
   #targets(): IngressTarget[] {
     return [...this.#entries.values()].flatMap((entry) => {
-      const localTasks = [...this.#serving].flatMap(([id, service]) => (service === entry.serviceId ? [id] : []));
+      const localTasks = this.#localTasks(entry);
       const others = entry.nodes.filter(({ nodeId }) => nodeId !== this.#deps.nodeId);
       const remoteAddresses = others.map(({ address }) => address);
       return entry.ports.map(({ protocol, publishedPort, targetPort }) => ({
@@ -144,6 +157,14 @@ export class Ingress {
         localTasks,
         remoteAddresses,
       }));
+    });
+  }
+
+  #localTasks({ serviceId, ports }: IngressEntry): TaskId[] {
+    return [...this.#serving].flatMap(([id, serving]) => {
+      if (serving.serviceId !== serviceId || ports.length === 0) return [];
+      serving.inMap = true;
+      return [id];
     });
   }
 }

@@ -27,12 +27,13 @@ export class TaskRunner {
   #status: TaskStatus;
   #facts: TaskFacts | undefined;
   #wanted = new AbortController(); // aborted when what is wanted rises
-  #serving = false;
+  #serving: boolean;
 
   constructor(task: Task, status: TaskStatus, deps: TaskRunnerDeps) {
     this.#task = task;
     this.#status = status;
     this.#deps = deps;
+    this.#serving = serves(task, status);
   }
 
   get task(): Task {
@@ -189,6 +190,9 @@ const STOP_RETRY_MS = 1_000;
 
 /** Statuses travel and are stored; a stack of causes has no need to be longer. */
 const ERROR_LENGTH_MAX = 1_000;
+
+/** Connections may be led to it: by this life or, before it was found again, by a former one. */
+export const serves = (task: Task, status: TaskStatus): boolean => status.state === 'running' && isWanted(task);
 
 /** An exit that a step failed with. */
 export class ExitError extends CodedError {

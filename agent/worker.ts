@@ -10,7 +10,7 @@ import type { Task, TaskId, TaskStatus } from '../proto/objects.ts';
 import type { Controller, Executor } from './executor.ts';
 import { Ingress, type IngressDeps } from './ingress.ts';
 import type { AgentMemory } from './local-db.ts';
-import { TaskRunner } from './task-runner.ts';
+import { serves, TaskRunner } from './task-runner.ts';
 
 export interface WorkerDeps extends Omit<IngressDeps, 'executor'> {
   readonly executor: Executor;
@@ -34,6 +34,7 @@ export class Worker {
   readonly #ingress: Ingress;
   readonly #background: Background;
   readonly #held = new Map<TaskId, Held>();
+  readonly #releasing = new Set<TaskId>();
   #appliedIndex = 0;
   #swept = false;
   /** Parts of a set that is not whole yet. */
@@ -55,8 +56,14 @@ export class Worker {
   /** Takes up what an earlier life left; no manager is needed for that. */
   restore(memory: AgentMemory): void {
     this.#appliedIndex = memory.appliedIndex;
-    this.#ingress.restore(memory.appliedIndex, memory.ingress);
+    const serving = memory.tasks.flatMap(({ task, status }) => (serves(task, status) ? [task] : []));
+    this.#ingress.restore(memory.appliedIndex, memory.ingress, serving);
     for (const { task, status } of memory.tasks) this.#hold(task, status);
+  }
+
+  /** Another manager will speak: what the last one left half said counts for nothing. */
+  beginSession(): void {
+    this.#parts = emptyParts(false);
   }
 
   /** Makes an assignment set true. Resolves with the applied index once connections follow it. */
@@ -147,6 +154,7 @@ export class Worker {
 
   #hold(task: Task, status: TaskStatus): void {
     const { executor, clock, log } = this.#deps;
+    if (serves(task, status)) this.#ingress.resume(task);
     const runner = new TaskRunner(task, status, {
       controller: executor.controller(task),
       clock,
@@ -171,9 +179,11 @@ export class Worker {
     if (!held) return;
     held.runner.update({ ...held.runner.task, desired: 'remove' });
     this.#held.delete(taskId);
+    this.#releasing.add(taskId);
     this.#background.run(`remove task ${taskId}`, async (abort) => {
       await held.ended;
       await this.#persist(abort, taskId, () => held.runner.controller.remove());
+      this.#releasing.delete(taskId);
     });
   }
 
@@ -181,7 +191,7 @@ export class Worker {
   #sweep(): void {
     this.#swept = true;
     for (const taskId of this.#deps.executor.held()) {
-      if (this.#held.has(taskId)) continue;
+      if (this.#held.has(taskId) || this.#releasing.has(taskId)) continue;
       this.#deps.log.info('a task that nobody knows any more is removed', { taskId });
       this.#background.run(`discard task ${taskId}`, (abort) =>
         this.#persist(abort, taskId, () => this.#deps.executor.discard(taskId, abort)),
