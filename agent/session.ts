@@ -43,6 +43,7 @@ export interface SessionDeps {
 const WELCOME_WITHIN_MS = 1_500;
 /** A manager that says nothing for this long beyond a beat is gone, even if the connection does not know it yet. */
 const SILENCE_MAX_MS = 900;
+const SECOND_LOOK_MS = 50;
 /** A manager that knows no leader for this long is likely cut off; another may not be. */
 const LEADERLESS_MAX_MS = 2_500;
 
@@ -182,8 +183,12 @@ export class AgentSession {
       if (this.#over.signal.aborted) return;
       this.#write({ heartbeat: { sequence: ++this.#beats } });
       const sentMs = clock.monotonicMs();
+      // Looked at twice: after a stall of this process the first look comes before the answer that is waiting is read.
       clock.after(SILENCE_MAX_MS, () => {
-        if (this.#heardMs < sentMs) this.#end(new CodedError('unavailable', `${this.address} fell silent`));
+        if (this.#heardMs >= sentMs) return;
+        clock.after(SECOND_LOOK_MS, () => {
+          if (this.#heardMs < sentMs) this.#end(new CodedError('unavailable', `${this.address} fell silent`));
+        });
       });
       if (sentMs - this.#leaderSeenMs > LEADERLESS_MAX_MS) {
         this.#end(new CodedError('unavailable', `${this.address} knows no leader`));

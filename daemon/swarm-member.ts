@@ -92,7 +92,12 @@ export class SwarmMember {
     return this.#manager;
   }
 
-  /** Why this node does not do its part; '' when it does. */
+  /** This node's manager can not work; '' when it does or need not. */
+  get managerError(): string {
+    return this.#managerError;
+  }
+
+  /** What keeps this node from doing its part; '' when nothing does. */
   get error(): string {
     return this.#managerError || (this.#manager ? '' : this.#agent.state.error);
   }

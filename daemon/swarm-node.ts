@@ -80,7 +80,8 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
     }
     const { advertise } = member.state;
     return {
-      state: member.error === '' ? 'active' : 'error',
+      // A worker that looks for another manager is part of its swarm all the same.
+      state: member.managerError === '' ? 'active' : 'error',
       nodeId: member.nodeId,
       nodeAddress: hostOf(advertise.joinAddress),
       controlAvailable: member.manager !== undefined,

@@ -51,7 +51,7 @@ export type ManagerStart =
 
 export interface Manager extends AsyncDisposable {
   readonly control: ClusterControl;
-  /** Control addresses and node ids of all managers, as this one knows them. */
+  /** All managers as this one knows them, by the address that a join command would name. */
   managers(): readonly { readonly nodeId: NodeId; readonly address: string }[];
   status(): ConsensusStatus;
   /** Asks the leader to demote this manager; resolves when it has left the raft group. */
@@ -267,5 +267,4 @@ function members(store: ReplicatedStore, status: ConsensusStatus): ManagerState[
   });
 }
 
-const toManagerAddress = (node: Node) =>
-  node.manager ? [{ nodeId: node.id, address: node.manager.controlAddress }] : [];
+const toManagerAddress = (node: Node) => (node.manager ? [{ nodeId: node.id, address: node.manager.joinAddress }] : []);
