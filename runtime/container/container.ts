@@ -15,7 +15,7 @@ import { Waiters } from './waiters.ts';
 
 export interface ContainerFolders {
   readonly directory: string; // durable state
-  readonly runDirectory: string; // sockets of a running one
+  readonly runDirectory: string; // of a running one: sockets, hosts, hostname, resolv.conf
 }
 
 export class Container {
@@ -89,7 +89,7 @@ export class Container {
 
   info(): ContainerInfo {
     const { record, status, folders } = this;
-    const { directory } = folders;
+    const { directory, runDirectory } = folders;
     return {
       id: record.id,
       name: record.name,
@@ -111,9 +111,9 @@ export class Container {
       mounts: record.mounts,
       logPath: record.config.logDriver.name === 'none' ? '' : join(directory, 'container-json.log'),
       paths: {
-        hostname: join(directory, 'hostname'),
-        hosts: join(directory, 'hosts'),
-        resolvConf: join(directory, 'resolv.conf'),
+        hostname: join(runDirectory, 'hostname'),
+        hosts: join(runDirectory, 'hosts'),
+        resolvConf: join(runDirectory, 'resolv.conf'),
         upper: join(directory, 'upper'),
         lowers: this.held.lowers,
       },

@@ -1,7 +1,6 @@
 // Everything of a run but its command: network, files, namespaces, mounts, cgroups; the helper holds the process just
 // before its exec. Whatever fails undoes what came before it.
-import { mkdirSync, rmSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, fail } from '../../base/errors.ts';
 import { removeIfThere } from '../../base/files.ts';
@@ -146,20 +145,18 @@ async function writeHostFiles(
   });
   const own = { ownNetwork: !isHost };
   const resolv = resolvText(await parts.hostFiles.resolvConf(own), config.dns, own);
-  const { directory } = container.folders;
-  await Promise.all([
-    writeFile(join(directory, 'hostname'), `${hostname}\n`, { mode: 0o644 }),
-    writeFile(join(directory, 'hosts'), hosts, { mode: 0o644 }),
-    writeFile(join(directory, 'resolv.conf'), resolv, { mode: 0o644 }),
-  ]);
+  const { runDirectory } = container.folders;
+  writeFileSync(join(runDirectory, 'hostname'), `${hostname}\n`, { mode: 0o644 });
+  writeFileSync(join(runDirectory, 'hosts'), hosts, { mode: 0o644 });
+  writeFileSync(join(runDirectory, 'resolv.conf'), resolv, { mode: 0o644 });
 }
 
 function etcOf(container: Container, parts: ContainerParts): { hosts: string; hostname: string; resolvConf: string } {
-  const { directory } = (networkOwner(container, parts) ?? container).folders;
+  const { runDirectory } = (networkOwner(container, parts) ?? container).folders;
   return {
-    hosts: join(directory, 'hosts'),
-    hostname: join(directory, 'hostname'),
-    resolvConf: join(directory, 'resolv.conf'),
+    hosts: join(runDirectory, 'hosts'),
+    hostname: join(runDirectory, 'hostname'),
+    resolvConf: join(runDirectory, 'resolv.conf'),
   };
 }
 
