@@ -18,4 +18,3 @@ export function newHexId<Kind extends string>(random: Random): Id<Kind> {
 }
 
 export const isSwarmId = (text: string): boolean => /^[0-9a-z]{25}$/.test(text);
-export const isHexId = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);
