@@ -53,6 +53,8 @@ const CHECK_EVERY_MS = 200;
 /** A check that comes this late means that this process stood still, not that the nodes were silent. */
 const OWN_PAUSE_MS = 1_000;
 const WRITES_PER_TRANSACTION = 200;
+/** Then the report is refused, and its manager makes it again. */
+const CATCH_UP_MS = 1_000;
 
 export class Desk {
   readonly #deps: DeskDeps;
@@ -108,6 +110,7 @@ export class Desk {
     for (const beat of beats) this.#hear(beat, managerId, nowMs);
     for (const check of this.#waiters) check();
     const back = beats.filter((beat) => !beat.ended && this.#isDown(beat));
+    await this.#caughtUp(managerIndex, reports, abort);
     for (let at = 0; at < Math.max(reports.length, back.length); at += WRITES_PER_TRANSACTION) {
       const part = reports.slice(at, at + WRITES_PER_TRANSACTION);
       const returned = back.slice(at, at + WRITES_PER_TRANSACTION);
@@ -136,6 +139,23 @@ export class Desk {
       this.#waiters.add(check);
       deadline.signal.addEventListener('abort', () => done(false), { once: true });
     });
+  }
+
+  /**
+   * A follower may have applied an assignment, and its agent carried it out, before this leader's own store has it. Such
+   * a report must wait: merged now it would look like one on another node's task, and be lost.
+   */
+  async #caughtUp(index: number, reports: readonly TaskReport[], abort: AbortSignal | undefined): Promise<void> {
+    const { store, clock } = this.#deps;
+    const isAhead = (): boolean => {
+      const view = store.view();
+      return view.version < index && reports.some(({ taskId, nodeId }) => view.tasks.get(taskId)?.nodeId !== nodeId);
+    };
+    if (!isAhead()) return;
+    using deadline = clock.deadline(abort, CATCH_UP_MS);
+    for await (const _change of store.viewAndWatch(['task'], { abort: deadline.signal }).changes) {
+      if (!isAhead()) return;
+    }
   }
 
   #admit(tx: Transaction, request: Registration): void {
