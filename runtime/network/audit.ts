@@ -40,8 +40,11 @@ export async function auditKernel(parts: AuditParts): Promise<AuditReport> {
       }
     }
   };
-  await mend(bridgeFindings(parts, await viewKernel(parts.netd)));
-  await mend(endpointFindings(parts, await viewKernel(parts.netd)));
+  const view = await viewKernel(parts.netd);
+  const bridges = bridgeFindings(parts, view);
+  await mend(bridges);
+  // A bridge that was gone took its ports with it.
+  await mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
   const difference = await parts.firewall.difference();
   if (difference) await mend([{ sentence: difference, repair: () => parts.firewall.rebuild() }]);
   return { repairs, failures };
@@ -73,11 +76,12 @@ function bridgeFault({ bridge, bridgeIndex }: NetworkState, view: KernelView): s
 
 function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView): Finding[] {
   const findings: Finding[] = [];
+  const links = new Map(view.links.map((link) => [link.name, link]));
   for (const network of networks) {
     for (const state of network.endpoints.values()) {
       const { endpoint } = state;
       if (endpoint.hostInterfaceName === '') continue;
-      const link = view.links.find((candidate) => candidate.name === endpoint.hostInterfaceName);
+      const link = links.get(endpoint.hostInterfaceName);
       const name = `link ${endpoint.hostInterfaceName} of container ${endpoint.containerId.slice(0, 12)}`;
       if (!link) {
         findings.push({ sentence: `${name} was gone`, repair: () => endpoints.rewire(network, state) });

@@ -12,7 +12,7 @@ import type { Bridge } from './bridges.ts';
 import type { Endpoint, EndpointRequest, PortPublish } from './contract.ts';
 import type { Firewall } from './firewall.ts';
 import type { Forgetter } from './forgetter.ts';
-import { errnoName, type Netd, StepError } from './netd.ts';
+import { type Netd, StepError } from './netd.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import type { EndpointState, NetworkState } from './network-table.ts';
 import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
@@ -21,6 +21,7 @@ import { INSIDE_NAME, type Sandbox, type Sandboxes } from './sandboxes.ts';
 import { attachStep, unwireStep, wireSteps } from './wiring.ts';
 
 const BRIDGE_PORTS_MAX = 1023;
+const EXFULL = 54; // "Exchange full"; not among Node's constants
 
 export interface EndpointParts {
   readonly netd: () => Netd;
@@ -186,7 +187,7 @@ export class Endpoints {
     try {
       await this.#parts.netd().do(`wiring a container into network ${network.record.name}`, wireSteps(wiring));
     } catch (error) {
-      const isFull = error instanceof StepError && errnoName(error.errno) === 'EXFULL';
+      const isFull = error instanceof StepError && error.errno === EXFULL;
       if (!isFull) throw error;
       const { name } = network.record;
       throw new CodedError(

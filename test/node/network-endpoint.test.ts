@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 
@@ -41,5 +43,25 @@ describe('endpoints on the default bridge', function () {
     assert.match(await lab.ask(other.sandboxPath, machine.address, 8080), /^web /);
     assert.match(await lab.ask(web.sandboxPath, machine.address, 8080), /^web /);
     assert.match(await lab.ask(other.sandboxPath, web.gateway, 8080), /^web /);
+  });
+
+  it('says that a network is full when the bridge has no more ports', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const networks = await machine.networks();
+    const bridge = networks.get('bridge').options['com.docker.network.bridge.name'] ?? '';
+    const last = await joinContainer(networks);
+    const lines = Array.from(
+      { length: 1022 },
+      (_, index) => `link add a${index} master ${bridge} type veth peer b${index}`,
+    );
+    const batch = join(lab.execRoot(machine), 'batch');
+    await writeFile(batch, lines.join('\n'));
+    await machine.run('ip', '-batch', batch);
+    await assert.rejects(joinContainer(networks), {
+      code: 'exhausted',
+      message: 'network bridge is full: a bridge takes 1023 containers on one machine',
+    });
+    await networks.leave(last);
   });
 });
