@@ -273,7 +273,8 @@ export class ConsensusWorker implements Machine {
     this.#ticks += 1;
     this.#ticksSinceMain += 1;
     this.#member.tick();
-    if (this.#ticksSinceMain * this.#options.timing.tickMs !== MAIN_SILENT_MS || !this.#member.raft.leading) return;
+    const silentTicks = Math.ceil(MAIN_SILENT_MS / this.#options.timing.tickMs);
+    if (this.#ticksSinceMain !== silentTicks || !this.#member.raft.leading) return;
     this.#log.warn('the main thread is silent; handing leadership over', { silentMs: MAIN_SILENT_MS });
     this.#transfer(undefined).catch((error: unknown) =>
       this.#log.warn('leadership could not be handed over', { reason: sentenceOf(error) }),
