@@ -8,6 +8,7 @@ import { report, Tally } from './report.ts';
 import { simulate } from './simulate.ts';
 
 const SEEDS = Number(process.env['SHOAL_SIM_SEEDS'] ?? 30);
+const STORE_SEEDS = Math.ceil(SEEDS / 3);
 const EVENTS = 20_000;
 const MUTANT_SEEDS_MAX = 60;
 
@@ -48,6 +49,17 @@ describe('raft under simulation', function () {
     assert.deepEqual(missed, [], 'everything that matters was met');
   });
 
+  it(`keeps them with the real store as state machine, in ${STORE_SEEDS} seeds`, async () => {
+    const tally = new Tally();
+    for (let seed = 1; seed <= STORE_SEEDS; seed += 1) {
+      const result = await simulate(seed, EVENTS, { withStore: true });
+      tally.add(result);
+      assert.equal(result.failure, undefined, `seed ${seed}: ${sentenceOf(result.failure)}`);
+    }
+    for (const what of ['transaction acknowledged', 'snapshot restored']) assert.ok(tally.met.has(what), what);
+    console.log(report(tally).split('\n').slice(0, 2).join('\n').replaceAll(/^/gm, '      '));
+  });
+
   it('replays a seed exactly', async () => {
     const [once, again] = [await simulate(7, 5_000), await simulate(7, 5_000)];
     assert.deepEqual(again, once);
@@ -58,7 +70,7 @@ describe('raft under simulation', function () {
       await using mutated = await mutate(mutant);
       const seeds = Array.from({ length: MUTANT_SEEDS_MAX }, (_, at) => at + 1);
       for (const seed of [...(mutant.caughtBySeed ? [mutant.caughtBySeed] : []), ...seeds]) {
-        const { failure, events } = await simulate(seed, EVENTS, mutated.modules);
+        const { failure, events } = await simulate(seed, EVENTS, { modules: mutated.modules });
         if (failure === undefined) continue;
         console.log(`      seed ${seed}, event ${events}: ${sentenceOf(failure)}`);
         return;

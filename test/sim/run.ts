@@ -1,4 +1,4 @@
-// Runs seeds by hand: node dist/test/sim/run.js [--seeds 200] [--first 1] [--events 20000] [--trace]
+// Runs seeds by hand: node dist/test/sim/run.js [--seeds 200] [--first 1] [--events 20000] [--store] [--trace]
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { sentenceOf } from '../../base/errors.ts';
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '200' },
     first: { type: 'string', default: '1' },
     events: { type: 'string', default: '20000' },
+    store: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
 });
@@ -17,7 +18,7 @@ const { values } = parseArgs({
 const tally = new Tally();
 const first = Number(values.first);
 for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
-  const result = await simulate(seed, Number(values.events));
+  const result = await simulate(seed, Number(values.events), { withStore: values.store });
   tally.add(result);
   if (result.failure === undefined) continue;
   process.stdout.write(`seed ${seed} failed after ${result.events} events: ${sentenceOf(result.failure)}\n`);

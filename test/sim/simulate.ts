@@ -4,6 +4,7 @@ import { majorityOf } from '../../manager/raft/core/quorum.ts';
 import { Chaos, drawWeather } from './chaos.ts';
 import { type Modules, PRODUCTION } from './modules.ts';
 import { Violation } from './oracle.ts';
+import { StoreClients } from './store-clients.ts';
 import { type SimNode, TICK_MS, World } from './world.ts';
 
 export interface SeedResult {
@@ -24,8 +25,16 @@ const QUIET_MS = 5_000;
 /** Commits of which the majority is counted on the disks themselves; each reads whole logs. */
 const DISK_CHECK_EVERY = 60;
 
-export async function simulate(seed: number, eventCount: number, modules: Modules = PRODUCTION): Promise<SeedResult> {
+export interface SimulateOptions {
+  readonly modules?: Modules;
+  /** The real store as state machine, instead of a list. */
+  readonly withStore?: boolean;
+}
+
+export async function simulate(seed: number, eventCount: number, options: SimulateOptions = {}): Promise<SeedResult> {
+  const { modules = PRODUCTION, withStore = false } = options;
   const world = new World(seed, drawWeather(new World(seed, NO_WEATHER, modules).random('weather')), modules);
+  if (withStore) world.storeClients = new StoreClients(world);
   const chaos = new Chaos(world, world.random('chaos'));
   let failure: unknown;
   let events = 0;
@@ -131,9 +140,19 @@ async function converge(world: World): Promise<number> {
   if (world.leader()?.raft?.term !== term) {
     throw new Violation('liveness', `terms go on growing without a fault: ${term}, ${describe(world)}`);
   }
-  for (const node of members(world)) world.oracle.finalState(node.id, node.machine.applied);
+  judgeStates(world);
   world.met.set('ms to heal', Math.round(world.events.nowMs - start - 2 * QUIET_MS));
   return events;
+}
+
+function judgeStates(world: World): void {
+  const digests = new Set<string>();
+  for (const { id, machine } of members(world)) {
+    world.oracle.finalState(id, machine.applied);
+    world.storeClients?.judge(machine);
+    digests.add(machine.digest());
+  }
+  if (digests.size > 1) throw new Violation('state machine safety', 'the states differ although all is applied');
 }
 
 function members(world: World): SimNode[] {

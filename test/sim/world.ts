@@ -1,5 +1,6 @@
 // The simulated world: nodes with production's member loop, core, log and recovery over a simulated disk and network, one
 // queue of events, one seed. What happens is decided in chaos.ts, what must hold in oracle.ts.
+import { CodedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { silentLog } from '../../base/log.ts';
 import { type Random, seededRandom } from '../../base/random.ts';
@@ -18,6 +19,7 @@ import type { Storage } from '../../manager/raft/storage.ts';
 import { Events } from './events.ts';
 import type { Modules } from './modules.ts';
 import { Oracle, Violation } from './oracle.ts';
+import type { StoreClients } from './store-clients.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimMachine } from './sim-machine.ts';
 
@@ -52,6 +54,9 @@ export class World {
   readonly #seed: number;
   readonly trace: string[] = [];
   readonly #readStarts = new Map<number, number>();
+  readonly #waiting = new Map<number, { resolve: (index: number) => void; reject: (error: CodedError) => void }>();
+  /** With these the state machine is the real store, and clients run transactions. */
+  storeClients: StoreClients | undefined;
   #failure: unknown;
   #nextId = 1;
 
@@ -112,10 +117,20 @@ export class World {
   // ---- Clients ----
 
   propose(node: SimNode): void {
+    if (this.storeClients) return this.storeClients.increment(node);
     const id = this.#nextId++;
     node.asClient(() => {
       const payload = Buffer.from(`op${id}${'.'.repeat(id % 97)}`);
       node.member?.propose([{ id, bytes: payload }]);
+    });
+  }
+
+  /** For a store: resolves with the index once applied there. */
+  proposeBytes(node: SimNode, bytes: Uint8Array): Promise<number> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      node.asClient(() => node.member?.propose([{ id, bytes }]));
     });
   }
 
@@ -125,7 +140,9 @@ export class World {
     node.asClient(() => node.member?.read([id]));
   }
 
-  answered(text: string, index: number): void {
+  answered(id: number, text: string, index: number): void {
+    this.#waiting.get(id)?.resolve(index);
+    this.#waiting.delete(id);
     this.oracle.acknowledged(text, index);
     this.count('acknowledged');
   }
@@ -136,8 +153,12 @@ export class World {
     this.count('read');
   }
 
-  refused(ids: readonly number[], why: string): void {
-    for (const id of ids) this.#readStarts.delete(id);
+  refused(ids: readonly number[], why: string, error: CodedError): void {
+    for (const id of ids) {
+      this.#readStarts.delete(id);
+      this.#waiting.get(id)?.reject(error);
+      this.#waiting.delete(id);
+    }
     this.count(`failed: ${why}`);
   }
 
@@ -249,9 +270,10 @@ export class SimNode {
     const chunks = storage.snapshot && (await storage.readChunks(storage.snapshot));
     if (life !== this.#life) return;
     const raft = new RaftClass({ id: this.id, limits: LIMITS, random: this.#random, initial });
-    this.machine = new SimMachine();
+    this.machine = world.storeClients?.machineFor(this) ?? new SimMachine();
     this.#reads = [];
-    if (storage.snapshot && chunks) this.#restore(storage.snapshot, chunks);
+    if (storage.snapshot && chunks) await this.#restore(storage.snapshot, chunks, life);
+    if (life !== this.#life) return;
     this.#storage = storage;
     world.oracle.restarted(this.id, raft);
     this.#probeVote(initial);
@@ -436,13 +458,17 @@ export class SimNode {
     };
     return {
       apply: (batch) => inOrder(() => this.#apply(batch)),
-      restore: (meta, chunks) => inOrder(() => this.#restore(meta, chunks)),
+      restore: (meta, chunks) => inOrder(() => void this.#restore(meta, chunks, life)),
       readsConfirmed: (ids, index) => {
         this.#reads.push({ ids, index });
         inOrder(() => this.#answerReads());
       },
       requestSnapshot: () => inOrder(() => void this.#makeSnapshot(life)),
-      failed: (ids, reason) => world.refused(ids, reason.kind === 'refused' ? reason.refusal : reason.kind),
+      failed: (ids, reason) => {
+        const isKnown = reason.kind === 'refused' || !reason.appended;
+        const error = new CodedError(isKnown ? 'unavailable' : 'unknown-outcome', reason.kind);
+        world.refused(ids, reason.kind === 'refused' ? reason.refusal : reason.kind, error);
+      },
     };
   }
 
@@ -452,21 +478,25 @@ export class SimNode {
         throw new Violation('applied in order', `${this.id} ${index} after ${this.machine.index}`);
       this.machine.index = index;
       if (kind !== 'data') continue;
-      const text = Buffer.from(bytes).toString();
-      this.machine.applied.push({ index, text });
+      const text = this.machine.apply(index, bytes);
       this.#world.oracle.applied(this.id, { index, text });
       const id = proposals.get(index);
-      if (id !== undefined) this.#world.answered(text, index);
+      if (id !== undefined) this.#world.answered(id, text, index);
     }
     this.#answerReads();
     this.member?.appliedUpTo(this.machine.index);
   }
 
-  #restore(meta: SnapshotMeta, chunks: readonly SnapshotChunk[]): void {
-    this.machine.restore(meta.index, chunks);
-    this.#world.oracle.restored(this.id, this.machine.applied);
-    this.#world.count('snapshot restored');
-    this.member?.appliedUpTo(meta.index);
+  async #restore(meta: SnapshotMeta, chunks: readonly SnapshotChunk[], life: number): Promise<void> {
+    try {
+      await this.machine.restore(meta.index, chunks);
+      if (life !== this.#life) return;
+      this.#world.oracle.restored(this.id, this.machine.applied);
+      this.#world.count('snapshot restored');
+      this.member?.appliedUpTo(meta.index);
+    } catch (error) {
+      this.#world.fail(error);
+    }
   }
 
   #answerReads(): void {
@@ -480,7 +510,9 @@ export class SimNode {
 
   async #makeSnapshot(life: number): Promise<void> {
     try {
-      await this.member?.snapshotMade(this.machine.index, flow(this.machine.snapshot(), -1));
+      const { index } = this.machine;
+      const chunks = await this.machine.snapshot();
+      await this.member?.snapshotMade(index, flow(chunks, -1));
       this.#world.count('snapshot made');
     } catch (error) {
       if (life === this.#life && !isDiskFault(error)) this.#world.fail(error);
