@@ -18,7 +18,7 @@ export interface LeaderLinkDeps {
 const TOTAL_MS = 1_900;
 /** A leader may refuse because it is not sure any more; it is asked again after this, or as soon as another leads. */
 const AGAIN_MS = 25;
-const LAST_ANSWER_MS = 100;
+const LAST_ANSWER_MS = 50;
 
 export class LeaderCalls implements LeaderLink {
   readonly #deps: LeaderLinkDeps;
@@ -68,18 +68,22 @@ export class LeaderCalls implements LeaderLink {
     }
   }
 
-  /** Aborted shortly after another manager leads, or none: the last answer of one that hands over is on its way. */
+  /**
+   * Aborted when nothing is heard of the leader any more, and a moment after a new term began: the last answer of a
+   * leader that hands over may be on its way.
+   */
   #whileLeads(leaderId: NodeId, abort: AbortSignal): Disposable & { readonly signal: AbortSignal } {
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(abort.reason);
     if (abort.aborted) onAbort();
     abort.addEventListener('abort', onAbort, { once: true });
     let grace: Timer | undefined;
+    const { term } = this.#deps.consensus.status();
+    const giveUp = (): void => controller.abort(new CodedError('unavailable', 'the leader was lost'));
     const listening = this.#deps.consensus.onStatus((status) => {
       if (status.leaderId === leaderId) return;
-      grace ??= this.#deps.clock.after(LAST_ANSWER_MS, () =>
-        controller.abort(new CodedError('unavailable', 'the leader has changed')),
-      );
+      if (status.term === term) giveUp();
+      else grace ??= this.#deps.clock.after(LAST_ANSWER_MS, giveUp);
     });
     return {
       signal: controller.signal,

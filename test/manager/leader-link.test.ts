@@ -83,7 +83,7 @@ describe('a call to the leader', () => {
 
   it('still takes the last answer of a leader that hands over', async () => {
     const { calls, elect } = setUp(OTHER);
-    const remote = () => new Promise<string>((resolve) => setTimeout(() => resolve('done'), 50));
+    const remote = () => new Promise<string>((resolve) => setTimeout(() => resolve('done'), 30));
     const answer = calls.run({ local: nobody, remote, repeatable: false });
     setTimeout(() => elect(THIRD), 10);
     assert.equal(await answer, 'done');
