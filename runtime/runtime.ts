@@ -53,6 +53,7 @@ const SOCKET_BELOW = '/c/0123456789ab/s';
 export async function createRuntime(options: RuntimeOptions): Promise<MachineRuntime> {
   const { dataRoot, execRoot, clock, random, log, native } = options;
   checkExecRoot(execRoot);
+  process.umask(0o022); // as dockerd: roots of containers and volumes must be readable for the users inside
   const common = { clock, random, log };
   const events = new EventStream({ clock });
   const publish = (event: Happening | Omit<RuntimeEvent, 'timeNs' | 'scope'>): void =>
