@@ -1,6 +1,6 @@
 // The steps of one task over its container: prepare, start, wait until healthy, wait until it ends, stop, remove.
 // Each step does nothing where it was done already, by this daemon or the one before.
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, codeOf } from '../../base/errors.ts';
 import type { Limiter } from '../../base/limiter.ts';
 import { together } from '../../base/together.ts';
 import type { LogOptions } from '../../proto/control.ts';
@@ -104,6 +104,7 @@ export class ContainerController implements Controller {
     try {
       await this.#deps.runtime.containers.start(id);
     } catch (cause) {
+      if (codeOf(cause) === 'not-modified') return; // somebody else has started it
       this.#end();
       const failed = new CodedError('internal', 'starting container failed', { cause });
       const { exitCode = 0 } = this.#info() ?? {};
