@@ -25,7 +25,7 @@ export interface DeviceRule {
 
 export interface NativeMount {
   readonly type: 'bind' | 'tmpfs' | 'proc' | 'sysfs' | 'devpts' | 'mqueue' | 'cgroup';
-  readonly source: string; // absolute host path for bind, '' otherwise
+  readonly source: string; // absolute host path for bind; otherwise the name that is shown, '' for the type's
   readonly target: string; // inside the container; resolved by openat2 under its root
   readonly readOnly: boolean;
   readonly flags: readonly ('nosuid' | 'nodev' | 'noexec' | 'strictatime')[];

@@ -109,7 +109,7 @@ export function defaultMounts(options: {
   ];
   if (!ownIpc) return mounts;
   const shm = kernel('tmpfs', '/dev/shm', `mode=1777,size=${shmBytes > 0 ? shmBytes : 64 << 20}`);
-  return [...mounts, kernel('mqueue', '/dev/mqueue', ''), shm];
+  return [...mounts, kernel('mqueue', '/dev/mqueue', ''), { ...shm, source: 'shm' }];
 }
 
 function kernel(type: NativeMount['type'], target: string, data: string): NativeMount {

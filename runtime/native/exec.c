@@ -45,6 +45,7 @@ static void exec_child(struct exec_plan *plan) {
 
 static int enter(const struct exec_plan *plan, struct fault *fault) {
   int everything = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  set_oom_score(getpid(), plan->process.oom_score_adjustment);
   if (cgroups_join(&shim.cgroups, fault) < 0) return -1;
   if (setns(shim.pidfd, everything) < 0) return fault_set(fault, "join the container's namespaces");
   int kept[] = {plan->sync, plan->stdio.in, plan->stdio.out, plan->stdio.err};

@@ -51,9 +51,11 @@ static void rotate(struct json_log *log) {
   else close(old);
 }
 
+// A full disk loses whole lines, never halves of them.
 static void write_out(struct json_log *log) {
-  if (out_length > 0 && write_fully(log->fd, out, out_length) < 0) log->lost += out_lines;
-  else log->bytes += out_length;
+  bool failed = out_length > 0 && write_fully(log->fd, out, out_length) < 0;
+  if (!failed) log->bytes += out_length;
+  else if (ftruncate(log->fd, (off_t)log->bytes) == 0) log->lost += out_lines;
   out_length = 0;
   out_lines = 0;
 }

@@ -81,15 +81,20 @@ int clone_into(const struct cgroups *cgroups, uint64_t flags, int *pidfd) {
   return sys_clone3(&arguments);
 }
 
-static void set_oom_score(int pid, int adjustment) {
+// Through the host's own /proc, which no container can put something over.
+bool set_oom_score(int pid, int adjustment) {
   char path[64], text[16];
   snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
   int file = open(path, O_WRONLY | O_CLOEXEC);
   int length = snprintf(text, sizeof text, "%d", adjustment);
   bool done = file >= 0 && write(file, text, (size_t)length) == length;
   if (file >= 0) close(file);
+  return done;
+}
+
+static void score_first(int pid, int adjustment) {
   size_t used = strlen(shim.warnings);
-  if (!done && adjustment != 0)
+  if (!set_oom_score(pid, adjustment) && adjustment != 0)
     snprintf(shim.warnings + used, sizeof shim.warnings - used, "oom score adjustment %d is not allowed on this machine\n",
              adjustment);
 }
@@ -183,7 +188,7 @@ static int bear(struct birth *birth, struct fault *fault) {
     if (joined[i] >= 0) close(joined[i]);
   if (first->pid <= 0 || fault->kind != FAULT_NONE) return -1;
   shim.start_ticks = start_ticks_of(first->pid);
-  set_oom_score(first->pid, birth->request->process.oom_score_adjustment);
+  score_first(first->pid, birth->request->process.oom_score_adjustment);
   return await_prepared(first, fault);
 }
 

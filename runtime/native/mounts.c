@@ -69,7 +69,7 @@ static bool is_own_dev(const struct mount_plan *plan) {
 static int mount_new(struct rootfs *rootfs, const struct mount_plan *plan, const char *type, struct fault *fault) {
   // A read-only tmpfs must take its mount points first; the kernel's own file systems have none to take.
   bool later = plan->type == M_TMPFS;
-  int tree = new_file_system(type, plan->data, attributes_of(plan, !later), fault);
+  int tree = new_file_system(type, plan->source[0] != 0 ? plan->source : type, plan->data, attributes_of(plan, !later), fault);
   if (tree < 0) return -1;
   bool straight = plan->type != M_TMPFS || is_own_dev(plan);
   int result = attach(rootfs, tree, plan->target, straight, fault);
@@ -122,7 +122,7 @@ static int mount_controller(int base, const struct mount_plan *plan, const char 
 // v1 and hybrid hosts: a tmpfs with one folder for each of the container's own groups.
 static int mount_controllers(struct rootfs *rootfs, const struct mount_plan *plan, const struct launch_request *request,
                              struct fault *fault) {
-  int base = new_file_system("tmpfs", "mode=755,size=64k", attributes_of(plan, false), fault);
+  int base = new_file_system("tmpfs", "tmpfs", "mode=755,size=64k", attributes_of(plan, false), fault);
   if (base < 0) return -1;
   int result = attach(rootfs, base, plan->target, true, fault);
   for (uint32_t i = 0; i < request->group_count && result == 0; i++)

@@ -91,7 +91,7 @@ static int write_sysctl(int proc, const struct pair *sysctl, struct fault *fault
 // Through a proc file system that nobody else can see, so that no mount of the container redirects it (CVE-2025-52881).
 int write_sysctls(const struct launch_request *request, struct fault *fault) {
   if (request->sysctl_count == 0) return 0;
-  int proc = new_file_system("proc", "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, fault);
+  int proc = new_file_system("proc", "proc", "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, fault);
   int result = proc < 0 ? -1 : 0;
   for (uint32_t i = 0; i < request->sysctl_count && result == 0; i++)
     result = write_sysctl(proc, &request->sysctls[i], fault);

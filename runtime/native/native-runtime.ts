@@ -1,6 +1,8 @@
 // The NativeRuntime over the C helper family: builds it, keeps a zygote, launches and adopts shims.
+import { release } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '../../base/clock.ts';
+import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { nativeBinary, type NativeBinary } from './binary.ts';
 import { type Connection, within } from './connection.ts';
@@ -23,11 +25,19 @@ export interface NativeRuntimeOptions {
 
 /** Compiles the helper if need be and makes sure that a zygote answers. */
 export async function openNativeRuntime(options: NativeRuntimeOptions): Promise<NativeRuntime> {
+  refuseOldKernel(release());
   const binary = await nativeBinary(options.cacheDirectory);
   const clock = options.clock ?? systemClock;
   const zygote = new Zygote({ runDirectory: options.runDirectory, binary, clock, log: options.log });
   (await zygote.connect()).close();
   return new Runtime({ zygote, binary, clock, log: options.log });
+}
+
+/** mount_setattr is the newest call that nothing stands in for. */
+export function refuseOldKernel(version: string): void {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  if (major > 5 || (major === 5 && minor >= 12)) return;
+  fail('unavailable', `containers need Linux 5.12 or newer; this is ${version}`);
 }
 
 interface Parts {

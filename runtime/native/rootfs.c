@@ -25,10 +25,10 @@ static int configure(int fs, const char *options) {
   return sys_fsconfig(fs, FS_CREATE, NULL, NULL);
 }
 
-int new_file_system(const char *type, const char *data, unsigned attributes, struct fault *fault) {
+int new_file_system(const char *type, const char *source, const char *data, unsigned attributes, struct fault *fault) {
   int fs = sys_fsopen(type);
   if (fs < 0) return fault_set(fault, "open file system %s", type);
-  if (sys_fsconfig(fs, FS_SET_STRING, "source", type) < 0 || configure(fs, data) < 0) {
+  if (sys_fsconfig(fs, FS_SET_STRING, "source", source) < 0 || configure(fs, data) < 0) {
     fault_set(fault, "configure %s with '%s'", type, data);
     close(fs);
     return -1;
@@ -106,7 +106,7 @@ static int overlay(int scratch, const struct launch_request *request, struct fau
 }
 
 static int scratch_begin(const char *directory, struct fault *fault) {
-  int scratch = new_file_system("tmpfs", "size=64k,nr_inodes=16,mode=0700", MOUNT_ATTR_NOSUID, fault);
+  int scratch = new_file_system("tmpfs", "tmpfs", "size=64k,nr_inodes=16,mode=0700", MOUNT_ATTR_NOSUID, fault);
   if (scratch < 0) return -1;
   int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   bool bad = at < 0 || sys_move_mount(scratch, at) < 0;

@@ -23,5 +23,5 @@ int console_mount(struct rootfs *rootfs, int slave, struct fault *fault);
 int mask_paths(struct rootfs *rootfs, const struct strings *paths, struct fault *fault);
 int lock_paths(struct rootfs *rootfs, const struct strings *paths, struct fault *fault);
 
-// A mounted-nowhere file system of this type; `data` is its comma-separated options.
-int new_file_system(const char *type, const char *data, unsigned attributes, struct fault *fault);
+// A mounted-nowhere file system of this type, shown with this source; `data` is its comma-separated options.
+int new_file_system(const char *type, const char *source, const char *data, unsigned attributes, struct fault *fault);

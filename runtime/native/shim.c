@@ -219,6 +219,7 @@ static void begin(void) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_NAME, "shoal-shim", 0, 0, 0);
+  set_oom_score(getpid(), SHIM_OOM_SCORE); // where that is allowed: without its shim a container would be lost too
   shim.listener = shim.pidfd = -1;
   cgroups_none(&shim.cgroups);
   json_log_none(&shim.log);

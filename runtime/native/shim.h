@@ -11,6 +11,7 @@
 #define PROCESSES_MAX 65 // PID 1 and 64 execs at a time
 #define CLIENT_IN_BYTES (CHUNK_BYTES + 64)
 #define CLIENT_OUT_BYTES (CHUNK_BYTES + 4096)
+#define SHIM_OOM_SCORE (-999)
 #define STALL_MS 30000      // an attached client that takes nothing for so long is dropped
 #define DRAIN_MS 2000       // the exit is told at the latest so long after it, even if output is still held open
 #define ACKNOWLEDGE_MS 20   // the exit record is made durable unless a daemon took it within this time
@@ -72,6 +73,7 @@ int shim_launch(struct reader *reader, struct fault *fault);
 struct stdio;
 int make_stdio(struct process *process, struct stdio *stdio, bool open_stdin, struct fault *fault);
 void close_stdio(const struct stdio *stdio);
+bool set_oom_score(int pid, int adjustment);
 int clone_into(const struct cgroups *cgroups, uint64_t flags, int *pidfd);
 // shim.c
 void shim_main(int connection, const uint8_t *frame, size_t length) __attribute__((noreturn));

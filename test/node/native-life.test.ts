@@ -202,6 +202,19 @@ const reason = skipReason();
         await end(shim, bench, request);
       });
 
+      it('gives an exec the score it asks for when memory runs out', async () => {
+        const request = bench.request(['sleep', '100'], {}, { oomScoreAdjustment: 200 });
+        const shim = await started(request);
+        const spec = {
+          ...plainProcess(['cat', '/proc/1/oom_score_adj', '/proc/self/oom_score_adj']),
+          oomScoreAdjustment: 300,
+        };
+        const exec = await shim.exec(spec, { stdin: false, execId: 'o' });
+        const stdio = await exec.attach({ stdin: false, stdout: true, stderr: true });
+        assert.equal((await collect(stdio.output)).stdout, '200\n300\n');
+        await end(shim, bench, request);
+      });
+
       it('sees that memory ran out', async function () {
         const request = bench.request(['sh', '-c', 'head -c 200m /dev/zero | tail']);
         const limited = bench.limit(request, { memoryBytes: 16 << 20 });
