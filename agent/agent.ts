@@ -47,7 +47,7 @@ const BACKOFF = { baseMs: 100, maxMs: 8_000 } as const;
 export class Agent {
   readonly #options: AgentOptions;
   readonly #worker: Worker;
-  readonly #reporter = new Reporter();
+  readonly #reporter: Reporter;
   readonly #background: Background;
   #session: AgentSession | undefined;
   #sessionId: string; // the last one that a manager took
@@ -57,6 +57,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     const { log, db, remotes, credentials } = options;
     this.#options = options;
+    this.#reporter = new Reporter(options.clock);
     this.#sessionId = options.memory.sessionId;
     this.#background = new Background({ onFailure: (name, error) => log.error('agent part failed', { name, error }) });
     this.#worker = new Worker({
