@@ -1,7 +1,8 @@
 // Machines as network namespaces on one switch, for tests that need root. Everything is named and removed by the lab.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFileSync, rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -22,6 +23,18 @@ export interface LabMachine {
   run(command: string, ...args: string[]): Promise<string>;
 }
 
+const openLabs = new Set<NetworkLab>();
+process.on('exit', () => {
+  for (const lab of openLabs) lab.abandon();
+});
+
+function mountsBelow(directory: string): string[] {
+  const targets = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  return targets.filter((path) => path.startsWith(`${directory}/`));
+}
+
 export class NetworkLab implements AsyncDisposable {
   readonly #tag = randomBytes(3).toString('hex');
   readonly #namespaces: string[] = [];
@@ -32,6 +45,7 @@ export class NetworkLab implements AsyncDisposable {
 
   static async open(): Promise<NetworkLab> {
     const lab = new NetworkLab();
+    openLabs.add(lab);
     lab.#directory = await mkdtemp(join(tmpdir(), 'shoal-net-'));
     await lab.#addNamespace('switch');
     await lab.#ip('switch', 'link', 'add', 'wire', 'type', 'bridge');
@@ -102,17 +116,22 @@ export class NetworkLab implements AsyncDisposable {
     return await this.#script(namespace, source);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** When the run ends in the middle of a test: at once, and without waiting for anybody. */
+  abandon(): void {
     for (const child of this.#children) child.kill('SIGKILL');
-    for (const networks of this.#open) await networks.destroy().catch(() => undefined);
-    for (const path of await this.#mounts()) await run('umount', [path]); // of daemons that were shut down by the test
-    for (const name of this.#namespaces) await run('ip', ['netns', 'delete', name]);
-    await rm(this.#directory, { recursive: true, force: true });
+    for (const path of mountsBelow(this.#directory)) spawnSync('umount', ['-l', path]);
+    for (const name of this.#namespaces) spawnSync('ip', ['netns', 'delete', name]);
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  async #mounts(): Promise<string[]> {
-    const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
-    return lines.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(`${this.#directory}/`));
+  async [Symbol.asyncDispose](): Promise<void> {
+    openLabs.delete(this);
+    for (const child of this.#children) child.kill('SIGKILL');
+    for (const networks of this.#open) await networks.destroy().catch(() => undefined);
+    // Of daemons that the test shut down and did not start again.
+    for (const path of mountsBelow(this.#directory)) await run('umount', [path]);
+    for (const name of this.#namespaces) await run('ip', ['netns', 'delete', name]);
+    await rm(this.#directory, { recursive: true, force: true });
   }
 
   async #networks(name: string, options: Partial<NetworksOptions> = {}): Promise<MachineNetworks> {
