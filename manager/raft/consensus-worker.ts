@@ -36,6 +36,7 @@ export interface WorkerDeps {
 }
 
 const MAIN_SILENT_MS = 5_000;
+const DISK_SILENT_MS = 2_000;
 const TRANSFER_TIMEOUT_MS = 1_500;
 
 export class ConsensusWorker implements Machine {
@@ -53,7 +54,8 @@ export class ConsensusWorker implements Machine {
   /** Joining: what the log held before is of an earlier membership, and so is what others say by it. */
   #isJoining: boolean;
   readonly #joinAfter: number;
-  #status = '';
+  /** What listeners to the status can see of it, as last told. */
+  #visible = '';
   #ticks = 0;
   #ticksSinceMain = 0;
   readonly #heardAt = new Map<MemberId, number>();
@@ -273,9 +275,17 @@ export class ConsensusWorker implements Machine {
     this.#ticks += 1;
     this.#ticksSinceMain += 1;
     this.#member.tick();
-    const silentTicks = Math.ceil(MAIN_SILENT_MS / this.#options.timing.tickMs);
-    if (this.#ticksSinceMain !== silentTicks || !this.#member.raft.leading) return;
-    this.#log.warn('the main thread is silent; handing leadership over', { silentMs: MAIN_SILENT_MS });
+    const { tickMs } = this.#options.timing;
+    if (!this.#member.raft.leading) return;
+    if (this.#ticksSinceMain === Math.ceil(MAIN_SILENT_MS / tickMs)) {
+      this.#giveUpLeading('the main thread is silent; handing leadership over', { silentMs: MAIN_SILENT_MS });
+    } else if (this.#member.ticksOfWrite % Math.ceil(DISK_SILENT_MS / tickMs) === 0 && this.#member.ticksOfWrite > 0) {
+      this.#giveUpLeading('the disk is stuck; handing leadership over', { silentMs: DISK_SILENT_MS });
+    }
+  }
+
+  #giveUpLeading(why: string, fields: LogFields): void {
+    this.#log.warn(why, fields);
     this.#transfer(undefined).catch((error: unknown) =>
       this.#log.warn('leadership could not be handed over', { reason: sentenceOf(error) }),
     );
@@ -304,11 +314,12 @@ export class ConsensusWorker implements Machine {
   #onProgress(): void {
     this.#noticeAdmission();
     this.#conditions.check();
+    const { raft } = this.#member;
+    const reachable = raft.leading?.reachable() ?? [];
+    const visible = [this.#roleNow(), raft.term, raft.leaderId, raft.membershipIndex, ...reachable].join(' ');
+    if (visible === this.#visible) return;
+    this.#visible = visible;
     const status = this.#currentStatus();
-    const { commitIndex: _, ...visible } = status;
-    const text = JSON.stringify(visible);
-    if (text === this.#status) return;
-    this.#status = text;
     if (status.role === 'leader' && !this.#wasLeader) this.#log.info('became leader', { term: status.term });
     this.#wasLeader = status.role === 'leader';
     this.#deps.post({ type: 'status', status });

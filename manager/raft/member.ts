@@ -74,6 +74,8 @@ export class Member {
   #isSnapshotting = false;
   #membership: Membership;
   #pumping = false;
+  #isWriting = false;
+  #ticksOfWrite = 0;
   #ended = false;
 
   constructor(options: MemberOptions) {
@@ -92,7 +94,13 @@ export class Member {
     this.pump();
   }
 
+  /** For how many ticks the write under way has been going on; 0 without one. */
+  get ticksOfWrite(): number {
+    return this.#ticksOfWrite;
+  }
+
   tick(): void {
+    if (this.#isWriting) this.#ticksOfWrite += 1;
     this.raft.tick();
     this.pump();
   }
@@ -224,6 +232,7 @@ export class Member {
 
   async #write(ready: Ready, write: Write): Promise<void> {
     const { storage, machine, peers } = this.#options;
+    this.#isWriting = true;
     try {
       await storage.save(write);
       if (this.#ended) return;
@@ -239,6 +248,8 @@ export class Member {
       return;
     }
     if (this.#ended) return;
+    this.#isWriting = false;
+    this.#ticksOfWrite = 0;
     peers.send(ready.messagesAfterWrite);
     this.raft.advance(ready);
     this.pump();

@@ -1,6 +1,7 @@
 // The listener for other managers: checks who dials, lets current members in, turns what they send into messages.
 // Certificate and membership are both asked: a valid certificate of a removed member is refused and told so.
 import { Server, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
+import { InvariantError } from '../../base/assert.ts';
 import { BoundedQueue } from '../../base/bounded-queue.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, fail, sentenceOf } from '../../base/errors.ts';
@@ -108,6 +109,8 @@ export class PeerServer {
         const peer = this.#welcome(stream, helloFromWire(body.body));
         onBody = begin(peer);
       } catch (error) {
+        // A broken invariant is ours, not the peer's: it ends the worker.
+        if (error instanceof InvariantError) throw error;
         refuse(error);
       }
     });
@@ -174,6 +177,7 @@ export class PeerServer {
         void onSnapshot(message, this.#flowing(stream, queue)).then(
           () => this.#end(stream, { receipt: {} }),
           (error: unknown) => {
+            if (error instanceof InvariantError) throw error;
             log.warn('receiving a snapshot failed', { from: peer, error });
             this.#sayGoodbye(stream, 'failed', sentenceOf(error));
           },

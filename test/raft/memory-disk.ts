@@ -1,5 +1,5 @@
 // A disk in memory, every byte of which a test may look at and spoil.
-import type { Disk } from '../../base/disk.ts';
+import type { Disk, DiskFile } from '../../base/disk.ts';
 
 export class MemoryDisk implements Disk {
   readonly files: Map<string, Buffer>;
@@ -22,7 +22,7 @@ export class MemoryDisk implements Disk {
     return path;
   }
 
-  async create(path: string) {
+  async create(path: string): Promise<DiskFile> {
     if (this.files.has(path)) throw new Error(`${path} is there`);
     const state = { path };
     this.files.set(path, Buffer.alloc(0));
