@@ -2,6 +2,7 @@
 // absolute are refused; links are followed inside the root only; nothing from the archive is ever executed or loaded.
 #include "unpack.h"
 #include "paths.h"
+#include "remove.h"
 #include "syscalls.h"
 #include "tar.h"
 #include "wire.h"
@@ -79,46 +80,6 @@ static int enter_parent(struct unpacker *unpacker, char *path, char **name) {
   if (unpacker->parent < 0) unpacker->parent = make_in_root(unpacker->root, folder, true, unpacker->fault);
   if (unpacker->parent < 0) return -1;
   return fchdir(unpacker->parent) < 0 ? fault_set(unpacker->fault, "enter %s", folder) : 0;
-}
-
-static int remove_tree(int folder, const char *name);
-
-// Removes what one reading of the folder names; the count, or -1.
-static int remove_some(int folder) {
-  char buffer[1024];
-  int removed = 0;
-  lseek(folder, 0, SEEK_SET);
-  for (long got; (got = syscall(SYS_getdents64, folder, buffer, sizeof buffer)) != 0;) {
-    if (got < 0) return -1;
-    for (long at = 0; at < got;) {
-      uint16_t length;
-      memcpy(&length, buffer + at + 16, sizeof length);
-      const char *name = buffer + at + 19; // struct linux_dirent64: u64 inode, s64 offset, u16 length, u8 type, name
-      at += length;
-      if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
-      if (remove_tree(folder, name) < 0) return -1;
-      removed++;
-    }
-  }
-  return removed;
-}
-
-// A folder that changes while it is read may skip names, so it is read until nothing is left.
-static int remove_entries(int folder) {
-  int removed;
-  do removed = remove_some(folder);
-  while (removed > 0);
-  return removed;
-}
-
-static int remove_tree(int folder, const char *name) {
-  if (unlinkat(folder, name, 0) == 0 || errno == ENOENT) return 0;
-  if (errno != EISDIR && errno != EPERM) return -1;
-  int inner = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (inner < 0) return -1;
-  int result = remove_entries(inner);
-  close(inner);
-  return result < 0 ? -1 : unlinkat(folder, name, AT_REMOVEDIR);
 }
 
 // Makes way for an entry. 1: a folder is already there and stays, 0: free, -1: a fault.
@@ -298,7 +259,7 @@ static int enter_root(const char *directory, int *root, struct fault *fault) {
   return *root < 0 ? fault_set(fault, "open %s", directory) : 0;
 }
 
-static int unpack(int archive, const char *directory, bool layer, struct fault *fault) {
+int unpack(int archive, const char *directory, bool layer, struct fault *fault) {
   static struct unpacker unpacker;
   unpacker = (struct unpacker){.layer = layer, .parent = -1, .fault = fault};
   umask(0);
@@ -308,45 +269,4 @@ static int unpack(int archive, const char *directory, bool layer, struct fault *
   if (enter_root(directory, &unpacker.root, fault) < 0) return -1;
   if (apply_all(&unpacker) < 0) return -1;
   return syncfs(unpacker.root) < 0 ? fault_set(fault, "make %s durable", directory) : 0;
-}
-
-// The answer must not be lost to a reset: what the sender has under way is read until it closes.
-static void drain(int connection) {
-  char bytes[4096];
-  while (read(connection, bytes, sizeof bytes) > 0) continue;
-}
-
-static void report(int connection, uint32_t request, const struct fault *fault) {
-  uint8_t frame[1024];
-  struct writer writer;
-  bool failed = fault->kind != FAULT_NONE;
-  write_begin(&writer, frame, sizeof frame, failed ? FRAME_FAULT : FRAME_OK);
-  write_u32(&writer, request);
-  if (failed) {
-    write_u32(&writer, fault->kind);
-    write_u32(&writer, (uint32_t)fault->error);
-    write_string(&writer, fault->text);
-  }
-  write_fully(connection, frame, write_finish(&writer));
-}
-
-void unpack_serve(int connection, const uint8_t *frame, size_t length) {
-  struct fault fault = {0};
-  struct reader reader = {frame + FRAME_HEADER, frame + length, &fault};
-  uint32_t request = read_u32(&reader);
-  const char *directory = read_string(&reader);
-  bool layer = read_u8(&reader) == 1;
-  if (read_finish(&reader) == 0) unpack(connection, directory, layer, &fault);
-  report(connection, request, &fault);
-  drain(connection);
-  _exit(0);
-}
-
-// unpack DIRECTORY [layer]: the archive comes on standard input.
-int unpack_main(int argc, char **argv) {
-  struct fault fault = {0};
-  if (argc < 3) return fprintf(stderr, "usage: shoal-native unpack DIRECTORY [layer]\n"), 2;
-  if (unpack(0, argv[2], argc > 3 && strcmp(argv[3], "layer") == 0, &fault) == 0) return 0;
-  fprintf(stderr, "%s\n", fault.text);
-  return 1;
 }

@@ -4,20 +4,23 @@ import { strict as assert } from 'node:assert';
 import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NativeMount, NativeRuntime } from '../../runtime/native/contract.ts';
-import { Bench, end, runThrough, skipReason } from './native-support.ts';
+import { Bench, end, runThrough, requireBench } from './native-support.ts';
 
 const LAUNCHES = 60;
-const reason = skipReason();
-(reason === undefined ? describe : describe.skip)(`races for mount points${reason ? ` (${reason})` : ''}`, function () {
+describe('races for mount points', function () {
   this.timeout(60_000);
   let bench: Bench;
   let runtime: NativeRuntime;
 
-  before(async () => {
+  let opened = false;
+  before(async function () {
+    requireBench(this);
     bench = new Bench();
+    opened = true;
     runtime = await bench.open();
   });
   after(async () => {
+    if (!opened) return;
     await runtime[Symbol.asyncDispose]();
     bench.dispose();
   });

@@ -20,15 +20,15 @@ import {
   DEFAULT_READ_ONLY_PATHS,
   defaultMounts,
 } from '../../runtime/native/defaults.ts';
+import { requireRoot, requireTool } from '../support/requirements.ts';
 import { openNativeRuntime } from '../../runtime/native/native-runtime.ts';
 
 const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
 
-/** Why these tests can not run here; undefined if they can. */
-export function skipReason(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  if (BUSYBOX === undefined) return 'needs busybox (apt install busybox-static)';
-  return undefined;
+/** First line of the `before` of tests that run containers. */
+export function requireBench(context: Mocha.Context): void {
+  requireRoot(context);
+  requireTool(context, BUSYBOX ?? '/usr/bin/busybox');
 }
 
 export class Bench {

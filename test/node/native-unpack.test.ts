@@ -16,23 +16,27 @@ import { basename, dirname, join } from 'node:path';
 import { type Header, pack } from 'tar-stream';
 import { silentLog } from '../../base/log.ts';
 import type { NativeRuntime } from '../../runtime/native/contract.ts';
+import { requireRoot } from '../support/requirements.ts';
 import { openNativeRuntime } from '../../runtime/native/native-runtime.ts';
 
 type Entry = Partial<Header> & { name: string; content?: string };
 
-const root = process.getuid?.() === 0;
-(root ? describe : describe.skip)(`unpacking by the native helper${root ? '' : ' (needs root)'}`, function () {
-  this.timeout(20_000);
+describe('unpacking by the native helper', function () {
+  this.timeout(60_000);
   let base: string;
   let runtime: NativeRuntime;
   let count = 0;
 
-  before(async () => {
+  let opened = false;
+  before(async function () {
+    requireRoot(this);
     base = mkdtempSync('/tmp/shoal-unpack-');
     const cacheDirectory = process.env['SHOAL_TEST_CACHE'] ?? '/tmp/shoal-native-cache';
     runtime = await openNativeRuntime({ runDirectory: join(base, 'run'), cacheDirectory, log: silentLog });
+    opened = true;
   });
   after(async () => {
+    if (!opened) return;
     await runtime[Symbol.asyncDispose]();
     rmSync(base, { recursive: true, force: true });
   });
