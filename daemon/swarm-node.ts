@@ -102,7 +102,9 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
       const addresses = swarmAddresses(request, { advertise: this.#deps.defaultAdvertiseAddress });
       const { material, start } = await foundCluster(request, addresses.advertise, this.#deps);
       const state = { ...addresses, managers: [addresses.advertise.controlAddress] };
-      return (await this.#begin(state, material, start)).nodeId;
+      const member = await this.#begin(state, material, start);
+      await this.#connected(member);
+      return member.nodeId;
     });
   }
 
