@@ -23,7 +23,7 @@
 #define COLOUR "#0b7285"
 #endif
 
-enum { PORT = 80, CLIENTS_MAX = 1000, REQUEST_BYTES_MAX = 8192, DRAIN_MS = 300 };
+enum { PORT = 80, CLIENTS_MAX = 1000, REQUEST_BYTES_MAX = 8192, DRAIN_MS = 1500 };
 
 struct client {
   int fd;
