@@ -15,7 +15,7 @@ type Send = (reports: readonly StatusReport[]) => void;
 
 const REPORTS_PER_MESSAGE = 1_000;
 /** A step on the way is told at the latest after this: no loop of the managers waits for one. */
-const STEP_WITHIN_MS = 100;
+const STEP_WITHIN_MS = 10;
 
 export class Reporter {
   readonly #clock: Clock;
