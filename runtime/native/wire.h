@@ -36,7 +36,6 @@ enum frame_type {
   FRAME_END = 68,
   FRAME_EXITED = 69,
   FRAME_STARTED = 70,
-  FRAME_OOM = 71,
 };
 
 struct reader {
