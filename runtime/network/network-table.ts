@@ -1,7 +1,5 @@
 // The networks of this machine by id and name: the predefined three and those that users made.
 import { CodedError, fail } from '../../base/errors.ts';
-import { newHexId } from '../../base/id.ts';
-import type { Random } from '../../base/random.ts';
 import { AddressPool } from './address-pool.ts';
 import { type Bridge, bridgeOf } from './bridges.ts';
 import type { Endpoint, NetworkInfo } from './contract.ts';
@@ -36,19 +34,6 @@ export function stateOf(record: NetworkRecord, mtuDefault: number): NetworkState
     endpoints: new Map(),
     bridgeIndex: 0,
     joining: 0,
-  };
-}
-
-export function predefinedRecord(name: 'host' | 'none', nowMs: number, random: Random): NetworkRecord {
-  return {
-    id: newHexId(random),
-    name,
-    driver: name === 'host' ? 'host' : 'null',
-    createdAtMs: nowMs,
-    internal: false,
-    attachable: false,
-    labels: {},
-    options: {},
   };
 }
 

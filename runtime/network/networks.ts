@@ -5,32 +5,12 @@ import { join } from 'node:path';
 import { Background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, sentenceOf } from '../../base/errors.ts';
-import { newHexId } from '../../base/id.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { Scope } from '../../base/scope.ts';
-import {
-  contains,
-  formatAddress,
-  formatSubnet,
-  freeSubnet,
-  overlaps,
-  parseAddress,
-  parseSubnet,
-  type Subnet,
-} from './addresses.ts';
-import { type AuditReport, auditKernel } from './audit.ts';
-import {
-  type Bridge,
-  checkBridgeName,
-  checkNameIsFree,
-  ensureBridge,
-  OPTION,
-  removeBridge,
-  removeOwnBridge,
-  routedSubnets,
-  uplinkMtu,
-} from './bridges.ts';
+import { parseAddress } from './addresses.ts';
+import type { AuditReport } from './audit.ts';
+import { type Bridge, ensureBridge, uplinkMtu } from './bridges.ts';
 import type { Endpoint, EndpointRequest, IngressPort, NetworkInfo, Networks } from './contract.ts';
 import { Endpoints, publishedPort } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
@@ -42,19 +22,14 @@ import { deleteLinkGroup } from './link-messages.ts';
 import { Netd } from './netd.ts';
 import { NETLINK_ROUTE } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
-import {
-  checkRequest,
-  infoOf,
-  isPredefined,
-  type NetworkState,
-  NetworkTable,
-  predefinedRecord,
-  stateOf,
-} from './network-table.ts';
+import { type NetworkRequest, NetworkChanges } from './network-changes.ts';
+import { infoOf, type NetworkState, NetworkTable, stateOf } from './network-table.ts';
 import { Ports } from './ports.ts';
-import { type HostRecord, type NetworkRecord, RegistryFile } from './registry.ts';
+import { withPredefined } from './predefined.ts';
+import { type HostRecord, RegistryFile } from './registry.ts';
 import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts';
 import { Sandboxes } from './sandboxes.ts';
+import { Upkeep } from './upkeep.ts';
 
 const POOL_SIZE = 3;
 const AUDIT_PERIOD_MS = 10_000;
@@ -104,15 +79,13 @@ class BridgeNetworks implements MachineNetworks {
   readonly #sandboxes: Sandboxes;
   readonly #endpoints: Endpoints;
   readonly #ingress: IngressMap;
+  readonly #changes: NetworkChanges;
+  readonly #upkeep: Upkeep;
   #netd: Netd | undefined;
   #host: HostRecord | undefined;
   #mtu = 1500;
   #adopted = false;
   #closed = false;
-  #rulesSuspect = false;
-  #checkingRules = false;
-  #changing: Promise<unknown> = Promise.resolve();
-  #auditing: Promise<AuditReport> | undefined;
 
   constructor(options: NetworksOptions) {
     const { clock, random, log, dataRoot, execRoot } = options;
@@ -147,6 +120,25 @@ class BridgeNetworks implements MachineNetworks {
     };
     this.#endpoints = new Endpoints(shared);
     this.#ingress = new IngressMap({ ...shared, path: join(execRoot, 'ingress.json') });
+    this.#changes = new NetworkChanges({
+      ...shared,
+      instance: this.#instance,
+      table: this.#table,
+      mtu: () => this.#mtu,
+      syncRules: () => this.#syncBridges(),
+      save: () => this.#saveRegistry(),
+    });
+    this.#upkeep = new Upkeep({
+      ...shared,
+      isReady: () => this.#adopted && !this.#closed,
+      audited: () => ({
+        netd: netd(),
+        instance: this.#instance,
+        networks: this.#table.all(),
+        endpoints: this.#endpoints,
+        firewall: this.#firewall,
+      }),
+    });
   }
 
   async open(): Promise<void> {
@@ -158,7 +150,7 @@ class BridgeNetworks implements MachineNetworks {
       clock,
       random,
       log,
-      onGeneration: () => this.#checkRules(),
+      onGeneration: () => this.#upkeep.checkRules(),
       onRestart: () => this.#background.run('hold-ports-again', () => this.#afterNetdRestart()),
     });
     this.#host = await recordHostSettings(this.#netd, registry.host);
@@ -166,13 +158,21 @@ class BridgeNetworks implements MachineNetworks {
     this.#mtu = this.#options.bridge?.mtu ?? (await uplinkMtu(this.#netd));
     await this.#sandboxes.open();
     await this.#ports.open();
-    for (const record of await this.#withPredefined(registry.networks)) this.#table.add(stateOf(record, this.#mtu));
+    const records = await withPredefined(registry.networks, {
+      ...this.#options,
+      netd: this.#netd,
+      instance: this.#instance,
+      mtu: this.#mtu,
+      bridge: this.#options.bridge,
+    });
+    for (const record of records) this.#table.add(stateOf(record, this.#mtu));
     await this.#ensureBridges();
     await applyHostSettings(this.#netd);
     await this.#saveRegistry();
     await this.#ingress.restore();
     this.#sandboxes.fill();
-    if (this.#options.auditPeriodMs !== 0) this.#background.run('audit', (abort) => this.#auditLoop(abort));
+    const periodMs = this.#options.auditPeriodMs ?? AUDIT_PERIOD_MS;
+    if (periodMs > 0) this.#background.run('audit', (abort) => this.#upkeep.runPeriodically(periodMs, abort));
   }
 
   list(): readonly NetworkInfo[] {
@@ -183,13 +183,14 @@ class BridgeNetworks implements MachineNetworks {
     return infoOf(this.#table.find(idOrName));
   }
 
-  create(request: Parameters<Networks['create']>[0]): Promise<NetworkInfo> {
-    checkRequest(request);
-    return this.#exclusively(() => this.#create(request));
+  create(request: NetworkRequest): Promise<NetworkInfo> {
+    this.#mustBeOpen();
+    return this.#changes.create(request);
   }
 
   remove(idOrName: string): Promise<void> {
-    return this.#exclusively(() => this.#remove(this.#table.find(idOrName)));
+    this.#mustBeOpen();
+    return this.#changes.remove(idOrName);
   }
 
   async join(request: EndpointRequest): Promise<Endpoint> {
@@ -240,10 +241,7 @@ class BridgeNetworks implements MachineNetworks {
 
   audit(): Promise<AuditReport> {
     this.#mustBeOpen();
-    this.#auditing ??= this.#audit().finally(() => {
-      this.#auditing = undefined;
-    });
-    return this.#auditing;
+    return this.#upkeep.audit();
   }
 
   async dropReserve(): Promise<void> {
@@ -290,137 +288,6 @@ class BridgeNetworks implements MachineNetworks {
     if (this.#closed) failClosed();
   }
 
-  /** Creating and removing networks go one after another; joins do not wait for them. */
-  #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    this.#mustBeOpen();
-    const done = this.#changing.then(work);
-    this.#changing = done.catch(() => undefined);
-    return done;
-  }
-
-  async #create(request: Parameters<Networks['create']>[0]): Promise<NetworkInfo> {
-    if (this.#table.byName(request.name)) {
-      throw new CodedError('conflict', `network with name ${request.name} already exists`);
-    }
-    const { clock, random } = this.#options;
-    const id = newHexId(random);
-    const subnet = await this.#chooseSubnet(request.subnet);
-    const gateway = chooseGateway(subnet, request.gateway);
-    const name = checkBridgeName(request.options[OPTION.bridgeName] ?? `br-${id.slice(0, 12)}`);
-    if (this.#table.all().some((state) => state.bridge?.name === name)) {
-      throw new CodedError('conflict', `bridge name ${name} is used by another network`);
-    }
-    const state = stateOf(
-      {
-        id,
-        name: request.name,
-        driver: 'bridge',
-        createdAtMs: clock.nowMs(),
-        internal: request.internal,
-        attachable: request.attachable,
-        labels: request.labels,
-        options: request.options,
-        bridge: { name, subnet: formatSubnet(subnet), gateway: formatAddress(gateway) },
-      },
-      this.#mtu,
-    );
-    if (!state.bridge) throw new CodedError('internal', `network ${request.name} has no bridge`);
-    await checkNameIsFree(this.#running(), name);
-    try {
-      state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
-      this.#table.add(state);
-      await this.#syncBridges();
-      await this.#saveRegistry();
-    } catch (error) {
-      this.#table.delete(state);
-      await removeBridge(this.#running(), name);
-      await this.#syncBridges();
-      throw error;
-    }
-    return infoOf(state);
-  }
-
-  async #remove(state: NetworkState): Promise<void> {
-    const { name, id } = state.record;
-    if (isPredefined(name)) throw new CodedError('forbidden', `${name} is a pre-defined network and cannot be removed`);
-    if (state.endpoints.size > 0 || state.joining > 0) {
-      const users = [...state.endpoints.values()].map(({ endpoint }) => endpoint.containerId.slice(0, 12));
-      throw new CodedError(
-        'forbidden',
-        `error while removing network: network ${name} id ${id} has active endpoints (${users.join(', ')})`,
-      );
-    }
-    this.#table.delete(state);
-    await this.#saveRegistry();
-    await this.#syncBridges();
-    if (state.bridge) await removeBridge(this.#running(), state.bridge.name);
-  }
-
-  async #chooseSubnet(asked: string | undefined): Promise<Subnet> {
-    const own = this.#table.all().flatMap(({ bridge }) => (bridge ? [bridge.subnet] : []));
-    if (asked === undefined) return freeSubnet([...own, ...(await routedSubnets(this.#running()))]);
-    const subnet = parseSubnet(asked);
-    if (subnet.prefixLength < 8 || subnet.prefixLength > 30) {
-      throw new CodedError('invalid', `subnet ${asked} must be between /8 and /30`);
-    }
-    if (own.some((other) => overlaps(subnet, other))) {
-      throw new CodedError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space');
-    }
-    return subnet;
-  }
-
-  async #withPredefined(stored: readonly NetworkRecord[]): Promise<readonly NetworkRecord[]> {
-    const { clock, random } = this.#options;
-    const others = stored.filter((record) => record.name !== 'bridge');
-    const records = [
-      await this.#defaultBridge(
-        others,
-        stored.find((record) => record.name === 'bridge'),
-      ),
-      ...others,
-    ];
-    for (const name of ['host', 'none'] as const) {
-      if (!records.some((record) => record.name === name)) records.push(predefinedRecord(name, clock.nowMs(), random));
-    }
-    return records;
-  }
-
-  /** As it was, unless the daemon's options now say otherwise. */
-  async #defaultBridge(others: readonly NetworkRecord[], earlier: NetworkRecord | undefined): Promise<NetworkRecord> {
-    const { clock, random, bridge, log } = this.#options;
-    const isSame = (wanted: string | undefined, has: string | undefined): boolean => (wanted ?? has) === has;
-    if (earlier && isSame(bridge?.name, earlier.bridge?.name) && isSame(bridge?.subnet, earlier.bridge?.subnet))
-      return earlier;
-    if (earlier?.bridge) {
-      log.warn('the default bridge changes', { from: earlier.bridge, to: bridge });
-      await removeOwnBridge(this.#running(), earlier.bridge.name, this.#instance);
-    }
-    const taken = [
-      ...others.flatMap((record) => (record.bridge ? [parseSubnet(record.bridge.subnet)] : [])),
-      ...(await routedSubnets(this.#running())),
-    ];
-    const subnet = bridge?.subnet ? parseSubnet(bridge.subnet) : freeSubnet(taken);
-    const name = checkBridgeName(bridge?.name ?? this.#instance.bridge);
-    return {
-      id: earlier?.id ?? newHexId(random),
-      name: 'bridge',
-      driver: 'bridge',
-      createdAtMs: earlier?.createdAtMs ?? clock.nowMs(),
-      internal: false,
-      attachable: false,
-      labels: {},
-      options: {
-        'com.docker.network.bridge.default_bridge': 'true',
-        [OPTION.talkInside]: 'true',
-        [OPTION.masquerade]: 'true',
-        [OPTION.publishOn]: '0.0.0.0',
-        [OPTION.bridgeName]: name,
-        [OPTION.mtu]: String(this.#mtu),
-      },
-      bridge: { name, subnet: formatSubnet(subnet), gateway: formatAddress(subnet.base + 1) },
-    };
-  }
-
   async #ensureBridges(): Promise<void> {
     for (const state of this.#table.all()) {
       if (state.bridge) state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
@@ -460,62 +327,12 @@ class BridgeNetworks implements MachineNetworks {
     ]);
   }
 
-  /** A change that comes while we look is looked at again. */
-  #checkRules(): void {
-    if (this.#closed || !this.#adopted) return;
-    this.#rulesSuspect = true;
-    if (this.#checkingRules) return;
-    this.#checkingRules = true;
-    this.#background.run('check-rules', async () => {
-      try {
-        while (this.#rulesSuspect && !this.#closed) {
-          this.#rulesSuspect = false;
-          await this.#repairRules();
-        }
-      } finally {
-        this.#checkingRules = false;
-      }
-    });
-  }
-
-  async #repairRules(): Promise<void> {
-    const difference = await this.#firewall.difference();
-    if (!difference) return;
-    await this.#firewall.rebuild();
-    this.#options.log.warn('network repaired', { reason: 'foreign change of packet rules', repairs: [difference] });
-  }
-
   async #afterNetdRestart(): Promise<void> {
     for (const lost of await this.#ports.holdAgain()) {
       this.#options.log.warn('a published port was taken while the network helper was down', { port: lost.port });
     }
     await this.#firewall.rebuild();
     this.#sandboxes.fill();
-  }
-
-  async #auditLoop(abort: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    const periodMs = this.#options.auditPeriodMs ?? AUDIT_PERIOD_MS;
-    for (;;) {
-      await clock.sleep(periodMs * (0.5 + random.fraction()), { abort });
-      if (!this.#adopted) continue;
-      try {
-        const { repairs } = await this.audit();
-        if (repairs.length > 0) this.#options.log.warn('network repaired', { reason: 'periodic audit', repairs });
-      } catch (error) {
-        this.#options.log.warn('network audit failed', { reason: sentenceOf(error) });
-      }
-    }
-  }
-
-  async #audit(): Promise<AuditReport> {
-    return await auditKernel({
-      netd: this.#running(),
-      instance: this.#instance,
-      networks: this.#table.all(),
-      endpoints: this.#endpoints,
-      firewall: this.#firewall,
-    });
   }
 }
 
@@ -527,15 +344,6 @@ function publishedOf(network: NetworkState): PublishedPort[] {
   return [...network.endpoints.values()].flatMap(({ endpoint }) =>
     endpoint.published.map((publish) => publishedPort(publish, publish.hostPort, parseAddress(endpoint.address))),
   );
-}
-
-function chooseGateway(subnet: Subnet, asked: string | undefined): number {
-  if (asked === undefined) return subnet.base + 1;
-  const gateway = parseAddress(asked, 'gateway');
-  if (!contains(subnet, gateway)) {
-    throw new CodedError('invalid', `no matching subnet for gateway ${asked}: it is not in ${formatSubnet(subnet)}`);
-  }
-  return gateway;
 }
 
 const rulesOf = ({ name, subnet, internal, masquerade, talkInside }: Bridge): BridgeRules => ({

@@ -1,0 +1,131 @@
+// Making and removing the networks that users ask for. One change at a time; joins do not wait for them.
+import type { Clock } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
+import { newHexId } from '../../base/id.ts';
+import type { Random } from '../../base/random.ts';
+import {
+  contains,
+  formatAddress,
+  formatSubnet,
+  freeSubnet,
+  overlaps,
+  parseAddress,
+  parseSubnet,
+  type Subnet,
+} from './addresses.ts';
+import { checkBridgeName, checkNameIsFree, ensureBridge, OPTION, removeBridge, routedSubnets } from './bridges.ts';
+import type { NetworkInfo, Networks } from './contract.ts';
+import type { Instance } from './instance.ts';
+import type { Netd } from './netd.ts';
+import { checkRequest, infoOf, isPredefined, type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
+import type { NetworkRecord } from './registry.ts';
+
+export type NetworkRequest = Parameters<Networks['create']>[0];
+
+export interface ChangeParts {
+  readonly netd: () => Netd;
+  readonly instance: Instance;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly table: NetworkTable;
+  readonly mtu: () => number;
+  /** The table changed: makes the packet rules follow. */
+  readonly syncRules: () => Promise<void>;
+  /** And makes it durable. */
+  readonly save: () => Promise<void>;
+}
+
+export class NetworkChanges {
+  readonly #parts: ChangeParts;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: ChangeParts) {
+    this.#parts = parts;
+  }
+
+  create(request: NetworkRequest): Promise<NetworkInfo> {
+    checkRequest(request);
+    return this.#inTurn(() => this.#create(request));
+  }
+
+  remove(idOrName: string): Promise<void> {
+    return this.#inTurn(() => this.#remove(this.#parts.table.find(idOrName)));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #create(request: NetworkRequest): Promise<NetworkInfo> {
+    const { netd, table, instance, mtu, syncRules, save } = this.#parts;
+    const state = stateOf(await this.#plan(request), mtu());
+    if (!state.bridge) throw new CodedError('internal', `network ${request.name} has no bridge`);
+    await checkNameIsFree(netd(), state.bridge.name);
+    try {
+      state.bridgeIndex = await ensureBridge(netd(), state.bridge, instance);
+      table.add(state);
+      await syncRules();
+      await save();
+    } catch (error) {
+      table.delete(state);
+      await removeBridge(netd(), state.bridge.name);
+      await syncRules();
+      throw error;
+    }
+    return infoOf(state);
+  }
+
+  async #plan(request: NetworkRequest): Promise<NetworkRecord> {
+    const { clock, random, table } = this.#parts;
+    const { name, internal, attachable, labels, options } = request;
+    if (table.byName(name)) throw new CodedError('conflict', `network with name ${name} already exists`);
+    const id = newHexId(random);
+    const subnet = await this.#chooseSubnet(request.subnet);
+    const gateway = chooseGateway(subnet, request.gateway);
+    const link = checkBridgeName(options[OPTION.bridgeName] ?? `br-${id.slice(0, 12)}`);
+    if (table.all().some((state) => state.bridge?.name === link)) {
+      throw new CodedError('conflict', `bridge name ${link} is used by another network`);
+    }
+    const bridge = { name: link, subnet: formatSubnet(subnet), gateway: formatAddress(gateway) };
+    return { id, name, driver: 'bridge', createdAtMs: clock.nowMs(), internal, attachable, labels, options, bridge };
+  }
+
+  async #chooseSubnet(asked: string | undefined): Promise<Subnet> {
+    const own = this.#parts.table.all().flatMap(({ bridge }) => (bridge ? [bridge.subnet] : []));
+    if (asked === undefined) return freeSubnet([...own, ...(await routedSubnets(this.#parts.netd()))]);
+    const subnet = parseSubnet(asked);
+    if (subnet.prefixLength < 8 || subnet.prefixLength > 30) {
+      throw new CodedError('invalid', `subnet ${asked} must be between /8 and /30`);
+    }
+    if (own.some((other) => overlaps(subnet, other))) {
+      throw new CodedError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space');
+    }
+    return subnet;
+  }
+
+  async #remove(state: NetworkState): Promise<void> {
+    const { netd, table, syncRules, save } = this.#parts;
+    const { name, id } = state.record;
+    if (isPredefined(name)) throw new CodedError('forbidden', `${name} is a pre-defined network and cannot be removed`);
+    if (state.endpoints.size > 0 || state.joining > 0) {
+      const users = [...state.endpoints.values()].map(({ endpoint }) => endpoint.containerId.slice(0, 12)).join(', ');
+      const sentence = `error while removing network: network ${name} id ${id} has active endpoints (${users})`;
+      throw new CodedError('forbidden', sentence);
+    }
+    table.delete(state);
+    await save();
+    await syncRules();
+    if (state.bridge) await removeBridge(netd(), state.bridge.name);
+  }
+}
+
+function chooseGateway(subnet: Subnet, asked: string | undefined): number {
+  if (asked === undefined) return subnet.base + 1;
+  const gateway = parseAddress(asked, 'gateway');
+  if (!contains(subnet, gateway)) {
+    throw new CodedError('invalid', `no matching subnet for gateway ${asked}: it is not in ${formatSubnet(subnet)}`);
+  }
+  return gateway;
+}
