@@ -43,7 +43,7 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
 
   const native = undo.own(await openNativeRuntime({ runDirectory: join(execRoot, 'z'), cacheDirectory, log, clock }));
   const networks = await createNetworks({
-    netd: { command: binary.path, args: ['netd'] },
+    netd: { command: binary.path, args: ['netd', binary.sourceHash] },
     dataRoot,
     execRoot,
     bridge: bridgeOptions(config),
