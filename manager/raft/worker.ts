@@ -1,4 +1,5 @@
 // Entry of the consensus worker: a thread of its own, so that a busy main thread does not look like a dead leader.
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../base/assert.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -14,6 +15,23 @@ const options = workerData as WorkerOptions;
 const post = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void =>
   port.postMessage(message, [...transfer]);
 
+/** A machine that is short of processors must not look like one whose leader is dead. Linux takes this for the thread alone. */
+const NICENESS = -10;
+
+function preferThisThread(): void {
+  try {
+    setPriority(0, NICENESS);
+  } catch (error) {
+    post({
+      type: 'log',
+      level: 'debug',
+      event: 'consensus runs at ordinary priority',
+      fields: { reason: sentenceOf(error) },
+    });
+  }
+}
+
+preferThisThread();
 try {
   const worker = await ConsensusWorker.start(options, {
     post,
