@@ -12,6 +12,8 @@ export interface ConnectionOptions {
   readonly path: string;
   readonly sourceHash: string;
   readonly clock: Clock;
+  /** Sent along with the hello, for a listener whose version does not matter: saves a round trip. */
+  readonly request?: Uint8Array;
 }
 
 export class Connection {
@@ -28,7 +30,8 @@ export class Connection {
     const socket = await open(options);
     const connection = new Connection(socket);
     try {
-      await connection.send(encodeHello(options.sourceHash));
+      const greeting = encodeHello(options.sourceHash);
+      await connection.send(options.request === undefined ? greeting : Buffer.concat([greeting, options.request]));
       const hello = decodeHello(await within(options.clock, CONNECT_MS_MAX, 'hello', connection.expect(FRAME.hello)));
       if (hello.min > PROTOCOL.max || hello.max < PROTOCOL.min) {
         fail('unavailable', `the helper speaks protocol ${hello.min} to ${hello.max}, this daemon ${PROTOCOL.max}`);

@@ -148,9 +148,8 @@ export class NativeShim implements Shim {
 
   async #execAttached(process: ProcessSpec, execId: string, stdin: boolean) {
     const streams = { stdin, stdout: true, stderr: true };
-    const connection = await this.#openStream();
+    const connection = await this.#openStream(encodeExec(1, execId, streams, process));
     try {
-      await connection.send(encodeExec(1, execId, streams, process));
       const { pid } = decodeStarted(await this.#within(`exec ${execId}`, connection.expect(FRAME.started)));
       let stdio: AttachedStdio | undefined = new ShimStdio(connection);
       const attach = async (): Promise<AttachedStdio> => {
@@ -180,9 +179,8 @@ export class NativeShim implements Shim {
   }
 
   async #attach(execId: string, streams: StreamChoice): Promise<AttachedStdio> {
-    const connection = await this.#openStream();
+    const connection = await this.#openStream(encodeAttach(1, execId, streams));
     try {
-      await connection.send(encodeAttach(1, execId, streams));
       await this.#within('attach', connection.expect(FRAME.ok));
       return new ShimStdio(connection);
     } catch (error) {
@@ -191,8 +189,8 @@ export class NativeShim implements Shim {
     }
   }
 
-  async #openStream(): Promise<Connection> {
-    const { connection } = await openShim(this.#options);
+  async #openStream(request: Uint8Array): Promise<Connection> {
+    const { connection } = await openShim(this.#options, request);
     await this.#within('status', connection.expect(FRAME.status));
     return connection;
   }
@@ -287,9 +285,10 @@ export class NativeShim implements Shim {
   }
 }
 
-function openShim(options: ShimOptions): Promise<{ connection: Connection; sourceHash: string }> {
+function openShim(options: ShimOptions, request?: Uint8Array): Promise<{ connection: Connection; sourceHash: string }> {
   const { runDirectory, sourceHash, clock } = options;
-  return Connection.open({ path: join(runDirectory, 's'), sourceHash, clock });
+  const path = join(runDirectory, 's');
+  return Connection.open({ path, sourceHash, clock, ...(request === undefined ? {} : { request }) });
 }
 
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
