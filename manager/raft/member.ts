@@ -8,6 +8,7 @@ import type { Membership, MembershipChange } from './core/membership.ts';
 import { costOf } from './core/log.ts';
 import { Raft } from './core/raft.ts';
 import type { Entry, MemberId, Message, Ready, Refusal, SnapshotMeta, Write } from './core/types.ts';
+import type { SnapshotWriter } from './snapshot-file.ts';
 import type { Storage } from './storage.ts';
 
 /** Messages to other members; may be lost, late or doubled. */
@@ -164,24 +165,38 @@ export class Member {
     this.pump();
   }
 
-  /** The state machine's state at `index`, which it has applied. */
+  /** The state machine's state at `index`, which it has applied. Rejects if it could not be written; the log stays. */
   async snapshotMade(index: number, chunks: AsyncIterable<SnapshotChunk>): Promise<void> {
-    const { storage } = this.#options;
-    const term = this.raft.log.termAt(index);
     try {
-      if (term === undefined) return; // a received snapshot has overtaken it
-      const meta = { index, term, membership: this.raft.membershipAt(index) };
-      const writer = await storage.beginSnapshot(meta);
-      try {
-        for await (const chunk of chunks) await writer.write(chunk);
-        await writer.finish();
-      } catch (error) {
-        await writer.discard();
-        throw error;
-      }
-      if (await storage.publishOwn(writer)) await this.#compact(meta);
+      const writer = await this.#writeSnapshot(index, chunks);
+      if (writer) await this.#publishSnapshot(writer);
     } finally {
       this.#isSnapshotting = false;
+    }
+  }
+
+  async #writeSnapshot(index: number, chunks: AsyncIterable<SnapshotChunk>): Promise<SnapshotWriter | undefined> {
+    const term = this.raft.log.termAt(index);
+    if (term === undefined) return undefined; // a received snapshot has overtaken it
+    const meta = { index, term, membership: this.raft.membershipAt(index) };
+    const writer = await this.#options.storage.beginSnapshot(meta);
+    try {
+      for await (const chunk of chunks) await writer.write(chunk);
+      await writer.finish();
+      return writer;
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+  }
+
+  /** From here on it concerns the log itself, so a failure is as final as that of any write. */
+  async #publishSnapshot(writer: SnapshotWriter): Promise<void> {
+    if (this.#ended) return writer.discard();
+    try {
+      if (await this.#options.storage.publishOwn(writer)) await this.#compact(writer.meta);
+    } catch (error) {
+      this.#fatal(error);
     }
   }
 

@@ -53,6 +53,8 @@ export class WriteAheadLog {
   #snapshot: { index: number; term: number } | undefined;
   #last: { index: number; term: number };
   readonly #mutex = new Mutex();
+  /** Nobody knows what the disk holds after a failed flush, so nothing is written after it. */
+  #failure: { readonly error: unknown } | undefined;
 
   /** Reads what is there, makes it durable in a fresh segment, and is then ready for appending. */
   static async open(deps: LogDeps): Promise<{ log: WriteAheadLog; recovered: RecoveredLog }> {
@@ -81,7 +83,15 @@ export class WriteAheadLog {
 
   /** Resolves when the records are durable, all of them or, after a crash, none. A failure is final. */
   append(records: readonly LogRecord[]): Promise<void> {
-    return this.#mutex.run(() => this.#append(records));
+    return this.#mutex.run(async () => {
+      if (this.#failure) throw this.#failure.error;
+      try {
+        await this.#append(records);
+      } catch (error) {
+        this.#failure = { error };
+        throw error;
+      }
+    });
   }
 
   /** Removes segments that hold only entries at or before `index`; a durable snapshot must reach that far. */
@@ -98,7 +108,7 @@ export class WriteAheadLog {
   /** Marks a clean end and closes the file. */
   close(): Promise<void> {
     return this.#mutex.run(async () => {
-      await this.#append([{ type: 'end' }]);
+      if (!this.#failure) await this.#append([{ type: 'end' }]);
       await this.#segment.file.close();
     });
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { DiskFile } from '../../base/disk.ts';
 import { codeOf, sentenceOf } from '../../base/errors.ts';
 import { seededRandom } from '../../base/random.ts';
 import type { Entry, HardState } from '../../manager/raft/core/types.ts';
@@ -28,6 +29,15 @@ async function written(batches: readonly (readonly Entry[])[], more: Partial<Sto
     await storage.save({ snapshot: undefined, entries, hardState: state(1, entries[0]?.index ?? 0, 'n2') });
   }
   return disk;
+}
+
+class FailingDisk extends MemoryDisk {
+  fails = false;
+
+  override async create(path: string): Promise<DiskFile> {
+    const file = await super.create(path);
+    return { ...file, sync: () => (this.fails ? Promise.reject(new Error('EIO')) : file.sync()) };
+  }
 }
 
 const indexes = (entries: readonly Entry[]): number[] => entries.map(({ index }) => index);
@@ -142,6 +152,17 @@ describe('the durable log', () => {
     assert.ok(first && second);
     swapped.files.set(a, second).set(b, first);
     await assert.rejects(Storage.open(depsOf(swapped)), /its number is not that of its name/);
+  });
+
+  it('writes nothing more after a flush that failed', async () => {
+    const disk = new FailingDisk();
+    await Storage.create(depsOf(disk), undefined);
+    const { storage } = await Storage.open(depsOf(disk));
+    await storage.save({ snapshot: undefined, entries: [entry(1)], hardState: state(1, 1) });
+    disk.fails = true;
+    await assert.rejects(storage.save({ snapshot: undefined, entries: [entry(2)], hardState: state(1, 2) }), /EIO/);
+    disk.fails = false;
+    await assert.rejects(storage.save({ snapshot: undefined, entries: [entry(3)], hardState: state(1, 3) }), /EIO/);
   });
 
   it('refuses a newer format, untouched', async () => {
