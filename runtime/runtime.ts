@@ -13,6 +13,7 @@ import { availableCapabilities } from './container/capabilities.ts';
 import { CgroupHost } from './container/cgroup-host.ts';
 import { ContainerStore } from './container/containers.ts';
 import { HostFiles } from './container/host-files.ts';
+import { makeMountPoints } from './container/mount-points.ts';
 import type { Happening } from './container/parts.ts';
 import type { SecurityDefaults } from './container/security.ts';
 import { unlessAlreadySo } from './container/stop.ts';
@@ -78,6 +79,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     ...common,
     containersRoot: join(dataRoot, 'containers'),
     runRoot: join(execRoot, 'c'),
+    mountPoints: await makeMountPoints(join(dataRoot, 'mount-points')),
     native,
     networks: options.networks,
     images,

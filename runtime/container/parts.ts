@@ -39,6 +39,7 @@ export interface Happening {
 export interface ContainerParts {
   readonly containersRoot: string; // <data-root>/containers
   readonly runRoot: string; // <exec-root>/c
+  readonly mountPoints: string; // the lowest layer of every container
   readonly native: NativeRuntime;
   readonly networks: Networks;
   readonly images: Images;

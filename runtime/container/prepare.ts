@@ -39,7 +39,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     record: container.record,
     runDirectory: container.folders.runDirectory,
     stateDirectory: container.folders.directory,
-    lowers: container.held.lowers,
+    lowers: [...container.held.lowers, parts.mountPoints],
     hostname,
     etc: etcOf(container, parts),
     namespaces: namespacesOf(container, parts, endpoint),

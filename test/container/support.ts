@@ -365,6 +365,7 @@ export async function machine(options: { config?: object; preparesAhead?: boolea
     const parts: Omit<ContainerParts, 'find'> = {
       ...common,
       containersRoot: join(root, 'containers'),
+      mountPoints: join(root, 'mount-points'),
       runRoot: join(root, 'run', 'c'),
       native,
       networks,
