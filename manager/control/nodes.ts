@@ -76,21 +76,38 @@ function checkDemotion(view: View, node: Node, members: readonly ManagerState[])
   }
 }
 
+/** So many tasks are given up in one transaction: one of thousands would be over the limit of an entry. */
+const GIVEN_UP_AT_ONCE = 500;
+
+/**
+ * A node of many tasks goes in several transactions, the node itself in the last. If the caller loses patience between
+ * two, the removal can be repeated and goes on from there.
+ */
 async function removeNode(
   { store, clock, members }: HandlerDeps,
   { node: text, force }: ControlRequest<'RemoveNode'>,
   abort: AbortSignal | undefined,
 ): Promise<Record<string, never>> {
-  await store.update(
-    (tx) => {
-      const node = findNode(tx, text);
-      checkRemoval(node, force, members());
-      for (const task of tx.tasks.ofNode(node.id)) giveUp(tx, task, clock.nowMs());
-      tx.nodes.remove(node.id);
-    },
-    { abort },
-  );
+  for (let removed = false; !removed; ) {
+    removed = await store.update(
+      (tx) => {
+        const node = findNode(tx, text);
+        checkRemoval(node, force, members());
+        const open = tx.tasks.ofNode(node.id).filter((task) => !isTerminal(task.status.state));
+        for (const task of open.slice(0, GIVEN_UP_AT_ONCE)) giveUp(tx, task, clock.nowMs());
+        if (open.length <= GIVEN_UP_AT_ONCE) tx.nodes.remove(node.id);
+        else keepAway(tx, node);
+        return open.length <= GIVEN_UP_AT_ONCE;
+      },
+      { abort },
+    );
+  }
   return {};
+}
+
+/** Nothing new is to be placed on a node that is being removed by force. */
+function keepAway(tx: Transaction, node: Node): void {
+  if (node.spec.availability !== 'drain') tx.nodes.put({ ...node, spec: { ...node.spec, availability: 'drain' } });
 }
 
 function checkRemoval(node: Node, force: boolean, members: readonly ManagerState[]): void {
@@ -107,7 +124,6 @@ function checkRemoval(node: Node, force: boolean, members: readonly ManagerState
 
 /** Nobody will ever report on it again: its slot gets a successor, its record may be reaped. */
 function giveUp(tx: Transaction, task: Task, nowMs: number): void {
-  if (isTerminal(task.status.state)) return;
   const message = 'Task belonged to a node that has been deleted';
   tx.tasks.put({ ...task, status: { ...task.status, state: 'orphaned', atMs: nowMs, message } });
 }

@@ -118,6 +118,32 @@ describe('nodes', () => {
       const states = [1, 2].map((number) => bench.store.view().tasks.get(anId('task', number))?.status.state);
       assert.deepEqual(states, ['orphaned', 'failed']);
     });
+
+    it('go with thousands of tasks in several transactions, and get no new ones meanwhile', async () => {
+      const nodeId = anId('node', 3) as Node['id'];
+      const status = { state: 'running', atMs: 0, message: 'x'.repeat(500) } as const;
+      for (let from = 0; from < 4_000; from += 500) {
+        await bench.store.update((tx) => {
+          for (let n = from; n < from + 500; n += 1) tx.tasks.put(aTask({ id: anId('task', n), nodeId, status }));
+        });
+      }
+      const availabilities = new Set<string | undefined>();
+      const entries = bench.proposer.entries.length;
+      const over = new AbortController();
+      const { changes } = bench.store.viewAndWatch(['node'], { abort: over.signal });
+      await bench.call('RemoveNode', { node: 'node3', force: true });
+      for await (const change of changes) {
+        if (change.kind !== 'node') continue;
+        availabilities.add(change.object.spec.availability);
+        if (change.action === 'remove') break;
+      }
+      over.abort();
+      assert.ok(bench.proposer.entries.length - entries > 4);
+      assert.deepEqual([...availabilities], ['drain']);
+      const orphaned = [...bench.store.view().tasks.all()].filter((task) => task.status.state === 'orphaned');
+      assert.equal(orphaned.length, 4_000);
+      assert.equal(bench.store.view().nodes.get(nodeId), undefined);
+    });
   });
 
   it('are listed by start of id or name, role, membership and labels', async () => {
