@@ -1,8 +1,10 @@
 // The stock docker client against the Engine API over fakes: what it prints is what people see.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { FakeCluster, NODE_1 } from '../api/support/fake-cluster.ts';
 import { ApiFixture } from '../api/support/fixture.ts';
 import { DockerClient, type Outcome } from '../support/docker-client.ts';
@@ -106,10 +108,9 @@ describe('the stock docker client', () => {
       });
     const timer = setInterval(publish, 50);
     try {
-      const line = await new Promise<string>((resolve) =>
-        child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString())),
-      );
-      assert.match(line, /^container start web\n/);
+      // The client writes its template's parts one by one, so a chunk is no line.
+      const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+      assert.equal(line, 'container start web');
     } finally {
       clearInterval(timer);
       child.kill('SIGKILL');
