@@ -3,9 +3,11 @@
 //   npm run bench -- --only 'run --rm'   works whose name has this text
 //   npm run bench -- --rounds 3          fewer rounds
 //   npm run bench -- --shoal-only        without Docker Engine
+//   npm run bench -- --failover          the loss of leaders instead, many times over
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type BenchEngine, client, dockerAvailable, importBusybox, startDocker, startShoal } from './engines.ts';
+import { failoverBench } from './failover.ts';
 import { WORKS, type Work } from './works.ts';
 
 interface Row {
@@ -20,9 +22,11 @@ async function main(): Promise<void> {
       only: { type: 'string', default: '' },
       rounds: { type: 'string' },
       'shoal-only': { type: 'boolean', default: false },
+      failover: { type: 'boolean', default: false },
     },
   });
   if (process.getuid?.() !== 0) throw new Error('the bench runs containers, which needs root');
+  if (values.failover) return await failoverBench(values.rounds ? Number(values.rounds) : undefined, values.only);
   const withDocker = dockerAvailable() && !values['shoal-only'];
   if (!withDocker)
     console.log('Docker Engine is not measured (docker.io is not installed, or --shoal-only): Shoal alone.');
