@@ -18,7 +18,7 @@ export interface TaskJson {
   readonly Status: {
     readonly State: string;
     readonly Err?: string;
-    readonly ContainerStatus?: { readonly ContainerID: string; readonly PID: number };
+    readonly ContainerStatus?: { readonly ContainerID: string; readonly PID: number; readonly ExitCode: number };
   };
 }
 
