@@ -46,6 +46,9 @@ int netd_enter(const char *path);
 void netd_come_home(void);
 int netd_namespace_create(struct netd_reader *in, struct netd_bytes *out);
 int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out);
+// Keeps a namespace open, so that link messages can name it by descriptor.
+int netd_namespace_hold(struct netd_reader *in, struct netd_bytes *out);
+int netd_namespace_drop(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_read(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out);
 

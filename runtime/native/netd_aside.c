@@ -37,6 +37,7 @@ static void serve(int fd) {
   prctl(PR_SET_NAME, "shoal-netd-2nd");
   close(0); // the daemon's: it must see the end of the first process
   close(1);
+  if (netd_home_open() < 0) _exit(1);
   for (;;) {
     ssize_t got = recv(fd, request, sizeof request, 0);
     if (got < 0 && errno == EINTR) continue;

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int home_fd = -1;
@@ -71,6 +73,27 @@ int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out) {
   if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
     return netd_fault(out, errno, path);
   if (unlink(path) < 0 && errno != ENOENT) return netd_fault(out, errno, path);
+  return 0;
+}
+
+// Result: the descriptor's number.
+int netd_namespace_hold(struct netd_reader *in, struct netd_bytes *out) {
+  char path[NETD_TEXT_MAX];
+  netd_read_text(in, path, sizeof path);
+  if (in->bad) return netd_fault(out, EINVAL, "hold namespace");
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return netd_fault(out, errno, path);
+  netd_bytes_u32(out, (uint32_t)fd);
+  return 0;
+}
+
+// Only what is a namespace of its own: a wrong number must not close a pipe or a held port.
+int netd_namespace_drop(struct netd_reader *in, struct netd_bytes *out) {
+  struct statfs what;
+  int fd = (int)netd_read_u32(in);
+  if (in->bad || fd == home_fd || fstatfs(fd, &what) < 0 || what.f_type != NSFS_MAGIC)
+    return netd_fault(out, EINVAL, "drop namespace");
+  close(fd);
   return 0;
 }
 

@@ -5,6 +5,14 @@ export interface PortPublish {
   readonly containerPort: number;
   readonly hostAddress: string; // '' any
   readonly hostPort: number; // 0: chosen
+  /** Asked for as a range: the first free port from `hostPort` to this one. Absent in an endpoint. */
+  readonly hostPortLast?: number;
+}
+
+/** What answers names that are of no network of ours, for a container whose resolver is 127.0.0.11. */
+export interface Upstream {
+  readonly address: string;
+  readonly port: number;
 }
 
 export interface EndpointRequest {
@@ -14,9 +22,21 @@ export interface EndpointRequest {
   readonly network: string; // id or name
   readonly hostname: string;
   readonly aliases: readonly string[];
+  /** Containers (name or id) under a name that only this one knows: `db:database`. */
+  readonly links?: readonly { readonly to: string; readonly alias: string }[];
   readonly macAddress?: string;
   readonly address?: string; // asked-for IPv4
+  readonly address6?: string;
   readonly publish: readonly PortPublish[];
+  /**
+   * The container has a namespace already, that of its first endpoint (`Endpoint.sandboxPath`): a further interface in
+   * it. Absent: a namespace of its own. It goes away with its last endpoint, unless that one left with `keepSandbox`.
+   */
+  readonly sandboxPath?: string;
+  /** Of several networks the default route leads through the highest; then the first by name that is not internal. */
+  readonly gatewayPriority?: number;
+  /** Asked for in place of the machine's own resolvers. */
+  readonly upstreams?: readonly Upstream[];
 }
 
 /**
@@ -36,6 +56,44 @@ export interface Endpoint {
   readonly gateway: string;
   readonly macAddress: string;
   readonly published: readonly PortPublish[]; // with the chosen host ports
+  readonly address6?: string; // with IPv6 only, like the two that follow
+  readonly prefixLength6?: number;
+  readonly gateway6?: string;
+  /** By which names the others of its network find it. Absent: by none (bridge, host, none). */
+  readonly names?: readonly string[];
+  readonly links?: readonly { readonly to: string; readonly alias: string }[];
+  readonly gatewayPriority?: number;
+  /** A resolver answers at 127.0.0.11 in its namespace. */
+  readonly resolver?: boolean;
+  readonly upstreams?: readonly Upstream[];
+}
+
+/** What a name means in one network. A name may be put by several owners; the answer is all of their addresses. */
+export interface NameRecord {
+  readonly name: string; // web, tasks.web, web.1.x7: as asked for, without the network's name; case does not matter
+  readonly addresses: readonly string[]; // IPv4 and IPv6 mixed; more than one are answered in turn
+  /** The addresses are looked up backwards to this name. */
+  readonly reverse: boolean;
+  /** For `_http._tcp.NAME`: how the ports are called. */
+  readonly ports?: readonly { readonly service: string; readonly protocol: 'tcp' | 'udp'; readonly port: number }[];
+  readonly ttlSeconds: number;
+}
+
+/** Who fills the names of a network. The containers of this machine are put by the networks themselves. */
+export interface NameSource {
+  /** All of `owner`'s names of the network; replaces what it had. A lower index never overwrites a higher one. */
+  setNames(networkId: string, owner: string, index: number, records: readonly NameRecord[]): void;
+  /** Some of them: a record replaces the one of its name; `removed` are names. */
+  changeNames(
+    networkId: string,
+    owner: string,
+    index: number,
+    change: { readonly put: readonly NameRecord[]; readonly removed: readonly string[] },
+  ): void;
+  /** The owner has no more to say about the network. */
+  dropNames(networkId: string, owner: string): void;
+  /** What is answered now, for audits: from all owners. */
+  namesOf(networkId: string): readonly NameRecord[];
 }
 
 export interface NetworkInfo {
@@ -64,6 +122,7 @@ export interface IngressPort {
 }
 
 export interface Networks {
+  readonly names: NameSource;
   list(): readonly NetworkInfo[];
   get(idOrName: string): NetworkInfo; // throws not-found: "network x not found"
   create(request: {
@@ -79,13 +138,19 @@ export interface Networks {
   remove(idOrName: string): Promise<void>;
   /** Reserves address and host ports, makes the namespace and the link. Conflicts: "port is already allocated". */
   join(request: EndpointRequest): Promise<Endpoint>;
-  /** Releases all of it. Idempotent. Never waits for the kernel's grace period. */
-  leave(endpoint: Endpoint): Promise<void>;
+  /**
+   * Releases all of it. Idempotent. Never waits for the kernel's grace period. `keepSandbox`: the container runs on, and
+   * may join another network in the same namespace; `releaseSandbox` ends that when it has stopped.
+   */
+  leave(endpoint: Endpoint, options?: { readonly keepSandbox: boolean }): Promise<void>;
+  /** Gives a namespace without endpoints back. */
+  releaseSandbox(sandboxPath: string): void;
   /**
    * Once, before the first join: endpoints of running containers, so that addresses and ports stay reserved and rules
-   * are right. What the kernel has of an earlier daemon and nobody adopts is removed.
+   * are right. What the kernel has of an earlier daemon and nobody adopts is removed. `sandboxPaths`: namespaces of
+   * running containers, for those that have no endpoint at the moment.
    */
-  adopt(endpoints: readonly Endpoint[]): Promise<void>;
+  adopt(endpoints: readonly Endpoint[], sandboxPaths?: readonly string[]): Promise<void>;
   /** The whole ingress map of this node at a raft index; resolves when the kernel has it. */
   applyIngress(index: number, ports: readonly IngressPort[]): Promise<void>;
   /** The node left its swarm: no ports, and the next index may be any. */

@@ -14,11 +14,13 @@ import type { Firewall } from './firewall.ts';
 import type { Forgetter } from './forgetter.ts';
 import { type Netd, StepError } from './netd.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
-import type { EndpointState, NetworkState } from './network-table.ts';
+import { namesOfEndpoint, type Names } from './names.ts';
+import { type EndpointState, isPredefined, type NetworkState } from './network-table.ts';
+import { gatewayEndpoint, Places } from './places.ts';
 import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
 import { type PublishedPort, publishedKey } from './ruleset.ts';
-import { INSIDE_NAME, type Sandbox, type Sandboxes } from './sandboxes.ts';
-import { attachStep, unwireStep, wireSteps } from './wiring.ts';
+import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
+import { attachStep, defaultRouteStep, unplugSteps, unwireStep, wireSteps } from './wiring.ts';
 
 const BRIDGE_PORTS_MAX = 1023;
 const EXFULL = 54; // "Exchange full"; not among Node's constants
@@ -33,10 +35,12 @@ export interface EndpointParts {
   readonly firewall: Firewall;
   readonly forgetter: Forgetter;
   readonly background: Background;
+  readonly names: Names;
 }
 
 export class Endpoints {
   readonly #parts: EndpointParts;
+  readonly #places = new Places();
 
   constructor(parts: EndpointParts) {
     this.#parts = parts;
@@ -53,32 +57,71 @@ export class Endpoints {
     }
   }
 
-  async leave(network: NetworkState, id: string): Promise<void> {
+  async leave(network: NetworkState, id: string, keepSandbox: boolean): Promise<void> {
     const state = network.endpoints.get(id);
     if (!state) return;
     network.endpoints.delete(id);
     const { endpoint, held } = state;
+    this.#parts.names.dropNames(endpoint.networkId, endpoint.id);
+    if (keepSandbox && endpoint.sandboxPath !== '') this.#places.keep(endpoint.sandboxPath);
+    const isLast = this.#places.remove(endpoint);
     if (!network.bridge || endpoint.address === '') {
-      if (endpoint.sandboxPath === '') return;
-      this.#parts.background.run('take-down', () => this.#parts.sandboxes.discard(endpoint.sandboxPath));
+      if (isLast) this.#discardSoon(endpoint.sandboxPath);
       return;
     }
     const address = parseAddress(endpoint.address);
     if (held.length > 0) await this.#withdraw(held);
     await this.#parts.ports.release(held);
     network.addresses?.release(address, this.#parts.clock.nowMs());
-    this.#parts.background.run('take-down', () => this.#takeDown(network, endpoint, address));
+    if (!isLast) await this.#unplug(network, endpoint, address);
+    this.#parts.background.run('take-down', () => this.#takeDown(network, endpoint, address, isLast));
+  }
+
+  /** Gives back a namespace that was kept without endpoints. */
+  releaseSandbox(path: string): void {
+    if (this.#places.release(path)) this.#discardSoon(path);
+  }
+
+  /** A kept namespace of an earlier daemon. */
+  adoptSandbox(path: string): void {
+    this.#places.keep(path);
+  }
+
+  /** Namespaces in use. */
+  sandboxPaths(): Iterable<string> {
+    return this.#places.paths();
+  }
+
+  #discardSoon(path: string): void {
+    if (path !== '') this.#parts.background.run('take-down', () => this.#parts.sandboxes.discard(path));
+  }
+
+  /** The container runs on: its other networks take over the default route before this one goes. */
+  async #unplug(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
+    await this.#parts.netd().run([unwireStep(endpoint, address, network.bridge?.subnet.prefixLength ?? 32)]);
+    await this.#routeOut(endpoint.sandboxPath);
   }
 
   /**
    * Behind the caller's back, as the kernel may be busy for long; a later join's steps come after these. Clients of
    * connections that led here learn it when the kernel has forgotten them.
    */
-  async #takeDown(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
+  async #takeDown(network: NetworkState, endpoint: Endpoint, address: number, isLast: boolean): Promise<void> {
     const { netd, sandboxes, forgetter } = this.#parts;
     forgetter.forgetSoon([{ serverAddress: address }]);
-    await netd().run([unwireStep(endpoint.sandboxPath, address, network.bridge?.subnet.prefixLength ?? 32)]);
+    if (!isLast) {
+      for (const step of unplugSteps(endpoint)) await netd().doAside('removing a link', step);
+      return;
+    }
+    await netd().run([unwireStep(endpoint, address, network.bridge?.subnet.prefixLength ?? 32)]);
     await sandboxes.discard(endpoint.sandboxPath);
+  }
+
+  /** Lets the default route of a namespace lead through the endpoint that is chosen for it now. */
+  async #routeOut(path: string): Promise<void> {
+    const chosen = gatewayEndpoint(this.#places.endpointsAt(path));
+    const step = defaultRouteStep(path, chosen === undefined ? undefined : parseAddress(chosen.gateway));
+    await this.#parts.netd().do('changing the default route of a container', [step]);
   }
 
   /** Takes up what an earlier daemon made. What can not be held again is logged; the container keeps running. */
@@ -99,7 +142,13 @@ export class Endpoints {
         held.push(...(await ports.hold(endpoint.containerId.slice(0, 12), [publish]))),
       );
     }
+    this.#remember(network, endpoint, held);
+  }
+
+  #remember(network: NetworkState, endpoint: Endpoint, held: readonly HeldPort[]): void {
     network.endpoints.set(endpoint.id, { endpoint, held });
+    if (endpoint.sandboxPath !== '') this.#places.add(endpoint);
+    this.#parts.names.setNames(endpoint.networkId, endpoint.id, 0, namesOfEndpoint(endpoint));
   }
 
   /** Makes the link anew where the outer end is gone, for example with the node's namespace. */
@@ -108,10 +157,12 @@ export class Endpoints {
     const sandbox = sandboxOf(endpoint);
     const address = parseAddress(endpoint.address);
     const mac = parseMac(endpoint.macAddress);
-    const wiring = { sandbox, bridge: network.bridge, bridgeIndex: network.bridgeIndex, address, mac };
+    const { bridge, bridgeIndex } = network;
+    const wiring = { sandbox, bridge, bridgeIndex, address, mac, leadsOut: false };
     await this.#parts
       .netd()
-      .do(`wiring ${endpoint.address} again`, [this.#parts.sandboxes.vethStep(sandbox), ...wireSteps(wiring)]);
+      .do(`wiring ${endpoint.address} again`, [...this.#parts.sandboxes.linkSteps(sandbox), ...wireSteps(wiring)]);
+    await this.#routeOut(endpoint.sandboxPath);
   }
 
   /** Puts the outer end back on its bridge. */
@@ -122,7 +173,7 @@ export class Endpoints {
   }
 
   async #joinBridge(network: NetworkState, bridge: Bridge, request: EndpointRequest): Promise<Endpoint> {
-    const { clock, ports, sandboxes } = this.#parts;
+    const { clock, ports } = this.#parts;
     checkPublishable(network, request);
     const asked = request.macAddress ? parseMac(request.macAddress) : undefined;
     await using undo = new Scope();
@@ -132,18 +183,18 @@ export class Endpoints {
     const publishes = request.publish.map((publish) => withHostAddress(publish, bridge));
     const held = await ports.hold(nameOf(request, id), publishes);
     undo.defer(() => ports.release(held));
-    const sandbox = await sandboxes.take();
-    undo.defer(() => sandboxes.discard(sandbox.path));
+    const sandbox = await this.#sandboxFor(request, id, undo);
     const mac = asked ?? parseMac(macOfAddress(address));
-    await this.#wire(network, { sandbox, bridge, bridgeIndex: network.bridgeIndex, address, mac });
-    const published = publishes.map((publish, index) => ({ ...publish, hostPort: held[index]?.port ?? 0 }));
+    const isFirst = request.sandboxPath === undefined;
+    await this.#wire(network, { sandbox, bridge, bridgeIndex: network.bridgeIndex, address, mac, leadsOut: isFirst });
+    const published = publishes.map((publish, index) => withChosenPort(publish, held[index]?.port ?? 0));
     undo.defer(() => this.#withdraw(held));
     await this.#publish(published.map((publish) => publishedPort(publish, publish.hostPort, address)));
     const endpoint: Endpoint = {
       id,
-      ...placeOf(network, request.containerId),
+      ...placeOf(network, request),
       sandboxPath: sandbox.path,
-      interfaceName: INSIDE_NAME,
+      interfaceName: sandbox.interfaceName,
       hostInterfaceName: sandbox.hostInterfaceName,
       address: formatAddress(address),
       prefixLength: bridge.subnet.prefixLength,
@@ -151,16 +202,40 @@ export class Endpoints {
       macAddress: macTextOf(mac),
       published,
     };
-    network.endpoints.set(id, { endpoint, held });
+    this.#remember(network, endpoint, held);
+    undo.defer(() => this.leave(network, id, true));
+    if (!isFirst) await this.#routeOut(sandbox.path);
     undo.handOver();
     return endpoint;
   }
 
+  /** The container's own, or a new one. A further interface is made now: only the first ones are made in advance. */
+  async #sandboxFor(request: EndpointRequest, endpointId: string, undo: Scope): Promise<Sandbox> {
+    const { sandboxes, netd } = this.#parts;
+    if (request.sandboxPath === undefined) {
+      const sandbox = await sandboxes.take();
+      undo.defer(() => sandboxes.discard(sandbox.path));
+      return sandbox;
+    }
+    this.#places.mustHave(request.sandboxPath);
+    const number = this.#places.nextInterface(request.sandboxPath);
+    const sandbox = sandboxes.further(request.sandboxPath, number, endpointId);
+    await netd().do('making a link for a container', sandboxes.linkSteps(sandbox));
+    undo.defer(async () => {
+      for (const step of unplugSteps(sandbox)) await netd().doAside('removing a link', step);
+    });
+    return sandbox;
+  }
+
   async #joinWithoutAddress(network: NetworkState, request: EndpointRequest): Promise<Endpoint> {
     const isHost = network.record.driver === 'host';
+    if (request.sandboxPath !== undefined) {
+      const { name } = network.record;
+      throw new CodedError('forbidden', `container cannot be connected to network ${name} beside another network`);
+    }
     const endpoint: Endpoint = {
       id: newHexId(this.#parts.random),
-      ...placeOf(network, request.containerId),
+      ...placeOf(network, request),
       sandboxPath: isHost ? '' : (await this.#parts.sandboxes.makeBare()).path,
       interfaceName: '',
       hostInterfaceName: '',
@@ -170,7 +245,7 @@ export class Endpoints {
       macAddress: '',
       published: [],
     };
-    network.endpoints.set(endpoint.id, { endpoint, held: [] });
+    this.#remember(network, endpoint, []);
     return endpoint;
   }
 
@@ -258,19 +333,27 @@ function withHostAddress(publish: PortPublish, { publishOn }: Bridge): PortPubli
     : publish;
 }
 
+function withChosenPort({ protocol, containerPort, hostAddress }: PortPublish, hostPort: number): PortPublish {
+  return { protocol, containerPort, hostAddress, hostPort };
+}
+
 const nameOf = (request: EndpointRequest, id: string): string =>
   `${request.containerName ?? request.containerId.slice(0, 12)} (${id.slice(0, 12)})`;
 
 function placeOf(
   network: NetworkState,
-  containerId: string,
-): Pick<Endpoint, 'networkId' | 'networkName' | 'containerId'> {
-  return { networkId: network.record.id, networkName: network.record.name, containerId };
+  { containerId, containerName, aliases, links, gatewayPriority, upstreams }: EndpointRequest,
+): Pick<Endpoint, 'networkId' | 'networkName' | 'containerId' | 'names' | 'links' | 'gatewayPriority' | 'upstreams'> {
+  const names = [...new Set([...(containerName ? [containerName] : []), ...aliases, containerId.slice(0, 12)])];
+  return {
+    networkId: network.record.id,
+    networkName: network.record.name,
+    containerId,
+    ...(isPredefined(network.record.name) ? {} : { names }),
+    ...(links && links.length > 0 ? { links } : {}),
+    ...(gatewayPriority ? { gatewayPriority } : {}),
+    ...(upstreams && upstreams.length > 0 ? { upstreams } : {}),
+  };
 }
 
 const macTextOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
-
-const sandboxOf = (endpoint: Endpoint): Sandbox => ({
-  path: endpoint.sandboxPath,
-  hostInterfaceName: endpoint.hostInterfaceName,
-});

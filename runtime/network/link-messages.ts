@@ -7,6 +7,7 @@ import {
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
+  NLM_F_REPLACE,
   readAttributes,
   readMessages,
   readText,
@@ -20,6 +21,7 @@ const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 
 const IFLA_ADDRESS = 1;
@@ -47,7 +49,7 @@ const PROTOCOL_BOOT = 3;
 const TYPE_UNICAST = 1;
 
 export const LOOPBACK_INDEX = 1;
-/** The container's end always has this index: no other link of a fresh namespace (some kernels make tunnels) has it. */
+/** eth0 has this index, eth1 the next one: no other link of a fresh namespace (some kernels make tunnels) has it. */
 export const INSIDE_INDEX = 100;
 
 interface LinkHeader {
@@ -88,9 +90,15 @@ export function addBridge(
 /** Sent inside the container's namespace: one end is made there, the other in netd's own, which `homeFd` names. */
 export function addVeth(
   writer: MessageWriter,
-  veth: { readonly inside: string; readonly outside: string; readonly homeFd: number; readonly group: number },
+  veth: {
+    readonly inside: string;
+    readonly index: number;
+    readonly outside: string;
+    readonly homeFd: number;
+    readonly group: number;
+  },
 ): void {
-  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader({ index: INSIDE_INDEX }), () => {
+  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader({ index: veth.index }), () => {
     writer.text(IFLA_IFNAME, veth.inside);
     writer.nested(IFLA_LINKINFO, () => {
       writer.text(IFLA_INFO_KIND, 'veth');
@@ -137,6 +145,10 @@ export function deleteLink(writer: MessageWriter, name: string): void {
   writer.message(RTM_DELLINK, NLM_F_ACK, linkHeader({}), () => writer.text(IFLA_IFNAME, name));
 }
 
+export function deleteLinkAt(writer: MessageWriter, index: number): void {
+  writer.message(RTM_DELLINK, NLM_F_ACK, linkHeader({ index }));
+}
+
 /** All links of a group in one go, so that the kernel's grace period is paid once. */
 export function deleteLinkGroup(writer: MessageWriter, group: number): void {
   writer.message(RTM_DELLINK, NLM_F_ACK, linkHeader({}), () => writer.u32(IFLA_GROUP, group));
@@ -172,11 +184,17 @@ export function deleteAddress(writer: MessageWriter, entry: LinkAddress): void {
   addressMessage(writer, RTM_DELADDR, 0, entry);
 }
 
-export function addDefaultRoute(writer: MessageWriter, gateway: number): void {
-  const header = Buffer.from([AF_INET, 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, SCOPE_UNIVERSE, TYPE_UNICAST, 0, 0, 0, 0]);
-  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, header, () => {
+const DEFAULT_ROUTE = [AF_INET, 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, SCOPE_UNIVERSE, TYPE_UNICAST, 0, 0, 0, 0];
+
+/** In place of the one that may be there. */
+export function setDefaultRoute(writer: MessageWriter, gateway: number): void {
+  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, Buffer.from(DEFAULT_ROUTE), () => {
     writer.bytes(5, addressBytes(gateway)); // RTA_GATEWAY
   });
+}
+
+export function deleteDefaultRoute(writer: MessageWriter): void {
+  writer.message(RTM_DELROUTE, NLM_F_ACK, Buffer.from(DEFAULT_ROUTE));
 }
 
 function dump(type: number, header: Buffer, body?: (writer: MessageWriter) => void): Buffer {

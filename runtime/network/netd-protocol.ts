@@ -40,6 +40,9 @@ export type Step = { readonly mayFail?: boolean } & (
   | { readonly do: 'release-port'; readonly handle: number }
   | { readonly do: 'forget-connections'; readonly filters: readonly ConnectionFilter[] }
   | { readonly do: 'watch' }
+  /** Answers a descriptor (u32) by which link messages may name the namespace until netd ends or it is dropped. */
+  | { readonly do: 'hold-namespace'; readonly path: string }
+  | { readonly do: 'drop-namespace'; readonly descriptor: number }
 );
 
 const OPERATION = {
@@ -52,6 +55,8 @@ const OPERATION = {
   'release-port': 7,
   'forget-connections': 8,
   watch: 9,
+  'hold-namespace': 10,
+  'drop-namespace': 11,
 } as const satisfies Record<Step['do'], number>;
 
 const MAY_FAIL = 1;
@@ -94,6 +99,7 @@ function filterBody(filter: ConnectionFilter): Buffer {
 function stepBody(step: Step): Uint8Array {
   switch (step.do) {
     case 'create-namespace':
+    case 'hold-namespace':
     case 'remove-namespace':
       return text(step.path);
     case 'netlink':
@@ -110,6 +116,8 @@ function stepBody(step: Step): Uint8Array {
         u16(step.first),
         u16(step.last),
       ]);
+    case 'drop-namespace':
+      return u32(step.descriptor);
     case 'release-port':
       return u32(step.handle);
     case 'forget-connections':

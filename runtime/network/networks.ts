@@ -23,6 +23,7 @@ import { Netd } from './netd.ts';
 import { NETLINK_ROUTE } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
 import { type NetworkRequest, NetworkChanges } from './network-changes.ts';
+import { Names } from './names.ts';
 import { infoOf, type NetworkState, NetworkTable, stateOf } from './network-table.ts';
 import { Ports } from './ports.ts';
 import { withPredefined } from './predefined.ts';
@@ -55,8 +56,6 @@ export interface MachineNetworks extends Networks, AsyncDisposable {
   shutdown(options: { keep: boolean }): Promise<void>;
   /** The node is deleted: links, namespaces, rules and settings are as before. */
   destroy(): Promise<void>;
-  /** Memory is short: no namespaces in reserve until the next join. */
-  dropReserve(): Promise<void>;
 }
 
 export async function createNetworks(options: NetworksOptions): Promise<MachineNetworks> {
@@ -68,6 +67,7 @@ export async function createNetworks(options: NetworksOptions): Promise<MachineN
 }
 
 class BridgeNetworks implements MachineNetworks {
+  readonly names: Names;
   readonly #options: NetworksOptions;
   readonly #instance: Instance;
   readonly #registry: RegistryFile;
@@ -96,6 +96,7 @@ class BridgeNetworks implements MachineNetworks {
     this.#background = new Background({
       onFailure: (name, error) => log.warn('network work failed', { name, reason: sentenceOf(error) }),
     });
+    this.names = new Names(() => undefined);
     this.#firewall = new Firewall({ netd, table: this.#instance.table, log });
     this.#forgetter = new Forgetter({ netd, clock, background: this.#background });
     this.#ports = new Ports(netd);
@@ -117,6 +118,7 @@ class BridgeNetworks implements MachineNetworks {
       firewall: this.#firewall,
       forgetter: this.#forgetter,
       background: this.#background,
+      names: this.names,
     };
     this.#endpoints = new Endpoints(shared);
     this.#ingress = new IngressMap({ ...shared, path: join(execRoot, 'ingress.json') });
@@ -199,13 +201,18 @@ class BridgeNetworks implements MachineNetworks {
     return await this.#endpoints.join(this.#table.find(request.network), request);
   }
 
-  async leave(endpoint: Endpoint): Promise<void> {
+  async leave(endpoint: Endpoint, { keepSandbox } = { keepSandbox: false }): Promise<void> {
     const network = this.#table.all().find((state) => state.record.id === endpoint.networkId);
-    if (network) await this.#endpoints.leave(network, endpoint.id);
+    if (network) await this.#endpoints.leave(network, endpoint.id, keepSandbox);
   }
 
-  async adopt(endpoints: readonly Endpoint[]): Promise<void> {
+  releaseSandbox(sandboxPath: string): void {
+    this.#endpoints.releaseSandbox(sandboxPath);
+  }
+
+  async adopt(endpoints: readonly Endpoint[], sandboxPaths: readonly string[] = []): Promise<void> {
     this.#mustBeOpen();
+    for (const path of sandboxPaths) this.#endpoints.adoptSandbox(path);
     for (const endpoint of endpoints) {
       const network = this.#table.all().find((state) => state.record.id === endpoint.networkId);
       if (network) await this.#endpoints.adopt(network, endpoint);
@@ -242,10 +249,6 @@ class BridgeNetworks implements MachineNetworks {
   audit(): Promise<AuditReport> {
     this.#mustBeOpen();
     return this.#upkeep.audit();
-  }
-
-  async dropReserve(): Promise<void> {
-    await this.#sandboxes.drain();
   }
 
   async shutdown({ keep }: { keep: boolean }): Promise<void> {
@@ -309,8 +312,7 @@ class BridgeNetworks implements MachineNetworks {
   }
 
   async #dropUnknownSandboxes(): Promise<void> {
-    const endpoints = this.#table.all().flatMap((state) => [...state.endpoints.values()]);
-    const known = new Set([...endpoints.map((state) => state.endpoint.sandboxPath), ...this.#sandboxes.inUse()]);
+    const known = new Set([...this.#endpoints.sandboxPaths(), ...this.#sandboxes.inUse()]);
     for (const path of await this.#sandboxes.paths()) {
       if (known.has(path)) continue;
       this.#options.log.info('a network namespace nobody owns is removed', { path });

@@ -5,19 +5,32 @@ import { join } from 'node:path';
 import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import type { Endpoint } from './contract.ts';
 import { type Instance, vethName } from './instance.ts';
-import { addVeth, changeLink, LOOPBACK_INDEX } from './link-messages.ts';
+import { addVeth, changeLink, INSIDE_INDEX, LOOPBACK_INDEX } from './link-messages.ts';
 import type { Netd } from './netd.ts';
 import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
 
-export const INSIDE_NAME = 'eth0';
+const FIRST_NAME = 'eth0';
 const PATH_LENGTH_MAX = 200;
 
+/** A namespace and one interface in it. */
 export interface Sandbox {
   readonly path: string;
+  readonly interfaceName: string; // eth0; '' for a bare one
   readonly hostInterfaceName: string; // '' for a bare one
 }
+
+export const sandboxOf = ({ sandboxPath, interfaceName, hostInterfaceName }: Endpoint): Sandbox => ({
+  path: sandboxPath,
+  interfaceName,
+  hostInterfaceName,
+});
+
+/** eth3 has index 103. */
+export const insideIndex = ({ interfaceName }: Pick<Sandbox, 'interfaceName'>): number =>
+  INSIDE_INDEX + Number(interfaceName.slice(3));
 
 /** What Docker sets in every container's own network namespace, and what keeps neighbours' caches right. */
 const SYSCTLS: readonly (readonly [name: string, value: string])[] = [
@@ -85,7 +98,7 @@ export class Sandboxes {
     const path = join(this.#directory, this.#newId());
     this.#mine.add(path);
     await this.#netd().do('making a network namespace', namespaceSteps(path));
-    return { path, hostInterfaceName: '' };
+    return { path, interfaceName: '', hostInterfaceName: '' };
   }
 
   /** Gives the namespace back to the kernel, which takes its links down in its own time. */
@@ -125,15 +138,15 @@ export class Sandboxes {
 
   async #make(): Promise<Sandbox> {
     const id = this.#newId();
-    const sandbox = { path: join(this.#directory, id), hostInterfaceName: vethName(this.#instance, id) };
+    const sandbox = {
+      path: join(this.#directory, id),
+      interfaceName: FIRST_NAME,
+      hostInterfaceName: vethName(this.#instance, id),
+    };
     this.#mine.add(sandbox.path);
-    const veth: Step = this.vethStep(sandbox);
     try {
-      await this.#netd().do('making a network namespace', [
-        ...namespaceSteps(sandbox.path),
-        veth,
-        withoutIpv6(sandbox.hostInterfaceName),
-      ]);
+      const steps = [...namespaceSteps(sandbox.path), ...this.linkSteps(sandbox)];
+      await this.#netd().do('making a network namespace', steps);
     } catch (error) {
       await this.discard(sandbox.path);
       throw error;
@@ -141,15 +154,24 @@ export class Sandboxes {
     return sandbox;
   }
 
-  vethStep(sandbox: Sandbox): Step {
+  /** A further interface of a namespace that exists. */
+  further(path: string, number: number, id: string): Sandbox {
+    return { path, interfaceName: `eth${number}`, hostInterfaceName: vethName(this.#instance, id) };
+  }
+
+  linkSteps(sandbox: Sandbox): Step[] {
     const writer = new MessageWriter();
     addVeth(writer, {
-      inside: INSIDE_NAME,
+      inside: sandbox.interfaceName,
+      index: insideIndex(sandbox),
       outside: sandbox.hostInterfaceName,
       homeFd: this.#netd().hello.homeFd,
       group: this.#instance.linkGroup,
     });
-    return { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: writer.finish() };
+    return [
+      { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: writer.finish() },
+      withoutIpv6(sandbox.hostInterfaceName),
+    ];
   }
 }
 

@@ -1,9 +1,18 @@
 // The netlink steps that put a sandbox into a bridge network, and take it out. Pure.
 import type { Bridge } from './bridges.ts';
-import { addAddress, addDefaultRoute, changeLink, changePort, deleteAddress, INSIDE_INDEX } from './link-messages.ts';
+import type { Endpoint } from './contract.ts';
+import {
+  addAddress,
+  changeLink,
+  changePort,
+  deleteAddress,
+  deleteDefaultRoute,
+  deleteLinkAt,
+  setDefaultRoute,
+} from './link-messages.ts';
 import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
-import type { Sandbox } from './sandboxes.ts';
+import { insideIndex, type Sandbox } from './sandboxes.ts';
 
 export interface Wiring {
   readonly sandbox: Sandbox;
@@ -11,15 +20,18 @@ export interface Wiring {
   readonly bridgeIndex: number;
   readonly address: number;
   readonly mac: Uint8Array;
+  /** The default route leads through it. */
+  readonly leadsOut: boolean;
 }
 
 /** Outer end first: when the inner end comes up and announces its address, the bridge hears it. */
 export function wireSteps(wiring: Wiring): Step[] {
-  const { sandbox, bridge, bridgeIndex, address, mac } = wiring;
+  const { sandbox, bridge, bridgeIndex, address, mac, leadsOut } = wiring;
   const inside = new MessageWriter();
-  addAddress(inside, { index: INSIDE_INDEX, address, prefixLength: bridge.subnet.prefixLength });
-  changeLink(inside, { index: INSIDE_INDEX, mac, mtu: bridge.mtu, up: true });
-  if (!bridge.internal) addDefaultRoute(inside, bridge.gateway);
+  const index = insideIndex(sandbox);
+  addAddress(inside, { index, address, prefixLength: bridge.subnet.prefixLength });
+  changeLink(inside, { index, mac, mtu: bridge.mtu, up: true });
+  if (leadsOut && !bridge.internal) setDefaultRoute(inside, bridge.gateway);
   return [
     attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex),
     { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: inside.finish() },
@@ -37,8 +49,27 @@ export function attachStep(name: string, bridge: Bridge, bridgeIndex: number): S
  * The namespace may live on for a while: in the kernel's clean-up, or in a process that is still inside. Without its
  * address it can not answer for the next owner of that address.
  */
-export function unwireStep(sandboxPath: string, address: number, prefixLength: number): Step {
+export function unwireStep({ sandboxPath, interfaceName }: Endpoint, address: number, prefixLength: number): Step {
   const writer = new MessageWriter();
-  deleteAddress(writer, { index: INSIDE_INDEX, address, prefixLength });
+  deleteAddress(writer, { index: insideIndex({ interfaceName }), address, prefixLength });
   return { do: 'netlink', family: NETLINK_ROUTE, where: sandboxPath, messages: writer.finish(), mayFail: true };
+}
+
+/** Takes an interface out of a namespace that stays. The kernel takes its time over it. */
+export function unplugSteps(
+  place: Pick<Endpoint, 'interfaceName'> & ({ readonly sandboxPath: string } | { readonly path: string }),
+): Step[] {
+  const writer = new MessageWriter();
+  deleteLinkAt(writer, insideIndex(place));
+  const where = 'path' in place ? place.path : place.sandboxPath;
+  return [{ do: 'netlink', family: NETLINK_ROUTE, where, messages: writer.finish(), mayFail: true }];
+}
+
+/** Undefined: nothing leads outside any more. */
+export function defaultRouteStep(where: string, gateway: number | undefined): Step {
+  const writer = new MessageWriter();
+  if (gateway === undefined) deleteDefaultRoute(writer);
+  else setDefaultRoute(writer, gateway);
+  const messages = writer.finish();
+  return { do: 'netlink', family: NETLINK_ROUTE, where, messages, mayFail: gateway === undefined };
 }

@@ -25,6 +25,7 @@ import type {
 import type { Endpoint, EndpointRequest, Networks } from '../../runtime/network/contract.ts';
 import { VolumeStore } from '../../runtime/volume/volumes.ts';
 import { dockerArchive, fakeUnpack, streamOf } from '../image/support.ts';
+import { noNames } from '../support/no-names.ts';
 
 export const LIMITS = {
   nanoCpus: 0,
@@ -244,6 +245,7 @@ export class FakeNative implements NativeRuntime {
 }
 
 export class FakeNetworks implements Networks {
+  readonly names = noNames;
   readonly joined = new Map<string, Endpoint>();
   adopted: readonly Endpoint[] = [];
   joinError: Error | undefined;
@@ -284,6 +286,7 @@ export class FakeNetworks implements Networks {
     this.joined.delete(endpoint.id);
     return Promise.resolve();
   }
+  releaseSandbox(): void {}
   adopt(endpoints: readonly Endpoint[]): Promise<void> {
     this.adopted = endpoints;
     return Promise.resolve();

@@ -14,6 +14,7 @@ import type { Runtime, VolumeInfo, Volumes } from '../../runtime/contract.ts';
 import { EventStream } from '../../runtime/events.ts';
 import type { Image, Images } from '../../runtime/image/contract.ts';
 import type { IngressPort, Networks } from '../../runtime/network/contract.ts';
+import { noNames } from './no-names.ts';
 
 export interface FakeRun {
   /** Rejects a start with this sentence and exit code. */
@@ -212,6 +213,8 @@ export class FakeMachine implements Runtime {
     remove: notInThisFake,
     join: notInThisFake,
     leave: notInThisFake,
+    names: noNames,
+    releaseSandbox: notInThisFake,
     adopt: notInThisFake,
     applyIngress: async (index, ports) => void this.ingress.push({ index, ports }),
     clearIngress: async () => void this.ingress.push({ index: -1, ports: [] }),

@@ -7,6 +7,7 @@ import type { Events, Runtime, RuntimeEvent, VolumeInfo, Volumes } from '../../.
 import type { Image, Images, ProgressLine } from '../../../runtime/image/contract.ts';
 import type { NetworkInfo, Networks } from '../../../runtime/network/contract.ts';
 import { FakeContainers, NOW_MS } from './fake-containers.ts';
+import { noNames } from '../../support/no-names.ts';
 
 export const BUSYBOX: Image = {
   id: `sha256:${'b'.repeat(64)}`,
@@ -165,6 +166,7 @@ const BRIDGE: NetworkInfo = {
 };
 
 export class FakeNetworks implements Networks {
+  readonly names = noNames;
   networks: NetworkInfo[] = [BRIDGE];
 
   list() {
@@ -194,6 +196,7 @@ export class FakeNetworks implements Networks {
     return fail('internal', 'not in this fake');
   }
   async leave() {}
+  releaseSandbox() {}
   async adopt() {}
   async applyIngress() {}
   async clearIngress() {}
