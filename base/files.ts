@@ -21,14 +21,16 @@ export async function writeFileAtomic(
   await syncDirectory(dirname(path));
 }
 
+/** Makes the content of `path` durable. */
+export async function syncFile(path: string): Promise<void> {
+  await using file = await open(path, 'r');
+  await file.sync();
+}
+
 /** Makes renames and removals inside `path` durable. */
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await using directory = await open(path, 'r');
+  await directory.sync();
 }
 
 /** Removes `path`; true if it was there. */

@@ -103,7 +103,6 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     async [Symbol.asyncDispose]() {
       await background.stop();
       await containers.flush();
-      await images[Symbol.asyncDispose]();
       await cgroups.removeParent();
     },
   };

@@ -27,58 +27,64 @@ export function imageInspect(image: Image, storageDriver: string, version: strin
     RepoDigests: image.digests,
     Parent: image.parentId,
     Comment: image.comment,
-    Created: goTime(image.createdAtMs),
-    DockerVersion: '',
+    ...(image.createdAtMs === 0 ? {} : { Created: goTime(image.createdAtMs) }),
+    DockerVersion: image.dockerVersion,
     Author: image.author,
-    Config: imageConfigJson(image.config),
+    Config: imageConfigJson(image.config, version),
     ...(isBefore(version, '1.45') ? { Container: '', ContainerConfig: null } : {}),
     Architecture: image.architecture,
+    ...(image.variant === '' ? {} : { Variant: image.variant }),
     Os: image.os,
+    ...(image.osVersion === '' ? {} : { OsVersion: image.osVersion }),
     Size: image.sizeBytes,
     ...(isBefore(version, '1.44') ? { VirtualSize: image.sizeBytes } : {}),
-    GraphDriver: { Name: storageDriver, Data: {} },
+    GraphDriver: { Name: storageDriver, Data: graphData(image.layerFolders) },
     RootFS: { Type: 'layers', Layers: image.layers },
-    Metadata: { LastTagTime: goTime(0) },
+    Metadata: { LastTagTime: goTime(image.taggedAtMs) },
   };
 }
 
-function imageConfigJson(config: ImageConfig): object {
+/** The newest layer and what is below it; an image is never mounted, so nothing is merged anywhere. */
+function graphData(folders: readonly string[]): Record<string, string> {
+  const [upper, ...lower] = [...folders].reverse();
+  if (upper === undefined) return {};
+  return { ...(lower.length > 0 ? { LowerDir: lower.join(':') } : {}), UpperDir: upper };
+}
+
+/** Since 1.50 fields that only containers have are left out, and empty ones with them. */
+function imageConfigJson(config: ImageConfig, version: string): object {
   const keySet = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, {}]));
+  const ofContainers = { Hostname: '', Domainname: '', AttachStdin: false, AttachStdout: false, AttachStderr: false };
+  const old = isBefore(version, '1.50');
   return {
-    Hostname: '',
-    Domainname: '',
+    ...(old ? { ...ofContainers, Tty: false, OpenStdin: false, StdinOnce: false, Image: '' } : {}),
     User: config.user,
-    AttachStdin: false,
-    AttachStdout: false,
-    AttachStderr: false,
     ...(config.exposedPorts.length > 0 ? { ExposedPorts: keySet(config.exposedPorts) } : {}),
-    Tty: false,
-    OpenStdin: false,
-    StdinOnce: false,
     Env: config.env.length > 0 ? config.env : null,
     Cmd: config.command ?? null,
     ...(config.healthCheck ? { Healthcheck: healthConfigOf(config.healthCheck) } : {}),
-    Image: '',
     Volumes: config.volumes.length > 0 ? keySet(config.volumes) : null,
     WorkingDir: config.workingDirectory,
     Entrypoint: config.entrypoint ?? null,
-    OnBuild: null,
+    OnBuild: config.onBuild ?? null,
     Labels: Object.keys(config.labels).length > 0 ? config.labels : null,
     ...(config.stopSignal === '' ? {} : { StopSignal: config.stopSignal }),
+    ...(config.shell ? { Shell: config.shell } : {}),
   };
 }
 
 /** Newest step first; the newest carries the image's id, the others were never images. */
 export function imageHistory(image: Image): ImageHistoryItem[] {
-  const steps = [...image.history].reverse();
-  const layered = steps.findIndex((step) => !step.emptyLayer);
-  return steps.map((step, i) => ({
-    Id: i === 0 ? image.id : '<missing>',
+  const sizes = [...image.layerBytes];
+  const steps = image.history.map((step) => ({ ...step, size: step.emptyLayer ? 0 : (sizes.shift() ?? 0) }));
+  // Layers that the history does not tell of: somebody flattened or wrote the image by hand.
+  const untold = sizes.map((size) => ({ createdAtMs: image.createdAtMs, createdBy: '', comment: '', size }));
+  return [...steps, ...untold].reverse().map((step, index) => ({
+    Id: index === 0 ? image.id : '<missing>',
     Created: unixSeconds(step.createdAtMs),
     CreatedBy: step.createdBy,
-    Tags: i === 0 && image.tags.length > 0 ? [...image.tags] : null,
-    // Sizes of single layers are not kept; with one layer it is the image's.
-    Size: i === layered && image.layers.length === 1 ? image.sizeBytes : 0,
+    Tags: index === 0 && image.tags.length > 0 ? [...image.tags] : null,
+    Size: step.size,
     Comment: step.comment,
   }));
 }

@@ -1,4 +1,4 @@
-// /images: list, inspect, tag, delete, load, save, import. Pulling and pushing wait for the registry client.
+// /images: list, inspect, tag, delete, load, save, import, pull, push.
 import type { ApiDeps } from '../deps.ts';
 import { codeOf, fail } from '../../base/errors.ts';
 import type { Image, Images } from '../../runtime/image/contract.ts';

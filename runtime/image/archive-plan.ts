@@ -13,6 +13,7 @@ export interface ArchivedImage {
   /** Where the format names a digest for a layer file, it is checked. */
   readonly layerDigests: readonly (string | undefined)[];
   readonly tags: readonly string[]; // keys
+  readonly manifestName: string | undefined; // an OCI layout has one
 }
 
 const IMAGES_MAX = 1_000;
@@ -42,6 +43,7 @@ function dockerImage(value: unknown, path: string): ArchivedImage {
     layerNames,
     layerDigests: layerNames.map(() => undefined),
     tags: tags.map((tag) => tagKey(parseReference(tag))),
+    manifestName: undefined,
   };
 }
 
@@ -89,7 +91,13 @@ async function ociImage(archive: Archive, name: string, tags: readonly string[])
   const layers = asArray(manifest['layers'], `${name}.layers`, (value, path) =>
     asDigest(asObject(value, path)['digest'], `${path}.digest`),
   );
-  return { configName: blobName(config), layerNames: layers.map(blobName), layerDigests: layers, tags };
+  return {
+    configName: blobName(config),
+    layerNames: layers.map(blobName),
+    layerDigests: layers,
+    tags,
+    manifestName: name,
+  };
 }
 
 const blobName = (digest: string): string => `blobs/sha256/${digest.slice('sha256:'.length)}`;

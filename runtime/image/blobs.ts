@@ -55,14 +55,8 @@ export class Blobs {
     return (await stat(this.path(digest))).size;
   }
 
-  /** Takes a file whose content the caller has verified. `sync` the folder when all have been taken. */
+  /** Takes a file whose content the caller has verified and made durable. `sync` the folder when all have been taken. */
   async take(file: string, digest: string): Promise<void> {
-    const handle = await open(file, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
     try {
       await link(file, this.path(digest)); // an archive may use one file for several layers, so it stays where it is
     } catch (error) {

@@ -1,13 +1,11 @@
-// Dockerfile lines given to `import --change`: how they change an image's config. Pure.
+// Dockerfile lines given to `import` or `commit` with `--change`: how they change an image's config. Pure.
 import { fail } from '../../base/errors.ts';
 import { asArray, asString } from '../../base/parse.ts';
 import { parseDurationMs } from '../../base/units.ts';
 import type { ImageConfig } from './contract.ts';
 import { EMPTY_CONFIG } from './image-config.ts';
 
-export type ChangedConfig = ImageConfig & { readonly onBuild: readonly string[] };
-
-type Change = (config: ChangedConfig, rest: string) => ChangedConfig;
+type Change = (config: ImageConfig, rest: string) => ImageConfig;
 
 const CHANGES: Readonly<Record<string, Change>> = {
   CMD: (config, rest) => ({ ...config, command: commandOf(rest) }),
@@ -20,18 +18,19 @@ const CHANGES: Readonly<Record<string, Change>> = {
   VOLUME: (config, rest) => ({ ...config, volumes: union(config.volumes, jsonList(rest) ?? wordsOf(rest)) }),
   STOPSIGNAL: (config, rest) => ({ ...config, stopSignal: rest }),
   HEALTHCHECK: (config, rest) => ({ ...config, healthCheck: healthCheckOf(rest) }),
-  ONBUILD: (config, rest) => ({ ...config, onBuild: [...config.onBuild, triggerOf(rest)] }),
+  ONBUILD: (config, rest) => ({ ...config, onBuild: [...(config.onBuild ?? []), triggerOf(rest)] }),
 };
 
-export function applyChanges(lines: readonly string[]): ChangedConfig {
+/** `config` with the lines applied in order; `commit` starts from a container's config. */
+export function applyChanges(lines: readonly string[], config: ImageConfig = EMPTY_CONFIG): ImageConfig {
   return lines
     .flatMap((line) => line.split('\n'))
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'))
-    .reduce<ChangedConfig>(applyChange, { ...EMPTY_CONFIG, onBuild: [] });
+    .reduce(applyChange, config);
 }
 
-function applyChange(config: ChangedConfig, line: string): ChangedConfig {
+function applyChange(config: ImageConfig, line: string): ImageConfig {
   const [word = ''] = line.split(/\s/, 1);
   const change = CHANGES[word.toUpperCase()] ?? fail('invalid', `${word.toUpperCase()} is not a valid change command`);
   const rest = line.slice(word.length).trim();

@@ -12,6 +12,8 @@ export interface ImageConfig {
   readonly volumes: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly stopSignal: string;
+  readonly onBuild?: readonly string[];
+  readonly shell?: readonly string[];
   readonly healthCheck?: {
     readonly test: readonly string[];
     readonly intervalMs: number;
@@ -31,10 +33,16 @@ export interface Image {
   readonly author: string;
   readonly comment: string;
   readonly architecture: string;
+  readonly variant: string; // of the architecture: v7
   readonly os: string;
+  readonly osVersion: string;
+  readonly dockerVersion: string;
+  readonly taggedAtMs: number; // the last time a name was given here; 0: never
   readonly sizeBytes: number; // unpacked
   readonly config: ImageConfig;
   readonly layers: readonly string[]; // diff ids
+  readonly layerBytes: readonly number[]; // unpacked, one for each of `layers`
+  readonly layerFolders: readonly string[]; // where they are unpacked, bottom first
   readonly history: readonly {
     readonly createdAtMs: number;
     readonly createdBy: string;
@@ -45,7 +53,25 @@ export interface Image {
 
 export type ProgressLine =
   | { readonly stream: string }
+  | { readonly aux: Readonly<Record<string, unknown>> }
   | { readonly status: string; readonly id?: string; readonly progress?: { current: number; total: number } };
+
+/** A new image of another's layers and one more: what `docker commit` makes. */
+export interface ImageExtension {
+  /** Chain ids of the layers below, bottom first, as a container holds them; [] for none. */
+  readonly base: readonly string[];
+  /** Where history and platform come from, as long as it is still here. */
+  readonly baseImageId: string;
+  /** The difference as a tar stream with whiteouts, plain or compressed; undefined when nothing differs. */
+  readonly layer: Readable | undefined;
+  readonly config: ImageConfig;
+  readonly author: string;
+  readonly comment: string;
+  readonly createdBy: string;
+  readonly createdAtMs: number;
+  readonly containerId: string;
+  readonly target: string; // repository[:tag], '' for none
+}
 
 export interface Images {
   list(): readonly Image[];
@@ -67,6 +93,8 @@ export interface Images {
     options: { target: string; changes: readonly string[]; message: string },
     abort?: AbortSignal,
   ): Promise<string>;
+  /** Adds an image made here from another one; resolves with its id. The base is held meanwhile. */
+  extend(extension: ImageExtension, abort?: AbortSignal): Promise<string>;
   /** Folders of the unpacked layers, for overlayfs; held against removal until released. */
   hold(imageId: string, holder: ImageHolder): HeldLayers;
   /** As `hold`, after a restart: the layers may outlive an image that was removed by force. */

@@ -11,7 +11,7 @@ import {
   optional,
   parseJson,
 } from '../../base/parse.ts';
-import type { Image, ImageConfig } from './contract.ts';
+import type { Image, ImageConfig, ImageExtension } from './contract.ts';
 import { isDigest } from './reference.ts';
 
 const LAYERS_MAX = 500; // the kernel's bound on overlay lowers
@@ -19,7 +19,17 @@ const NS_PER_MS = 1e6;
 
 export type ImageFacts = Pick<
   Image,
-  'createdAtMs' | 'author' | 'comment' | 'architecture' | 'os' | 'config' | 'layers' | 'history'
+  | 'createdAtMs'
+  | 'author'
+  | 'comment'
+  | 'architecture'
+  | 'variant'
+  | 'os'
+  | 'osVersion'
+  | 'dockerVersion'
+  | 'config'
+  | 'layers'
+  | 'history'
 >;
 
 export const EMPTY_CONFIG: ImageConfig = {
@@ -44,7 +54,10 @@ export function parseImageConfig(bytes: Uint8Array): ImageFacts {
     author: text(json, 'author'),
     comment: text(json, 'comment'),
     architecture: text(json, 'architecture'),
+    variant: text(json, 'variant'),
     os: text(json, 'os'),
+    osVersion: text(json, 'os.version'),
+    dockerVersion: text(json, 'docker_version'),
     config: parseRunConfig(optional(json['config'], 'image config.config', asObject) ?? {}),
     layers,
     history: optional(json['history'], 'history', (value, path) => asArray(value, path, parseHistory)) ?? [],
@@ -58,6 +71,7 @@ export function asDigest(value: unknown, path: string): string {
 
 function parseRunConfig(json: Json): ImageConfig {
   const healthCheck = optional(json['Healthcheck'], 'Healthcheck', parseHealthCheck);
+  const [onBuild, shell] = [texts(json, 'OnBuild'), texts(json, 'Shell')];
   return {
     user: text(json, 'User'),
     env: texts(json, 'Env') ?? [],
@@ -68,6 +82,8 @@ function parseRunConfig(json: Json): ImageConfig {
     volumes: keys(json, 'Volumes'),
     labels: optional(json['Labels'], 'Labels', (value, path) => asMap(value, path, asString)) ?? {},
     stopSignal: text(json, 'StopSignal'),
+    ...(onBuild && { onBuild }),
+    ...(shell && { shell }),
     ...(healthCheck && { healthCheck }),
   };
 }
@@ -110,7 +126,7 @@ function timeMs(value: unknown): number {
 /** What `import` writes. Key order and times are fixed: the bytes decide the image's id. */
 export function importedConfig(options: {
   architecture: string;
-  config: ImageConfig & { onBuild: readonly string[] };
+  config: ImageConfig;
   diffId: string;
   message: string;
 }): Uint8Array {
@@ -127,7 +143,45 @@ export function importedConfig(options: {
   return Buffer.from(JSON.stringify(json));
 }
 
-function writtenRunConfig(config: ImageConfig & { onBuild: readonly string[] }): Json {
+/** What `commit` writes: the base's history and one step more. */
+export function extendedConfig(options: {
+  base: Pick<ImageFacts, 'architecture' | 'variant' | 'os' | 'osVersion' | 'history'>;
+  extension: Pick<ImageExtension, 'config' | 'author' | 'comment' | 'createdBy' | 'createdAtMs' | 'containerId'>;
+  diffIds: readonly string[];
+  addsLayer: boolean;
+}): Uint8Array {
+  const { base, extension, diffIds, addsLayer } = options;
+  const created = new Date(extension.createdAtMs).toISOString();
+  const step = {
+    created,
+    ...withoutEmpty({ author: extension.author, created_by: extension.createdBy, comment: extension.comment }),
+    ...(addsLayer ? {} : { empty_layer: true }),
+  };
+  const json = {
+    architecture: base.architecture,
+    ...withoutEmpty({ variant: base.variant, 'os.version': base.osVersion }),
+    author: extension.author,
+    comment: extension.comment,
+    config: writtenRunConfig(extension.config),
+    container: extension.containerId,
+    created,
+    history: [...base.history.map(writtenHistory), step],
+    os: base.os,
+    rootfs: { type: 'layers', diff_ids: diffIds },
+  };
+  return Buffer.from(JSON.stringify(json));
+}
+
+function writtenHistory(step: Image['history'][number]): Json {
+  const { createdAtMs, createdBy, comment, emptyLayer } = step;
+  return {
+    created: new Date(createdAtMs).toISOString(),
+    ...withoutEmpty({ created_by: createdBy, comment }),
+    ...(emptyLayer ? { empty_layer: true } : {}),
+  };
+}
+
+function writtenRunConfig(config: ImageConfig): Json {
   const set = (names: readonly string[]): Json => Object.fromEntries([...names].sort().map((name) => [name, {}]));
   const health = config.healthCheck;
   return withoutEmpty({
@@ -145,6 +199,7 @@ function writtenRunConfig(config: ImageConfig & { onBuild: readonly string[] }):
     },
     Labels: Object.fromEntries(Object.entries(config.labels).sort(([a], [b]) => (a < b ? -1 : 1))),
     OnBuild: config.onBuild,
+    Shell: config.shell,
     StopSignal: config.stopSignal,
     User: config.user,
     Volumes: set(config.volumes),

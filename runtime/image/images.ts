@@ -1,25 +1,24 @@
 // The image store of one machine. Layout of its root: blobs/ (content), layer/ (unpacked), incoming/ (loads at work),
 // images.json (what is named). See image-table.ts for what is visible when.
+import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import { openFormat } from '../../base/format-file.ts';
 import type { Log } from '../../base/log.ts';
-import { Mutex } from '../../base/mutex.ts';
+import { inParallel } from '../../base/parallel.ts';
 import type { Random } from '../../base/random.ts';
-import { archiveFault, readArchive } from './archive.ts';
-import { planArchive } from './archive-plan.ts';
+import { type Archive, archiveFault, readArchive } from './archive.ts';
+import { type ArchivedImage, planArchive } from './archive-plan.ts';
 import { Blobs } from './blobs.ts';
 import { applyChanges } from './changes.ts';
-import { sniff } from './compression.ts';
-import type { HeldLayers, Image, ImageHolder, Images, ProgressLine } from './contract.ts';
-import { Digester } from './digester.ts';
-import { importedConfig } from './image-config.ts';
+import type { HeldLayers, Image, ImageExtension, ImageHolder, Images, ProgressLine } from './contract.ts';
+import { extendedConfig, importedConfig } from './image-config.ts';
 import { ImageTable } from './image-table.ts';
-import { installImage, type Installer } from './install.ts';
+import { Intake, type IntakeParts, takeLayer, type TakenLayer } from './intake.ts';
 import { LayerFolders, type Unpack } from './layers.ts';
-import { without } from './records.ts';
+import { type ImageRecords, without } from './records.ts';
 import { familiar, familiarTag, parseReference, tagKey } from './reference.ts';
 import { planRemoval } from './removal.ts';
 import { saveImages, type SavedImage } from './save.ts';
@@ -38,15 +37,17 @@ export interface ImageStoreOptions {
   readonly onEvent: (action: string, imageId: string, name: string) => void;
 }
 
-interface Parts extends Installer {
+interface Parts extends IntakeParts {
   readonly options: ImageStoreOptions;
 }
 
-const IMPORT_BYTES_MAX = 256 * 1024 ** 3;
+/** Uncompressing takes a processor each; more layers at once only wait for one. */
+const LAYERS_AT_ONCE = 3;
+const READ_BYTES = 256 * 1024;
+const WITHOUT_BASE = { architecture: ARCHITECTURE, variant: '', os: 'linux', osVersion: '', history: [] };
 
-export class ImageStore implements Images, AsyncDisposable {
+export class ImageStore implements Images {
   readonly #parts: Parts;
-  readonly #installing = new Mutex();
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -54,23 +55,19 @@ export class ImageStore implements Images, AsyncDisposable {
 
   /** Leftovers of interrupted loads are removed here; layers nobody needs, by `collectGarbage`. */
   static async open(options: ImageStoreOptions): Promise<ImageStore> {
-    const { root, log, clock } = options;
+    const { root, log } = options;
     await openFormat(root, FORMAT);
     await rm(Staging.root(root), { recursive: true, force: true });
     await mkdir(Staging.root(root), { mode: 0o700 });
     const blobs = await Blobs.open(root);
     const folders = await LayerFolders.open(root, options.unpack);
     const table = await ImageTable.open({ root, blobs, folders, log });
-    return new ImageStore({ options, table, blobs, folders, digester: new Digester({ clock }) });
+    return new ImageStore({ options, table, blobs, folders, coming: new Map() });
   }
 
   /** To be called once all containers of the last run hold their layers again. */
   collectGarbage(): Promise<void> {
     return this.#parts.table.collectGarbage();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.digester[Symbol.asyncDispose]();
   }
 
   list(): readonly Image[] {
@@ -86,7 +83,7 @@ export class ImageStore implements Images, AsyncDisposable {
   async tag(reference: string, target: string): Promise<void> {
     const { id } = this.get(reference);
     const key = tagKeyOf(target);
-    await this.#parts.table.change((records) => ({ ...records, tags: { ...records.tags, [key]: id } }));
+    await this.#parts.table.change((records) => named(records, id, key, this.#parts.options.clock.nowMs()));
     this.#parts.options.onEvent('tag', id, familiarTag(key));
   }
 
@@ -137,18 +134,59 @@ export class ImageStore implements Images, AsyncDisposable {
     onProgress: (line: ProgressLine) => void,
     abort?: AbortSignal,
   ): Promise<readonly string[]> {
-    await using staging = await Staging.open(this.#parts.options.root, this.#parts.options.random);
+    await using staging = await this.stage();
     const content = await readArchive(archive, staging, abort);
     const images = await planArchive(content, { architecture: ARCHITECTURE });
     const ids: string[] = [];
     for (const image of images) {
-      const layers = image.layerNames.map((name, index) => ({ name, digest: image.layerDigests[index] }));
-      const config = await content.bytes(image.configName);
-      const files = layers.map(({ name, digest }) => ({ path: content.get(name).path, digest }));
-      const incoming = { staging, config, layers: files, tags: image.tags, onProgress, abort };
-      ids.push(await this.#install(incoming, 'load'));
+      await using intake = await this.begin(staging, await content.bytes(image.configName));
+      await this.#bringFiles(intake, staging, { content, image, onProgress, abort });
+      this.#tellOfTags(intake.id, image.tags, onProgress);
+      const manifest = image.manifestName === undefined ? undefined : await content.bytes(image.manifestName);
+      await this.#finish(intake, { tags: image.tags, manifest });
+      this.announce('load', intake.id, image.tags[0]);
+      ids.push(intake.id);
     }
     return ids;
+  }
+
+  async #bringFiles(
+    intake: Intake,
+    staging: Staging,
+    load: {
+      content: Archive;
+      image: ArchivedImage;
+      onProgress: (line: ProgressLine) => void;
+      abort?: AbortSignal | undefined;
+    },
+  ): Promise<void> {
+    const { content, image, onProgress, abort } = load;
+    const names = image.layerNames;
+    if (names.length !== intake.layers.length) {
+      const counts = `expected ${intake.layers.length}, got ${names.length}`;
+      fail('invalid', `invalid manifest, layers length mismatch: ${counts}`);
+    }
+    await inParallel(intake.layers, LAYERS_AT_ONCE, abort, async (layer, index, over) => {
+      const take = (): Promise<TakenLayer> => {
+        const { path } = content.get(names[index] ?? '');
+        return this.take(staging, { stream: createReadStream(path, { highWaterMark: READ_BYTES }), file: path }, over);
+      };
+      if (!(await intake.bring(layer, take, image.layerDigests[index]))) return;
+      const { sizeBytes } = content.get(names[index] ?? '');
+      const id = layer.diffId.slice('sha256:'.length, 'sha256:'.length + 12);
+      onProgress({ status: 'Loading layer', id, progress: { current: sizeBytes, total: sizeBytes } });
+    });
+  }
+
+  #tellOfTags(id: string, tags: readonly string[], onProgress: (line: ProgressLine) => void): void {
+    for (const tag of tags) {
+      const old = this.#parts.table.records.tags[tag];
+      if (old === undefined || old === id) continue;
+      const stream = `The image ${familiarTag(tag)} already exists, renaming the old one with ID ${old} to empty string\n`;
+      onProgress({ stream });
+    }
+    for (const tag of tags) onProgress({ stream: `Loaded image: ${familiarTag(tag)}\n` });
+    if (tags.length === 0) onProgress({ stream: `Loaded image ID: ${id}\n` });
   }
 
   async import(
@@ -158,40 +196,81 @@ export class ImageStore implements Images, AsyncDisposable {
   ): Promise<string> {
     const tags = options.target === '' ? [] : [tagKeyOf(options.target)];
     const config = applyChanges(options.changes);
-    await using staging = await Staging.open(this.#parts.options.root, this.#parts.options.random);
+    await using staging = await this.stage();
+    const taken = await this.#takeArchive(staging, archive, abort);
+    const { diffId } = taken.digested;
+    const written = importedConfig({ architecture: ARCHITECTURE, config, diffId, message: options.message });
+    await using intake = await this.begin(staging, written);
+    for (const layer of intake.layers) await intake.bring(layer, () => Promise.resolve(taken));
+    await this.#finish(intake, { tags });
+    this.announce('import', intake.id, tags[0]);
+    return intake.id;
+  }
+
+  async extend(extension: ImageExtension, abort?: AbortSignal): Promise<string> {
+    const { table } = this.#parts;
+    const tags = extension.target === '' ? [] : [tagKeyOf(extension.target)];
+    const below = await table.lease(extension.baseImageId, extension.base);
     try {
-      await sniff(archive); // refuses a compression we do not read before anything is stored
-      const { path } = await staging.add(archive, { bytesMax: IMPORT_BYTES_MAX }, abort);
-      const digested = await this.#parts.digester.digest(path);
-      const { diffId } = digested;
-      const written = importedConfig({ architecture: ARCHITECTURE, config, diffId, message: options.message });
-      const layers = [{ path, digest: undefined, digested }];
-      return await this.#install(
-        { staging, config: written, layers, tags, onProgress: () => undefined, abort },
-        'import',
+      await using staging = await this.stage();
+      const taken = extension.layer && (await this.#takeArchive(staging, extension.layer, abort));
+      const diffIds = extension.base.map(
+        (chainId) => table.layer(chainId)?.diffId ?? fail('internal', `layer ${chainId} is not here`),
       );
+      const base = table.list().find(({ id }) => id === extension.baseImageId) ?? WITHOUT_BASE;
+      const all = taken ? [...diffIds, taken.digested.diffId] : diffIds;
+      const written = extendedConfig({ base, extension, diffIds: all, addsLayer: taken !== undefined });
+      await using intake = await this.begin(staging, written);
+      for (const layer of intake.layers) {
+        await intake.bring(layer, () =>
+          Promise.resolve(taken ?? fail('internal', `layer ${layer.chainId} is not here`)),
+        );
+      }
+      const parentId = base === WITHOUT_BASE ? '' : extension.baseImageId;
+      await this.#finish(intake, { tags, parentId });
+      return intake.id;
+    } finally {
+      below.release();
+    }
+  }
+
+  async #takeArchive(staging: Staging, archive: Readable, abort?: AbortSignal): Promise<TakenLayer> {
+    try {
+      return await this.take(staging, { stream: archive }, abort);
     } catch (error) {
       abort?.throwIfAborted();
       throw archiveFault(error);
     }
   }
 
-  /** One at a time: two archives may bring the same layer. */
-  #install(incoming: Parameters<typeof installImage>[1], action: 'load' | 'import'): Promise<string> {
-    return this.#installing.run(async () => {
-      const { table, options } = this.#parts;
-      const replaced = incoming.tags.map((tag) => [tag, table.records.tags[tag]] as const);
-      const id = await installImage(this.#parts, incoming);
-      for (const [tag, old] of replaced) {
-        if (old === undefined || old === id) continue;
-        const stream = `The image ${familiarTag(tag)} already exists, renaming the old one with ID ${old} to empty string\n`;
-        incoming.onProgress({ stream });
-      }
-      for (const tag of incoming.tags) incoming.onProgress({ stream: `Loaded image: ${familiarTag(tag)}\n` });
-      if (incoming.tags.length === 0) incoming.onProgress({ stream: `Loaded image ID: ${id}\n` });
-      options.onEvent(action, id, incoming.tags[0] === undefined ? id : familiarTag(incoming.tags[0]));
-      return id;
-    });
+  // ---- For whoever brings images another way: the registry client ----
+
+  stage(): Promise<Staging> {
+    return Staging.open(this.#parts.options.root, this.#parts.options.random);
+  }
+
+  begin(staging: Staging, config: Uint8Array): Promise<Intake> {
+    return Intake.open(this.#parts, staging, config);
+  }
+
+  take(staging: Staging, source: { stream: Readable; file?: string }, abort?: AbortSignal): Promise<TakenLayer> {
+    return takeLayer(this.#parts, staging, source, abort);
+  }
+
+  /** `tags` are keys; `digests` are full names with a digest. */
+  finish(
+    intake: Intake,
+    names: { tags: readonly string[]; digests: readonly string[]; manifest: Uint8Array },
+  ): Promise<void> {
+    return this.#finish(intake, names);
+  }
+
+  announce(action: 'load' | 'import' | 'pull' | 'push', id: string, tag: string | undefined): void {
+    this.#parts.options.onEvent(action, id, tag === undefined ? id : familiarTag(tag));
+  }
+
+  #finish(intake: Intake, names: Omit<Parameters<Intake['finish']>[0], 'atMs'>): Promise<void> {
+    return intake.finish({ ...names, atMs: this.#parts.options.clock.nowMs() });
   }
 
   async save(references: readonly string[]): Promise<Readable> {
@@ -223,6 +302,13 @@ export class ImageStore implements Images, AsyncDisposable {
   holdLayers(imageId: string, layers: readonly string[], holder: ImageHolder): HeldLayers {
     return this.#parts.table.hold(imageId, layers, holder);
   }
+}
+
+/** From the newest records: the image may have gone while the change waited. */
+function named(records: ImageRecords, id: string, key: string, atMs: number): ImageRecords {
+  const image = records.images[id] ?? fail('not-found', `No such image: ${id}`);
+  const images = { ...records.images, [id]: { ...image, taggedAtMs: atMs } };
+  return { ...records, images, tags: { ...records.tags, [key]: id } };
 }
 
 function tagKeyOf(target: string): string {

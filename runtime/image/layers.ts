@@ -1,19 +1,13 @@
 // Unpacked layers: <root>/layer/<first half of the chain id>. A folder appears by rename when it is complete.
 // chain id of layer n = sha256(chain id of n-1 + ' ' + diff id of n), so equal stacks share their folders.
-import { createReadStream } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { errnoOf } from '../../base/errors.ts';
-import { type Compression, decompressor } from './compression.ts';
 import { sha256 } from './digest.ts';
+import type { Unpacking } from './layer-pass.ts';
 
 /** What layers need of the C helper: it applies a tar stream below `directory`, safely. */
-export type Unpack = (
-  directory: string,
-  options: { layer: boolean },
-) => Promise<{ input: Writable; done: Promise<void> }>;
+export type Unpack = (directory: string, options: { layer: boolean }) => Promise<Unpacking>;
 
 export function chainIds(diffIds: readonly string[]): string[] {
   const chain: string[] = [];
@@ -43,18 +37,11 @@ export class LayerFolders {
     return join(this.#directory, nameOf(chainId));
   }
 
-  /** Unpacks a layer file into `folder`, which the caller commits or removes. */
-  async unpack(file: string, compression: Compression, folder: string, abort?: AbortSignal): Promise<void> {
+  /** Begins to unpack a layer into `folder`, which the caller commits or removes. */
+  async unpack(folder: string): Promise<Unpacking> {
     await mkdir(folder);
     await chmod(folder, 0o755); // whatever the umask; an entry for the root in the archive overrules it
-    const { input, done } = await this.#unpack(folder, { layer: true });
-    // The helper's reason is the better one: a refused entry also breaks our pipe.
-    const fed = pipeline([createReadStream(file, { highWaterMark: 256 * 1024 }), decompressor(compression), input], {
-      ...(abort && { signal: abort }),
-    });
-    const [, unpacked] = await Promise.allSettled([fed, done]);
-    if (unpacked.status === 'rejected') throw unpacked.reason;
-    await fed;
+    return await this.#unpack(folder, { layer: true });
   }
 
   async commit(folder: string, chainId: string): Promise<void> {

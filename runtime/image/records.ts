@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
-import { asArray, asInteger, asMap, asObject, asString, parseJson } from '../../base/parse.ts';
+import { asArray, asInteger, asMap, asNumber, asObject, asString, optional, parseJson } from '../../base/parse.ts';
 import { asDigest } from './image-config.ts';
 
 export interface LayerRecord {
@@ -12,12 +12,17 @@ export interface LayerRecord {
   readonly blob: string; // digest of the layer file as it came
   readonly contentBytes: number;
   readonly opaqueFolders: readonly string[]; // relative paths; what lower layers have there is hidden
+  /** Digest of the gzip form that was pushed, where the blob itself is plain. */
+  readonly pushedAs?: string;
 }
 
 export interface ImageRecord {
   readonly layers: readonly string[]; // chain ids
   readonly digests: readonly string[]; // full form: docker.io/library/busybox@sha256:…
   readonly parentId: string;
+  /** Digest of the manifest blob that it came with: pushing it again keeps its digest. */
+  readonly manifest?: string;
+  readonly taggedAtMs?: number;
 }
 
 export interface ImageRecords {
@@ -54,6 +59,7 @@ function parseRecords(text: string): ImageRecords {
         blob: asDigest(layer['blob'], `${path}.blob`),
         contentBytes: asInteger(layer['contentBytes'], `${path}.contentBytes`, { min: 0 }),
         opaqueFolders: asArray(layer['opaqueFolders'], `${path}.opaqueFolders`, asString),
+        ...given('pushedAs', optional(layer['pushedAs'], `${path}.pushedAs`, asDigest)),
       };
     }),
     images: asMap(json['images'], 'images', (value, path) => {
@@ -62,11 +68,16 @@ function parseRecords(text: string): ImageRecords {
         layers: asArray(image['layers'], `${path}.layers`, asDigest),
         digests: asArray(image['digests'], `${path}.digests`, asString),
         parentId: asString(image['parentId'], `${path}.parentId`),
+        ...given('manifest', optional(image['manifest'], `${path}.manifest`, asDigest)),
+        ...given('taggedAtMs', optional(image['taggedAtMs'], `${path}.taggedAtMs`, asNumber)),
       };
     }),
     tags: asMap(json['tags'], 'tags', asDigest),
   };
 }
+
+const given = <K extends string, T>(key: K, value: T | undefined): { [key in K]?: T } =>
+  value === undefined ? {} : ({ [key]: value } as { [key in K]?: T });
 
 export function without<T>(record: Readonly<Record<string, T>>, ...keys: readonly string[]): Record<string, T> {
   return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));

@@ -55,6 +55,7 @@ export class Staging implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.directory, { recursive: true, force: true });
+    // A helper that was cut off may still finish the file it is at.
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }

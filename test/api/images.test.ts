@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { ApiFixture } from './support/fixture.ts';
 
 describe('/images, /volumes, /networks', () => {
@@ -55,8 +56,9 @@ describe('/images, /volumes, /networks', () => {
     );
     assert.match(await client.head(), /^HTTP\/1\.1 200 /);
     for (const piece of ['one', 'two']) {
+      const arrived = once(api.runtime.images.arrivals, 'piece');
       client.send(piece);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await arrived;
     }
     await client.until(() => client.body.includes('Loaded image'));
     assert.equal(api.runtime.images.loadedBytes, 6);
@@ -79,6 +81,23 @@ describe('/images, /volumes, /networks', () => {
     assert.match(
       absent.text,
       /pulling alpine:3 from a registry is not implemented yet: bring the image with docker load/,
+    );
+  });
+
+  it('tells the size of each step of an image, newest first', async () => {
+    const [image] = api.runtime.images.images;
+    assert.ok(image);
+    const step = (createdBy: string, emptyLayer: boolean) => ({ createdAtMs: 1, createdBy, comment: '', emptyLayer });
+    const history = [step('ADD', false), step('ENV', true), step('COPY', false)];
+    api.runtime.images.images = [{ ...image, layers: ['a', 'b'], layerBytes: [7, 8], history }];
+    const rows = (await api.call('GET', '/images/busybox/history')).json<{ CreatedBy: string; Size: number }[]>();
+    assert.deepEqual(
+      rows.map(({ CreatedBy, Size }) => [CreatedBy, Size]),
+      [
+        ['COPY', 8],
+        ['ENV', 0],
+        ['ADD', 7],
+      ],
     );
   });
 

@@ -408,7 +408,6 @@ export async function machine(options: { config?: object; preparesAhead?: boolea
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(backgrounds.map((background) => background.stop()));
-      await images[Symbol.asyncDispose]();
       await rm(root, { recursive: true, force: true });
     },
   };

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { EMPTY_CONFIG } from '../../runtime/image/image-config.ts';
 import { type RemovalCase, planRemoval } from '../../runtime/image/removal.ts';
 import { dockerArchive, streamOf, tarOf, type TestStore, testStore } from './support.ts';
 
@@ -86,10 +87,52 @@ describe('image store', () => {
     await using store = await loaded();
     const held = store.images.hold(store.images.get('hello').id, idle);
     await store.images.remove('hello', { force: true });
-    await using again = await store.reopen();
+    const again = await store.reopen();
     again.holdLayers('sha256:gone', held.layers, idle);
     await again.collectGarbage();
     assert.equal((await readdir(join(store.root, 'layer'))).length, 1);
+  });
+});
+
+describe('an image made from another', () => {
+  const extension = {
+    baseImageId: '',
+    base: [] as readonly string[],
+    layer: undefined,
+    config: { ...EMPTY_CONFIG, command: ['new'], onBuild: ['RUN x'] },
+    author: 'me',
+    comment: 'why',
+    createdBy: 'sh',
+    createdAtMs: 1_700_000_000_000,
+    containerId: 'c'.repeat(64),
+    target: 'made:1',
+  };
+
+  it('has the layers of its base and one more, their history and sizes, and its base as parent', async () => {
+    await using store = await loaded();
+    const base = store.images.get('hello');
+    const held = store.images.hold(base.id, idle);
+    const layer = streamOf(await tarOf([['more.txt', 'more!!']]));
+    const id = await store.images.extend({ ...extension, baseImageId: base.id, base: held.layers, layer });
+    const image = store.images.get('made:1');
+    assert.equal(image.id, id);
+    assert.equal(image.parentId, base.id);
+    assert.deepEqual(image.layerBytes, [5, 6]);
+    assert.deepEqual(image.layers.slice(0, 1), base.layers);
+    assert.deepEqual(image.config, { ...EMPTY_CONFIG, command: ['new'], onBuild: ['RUN x'] });
+    assert.equal(image.history.at(-1)?.createdBy, 'sh');
+    held.release();
+  });
+
+  it('needs no new layer when nothing differs, and no base image as long as its layers are held', async () => {
+    await using store = await loaded();
+    const held = store.images.hold(store.images.get('hello').id, idle);
+    await store.images.remove('hello', { force: true });
+    await store.images.extend({ ...extension, baseImageId: 'sha256:gone', base: held.layers });
+    const { parentId, layers, history } = store.images.get('made:1');
+    assert.equal(parentId, '');
+    assert.equal(layers.length, 1);
+    assert.equal(history.at(-1)?.emptyLayer, true);
   });
 });
 

@@ -62,7 +62,7 @@ describe('image load', () => {
       streamOf(await dockerArchive({ tags: ['a:1', 'example.org/b:2'] })),
       () => undefined,
     );
-    await using again = await store.reopen();
+    const again = await store.reopen();
     assert.deepEqual(again.get('a:1').tags, ['a:1', 'example.org/b:2']);
     const saved = await bytesOf(await again.save(['a:1', 'example.org/b:2']));
     await using other = await testStore();
@@ -129,7 +129,7 @@ describe('image load', () => {
     assert.deepEqual(await readdir(join(store.root, 'layer')), []);
   });
 
-  it('hashes big layers in its own thread', async () => {
+  it('loads a big layer that comes in small pieces', async () => {
     await using store = await testStore();
     const layer = await tarOf([['big', Buffer.alloc(5_000_000, 1)]]);
     await store.images.load(trickle(await dockerArchive({ layers: [layer] }), 60_000), () => undefined);
@@ -140,7 +140,7 @@ describe('image load', () => {
     await using store = await testStore();
     await writeFile(join(store.root, 'incoming', 'junk'), 'x');
     await writeFile(join(store.root, 'blobs', 'sha256', '0'.repeat(64)), 'x');
-    await using again = await store.reopen();
+    const again = await store.reopen();
     await again.collectGarbage();
     assert.deepEqual(await readdir(join(store.root, 'incoming')), []);
     assert.deepEqual(await readdir(join(store.root, 'blobs', 'sha256')), []);

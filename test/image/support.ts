@@ -74,7 +74,6 @@ export async function testStore(unpack: Unpack = fakeUnpack): Promise<TestStore>
     events,
     reopen: open,
     async [Symbol.asyncDispose]() {
-      await images[Symbol.asyncDispose]();
       await rm(root, { recursive: true, force: true });
     },
   };

@@ -40,8 +40,14 @@ export function anImage(id: string, ...tags: string[]): Image {
     author: '',
     comment: '',
     architecture: 'amd64',
+    variant: '',
     os: 'linux',
+    osVersion: '',
+    dockerVersion: '',
+    taggedAtMs: 0,
     sizeBytes: 0,
+    layerBytes: [],
+    layerFolders: [],
     config: {
       user: '',
       env: [],
@@ -188,6 +194,7 @@ export class FakeMachine implements Runtime {
     load: notInThisFake,
     save: notInThisFake,
     import: notInThisFake,
+    extend: notInThisFake,
     hold: notInThisFake,
     holdLayers: notInThisFake,
   };

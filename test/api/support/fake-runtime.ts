@@ -1,5 +1,6 @@
 // A runtime without a machine, one image in it.
 import { BoundedQueue } from '../../../base/bounded-queue.ts';
+import { EventEmitter } from 'node:events';
 import { fail } from '../../../base/errors.ts';
 import type { Readable } from 'node:stream';
 import { Readable as NodeReadable } from 'node:stream';
@@ -18,8 +19,14 @@ export const BUSYBOX: Image = {
   author: '',
   comment: '',
   architecture: 'amd64',
+  variant: '',
   os: 'linux',
+  osVersion: '',
+  dockerVersion: '',
+  taggedAtMs: NOW_MS - 3_600_000,
   sizeBytes: 1_234_567,
+  layerBytes: [1_234_567],
+  layerFolders: ['/var/lib/shoal/image/layer/cc'],
   config: {
     user: '',
     env: ['PATH=/bin'],
@@ -39,6 +46,8 @@ export class FakeImages implements Images {
   readonly calls: string[] = [];
   images: Image[] = [BUSYBOX];
   loadedBytes = 0;
+  /** Emits 'piece' for each piece of an archive that is being loaded. */
+  readonly arrivals = new EventEmitter();
 
   list() {
     return this.images;
@@ -67,10 +76,12 @@ export class FakeImages implements Images {
   }
 
   async load(archive: Readable, onProgress: (line: ProgressLine) => void) {
-    let length = 0;
-    for await (const chunk of archive) length += (chunk as Buffer).length;
-    this.loadedBytes = length;
-    if (length === 0) fail('invalid', 'the archive is empty');
+    this.loadedBytes = 0;
+    for await (const chunk of archive) {
+      this.loadedBytes += (chunk as Buffer).length;
+      this.arrivals.emit('piece');
+    }
+    if (this.loadedBytes === 0) fail('invalid', 'the archive is empty');
     onProgress({ stream: 'Loaded image: busybox:latest\n' });
     return [BUSYBOX.id];
   }
@@ -82,6 +93,10 @@ export class FakeImages implements Images {
   async import(archive: Readable, options: { target: string; changes: readonly string[]; message: string }) {
     for await (const chunk of archive) void chunk;
     this.calls.push(`import ${JSON.stringify(options)}`);
+    return BUSYBOX.id;
+  }
+
+  async extend() {
     return BUSYBOX.id;
   }
 
