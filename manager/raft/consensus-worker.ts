@@ -185,6 +185,8 @@ export class ConsensusWorker implements Machine {
         return this.#changes.add(request.nodeId, request.raftAddress);
       case 'remove-member':
         return this.#changes.remove(request.nodeId, request);
+      case 'replace-member':
+        return this.#changes.replace(request.leaving, request.nodeId, request.raftAddress);
       case 'transfer':
         return this.#transfer(request.to);
       case 'stop':

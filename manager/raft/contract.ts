@@ -48,6 +48,15 @@ export interface Consensus extends AsyncDisposable {
   ): Promise<void>;
   /** Leader only. Refused (`conflict`, with the arithmetic) when the rest would have no reachable majority, unless forced. */
   removeMember(nodeId: NodeId, options: { force?: boolean; abort?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Leader only. Adds a learner, waits until it has caught up, then gives it the vote of `leaving`, which is removed, in
+   * one step: there is no moment with one manager more or less. Resolves when that is settled.
+   */
+  replaceMember(
+    leaving: NodeId,
+    member: { nodeId: NodeId; raftAddress: string },
+    options: { abort?: AbortSignal | undefined },
+  ): Promise<void>;
   transferLeadership(to?: NodeId): Promise<void>;
   /** New certificate material for both directions, without a restart. */
   setCertificate(material: CertificateMaterial): void;

@@ -112,6 +112,14 @@ class ConsensusDriver implements Consensus {
     return this.#request({ kind: 'remove-member', nodeId, force: force ?? false }, abort);
   }
 
+  replaceMember(
+    leaving: NodeId,
+    { nodeId, raftAddress }: { nodeId: NodeId; raftAddress: string },
+    { abort }: { abort?: AbortSignal | undefined },
+  ): Promise<void> {
+    return this.#request({ kind: 'replace-member', leaving, nodeId, raftAddress }, abort);
+  }
+
   transferLeadership(to?: NodeId): Promise<void> {
     return this.#request({ kind: 'transfer', to });
   }

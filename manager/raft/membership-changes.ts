@@ -33,20 +33,47 @@ export class MembershipChanges {
 
   add(id: MemberId, address: string): Promise<void> {
     return this.#mutex.run(async () => {
-      const { member, log } = this.#deps;
-      const known = memberOf(member.raft.membership, id);
+      const known = memberOf(this.#deps.member.raft.membership, id);
       if (known && !known.learner) return this.#setAddress(id, address, known.address);
-      if (!known) await this.#change({ op: 'add-learner', id, address });
-      else await this.#setAddress(id, address, known.address);
-      try {
-        await this.#caughtUp(id);
-      } catch (error) {
-        log.warn('a new manager did not catch up', { nodeId: id, reason: sentenceOf(error) });
-        if (member.raft.role === 'leader') await this.#change({ op: 'remove', id });
-        throw new CodedError(codeOf(error), `manager ${id} at ${address} could not be added`, { cause: error });
-      }
+      await this.#teach(id, address);
       await this.#change({ op: 'promote', id });
     });
+  }
+
+  /** One manager takes the place of another; the one who leaves must not be the leader. */
+  replace(leaving: MemberId, id: MemberId, address: string): Promise<void> {
+    return this.#mutex.run(async () => {
+      const { member, conditions, situation } = this.#deps;
+      const { raft } = member;
+      if (!raft.leading) throw refusalError('not-leader', situation());
+      if (!votersOf(raft.membership).includes(leaving)) throw refusalError('not-a-member', situation(), leaving);
+      if (memberOf(raft.membership, id)?.learner === false) throw refusalError('already-member', situation(), id);
+      if (leaving === raft.id) await this.#handOver(leaving);
+      await this.#teach(id, address);
+      await this.#change({ op: 'replace', id, replaces: leaving });
+      const { term } = raft;
+      const settled = (): boolean => {
+        if (raft.membership.outgoing === undefined) return true;
+        if (raft.term !== term || raft.role !== 'leader') throw leadershipLost(situation(), true);
+        return false;
+      };
+      await conditions.until(settled, COMMIT_TIMEOUT_MS, `settling the replacement of ${leaving} by ${id}`);
+    });
+  }
+
+  /** Makes it a learner, if it is not one, and waits until it has caught up. */
+  async #teach(id: MemberId, address: string): Promise<void> {
+    const { member, log } = this.#deps;
+    const known = memberOf(member.raft.membership, id);
+    if (!known) await this.#change({ op: 'add-learner', id, address });
+    else await this.#setAddress(id, address, known.address);
+    try {
+      await this.#caughtUp(id);
+    } catch (error) {
+      log.warn('a new manager did not catch up', { nodeId: id, reason: sentenceOf(error) });
+      if (member.raft.role === 'leader') await this.#change({ op: 'remove', id });
+      throw new CodedError(codeOf(error), `manager ${id} at ${address} could not be added`, { cause: error });
+    }
   }
 
   remove(id: MemberId, options: { force: boolean }): Promise<void> {
@@ -64,7 +91,7 @@ export class MembershipChanges {
     const successor = await this.#deps.handOver();
     fail(
       'unavailable',
-      `${id} was the leader and has handed leadership over to ${successor}; ask that one to remove it`,
+      `${id} was the leader and has handed leadership over to ${successor}; ask that one to take it out`,
     );
   }
 

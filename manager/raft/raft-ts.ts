@@ -5,13 +5,15 @@ export {
   decodeChange,
   encodeChange,
   memberOf,
+  leavingOf,
   NO_MEMBERS,
+  quorumsOf,
   votersOf,
   type Member as GroupMember,
   type Membership,
   type MembershipChange,
 } from './core/membership.ts';
-export { majorityOf } from './core/quorum.ts';
+export { majorityOf, type Quorums } from './core/quorum.ts';
 export { Raft, type RaftOptions } from './core/raft.ts';
 export * from './core/types.ts';
 export { type CommittedBatch, type Failure, type Machine, Member, type MemberOptions, type Peers } from './member.ts';

@@ -1,6 +1,6 @@
 // Why consensus can not do what was asked, for a person: with names and the arithmetic.
 import { CodedError, type ErrorCode } from '../../base/errors.ts';
-import { type Membership, votersOf } from './core/membership.ts';
+import { type Membership, quorumsOf } from './core/membership.ts';
 import { majorityOf } from './core/quorum.ts';
 import type { MemberId, Refusal } from './core/types.ts';
 
@@ -19,13 +19,15 @@ export function quorumOf({ membership, reachable }: Pick<Situation, 'membership'
   text: string;
   isThere: boolean;
 } {
-  const voters = votersOf(membership);
-  const present = voters.filter((id) => reachable.includes(id)).length;
-  const needed = majorityOf(voters.length);
-  return {
-    text: `${present} of ${voters.length} managers reachable, ${needed} needed`,
-    isThere: voters.length > 0 && present >= needed,
-  };
+  const counts = quorumsOf(membership).map((voters) => {
+    const present = voters.filter((id) => reachable.includes(id)).length;
+    const needed = majorityOf(voters.length);
+    const text = `${present} of ${voters.length} managers reachable, ${needed} needed`;
+    return { text, isThere: voters.length > 0 && present >= needed };
+  });
+  // During a replacement there are two sets of voters: the one that lacks its majority is the one to speak of.
+  const [first] = counts;
+  return counts.find(({ isThere }) => !isThere) ?? first ?? { text: 'no managers', isThere: false };
 }
 
 export function whyNoLeader(situation: Situation): string {

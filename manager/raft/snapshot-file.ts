@@ -168,5 +168,12 @@ export function parseMembership(value: unknown, path: string): Membership {
       };
     }),
     removed: asArray(json['removed'], `${path}.removed`, (item, at) => asString(item, at)),
+    ...outgoingOf(json['outgoing'], `${path}.outgoing`),
   };
+}
+
+/** Only there while one member replaces another. */
+function outgoingOf(value: unknown, path: string): Pick<Membership, 'outgoing'> {
+  const ids = value === undefined ? [] : asArray(value, path, (item, at) => asString(item, at));
+  return ids.length > 0 ? { outgoing: ids } : {};
 }

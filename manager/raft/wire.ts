@@ -136,8 +136,8 @@ function entryFromWire(value: unknown, path: string): Entry {
 }
 
 export function snapshotToWire({ term, snapshot }: SnapshotMessage): object {
-  const { members, removed } = snapshot.membership;
-  return { term, index: snapshot.index, snapshot_term: snapshot.term, members, removed };
+  const { members, removed, outgoing = [] } = snapshot.membership;
+  return { term, index: snapshot.index, snapshot_term: snapshot.term, members, removed, outgoing };
 }
 
 export function snapshotFromWire(value: unknown, from: MemberId, to: MemberId): SnapshotMessage {

@@ -18,6 +18,12 @@ export type ToWorker =
 export type MemberRequest =
   | { readonly kind: 'add-member'; readonly nodeId: NodeId; readonly raftAddress: string }
   | { readonly kind: 'remove-member'; readonly nodeId: NodeId; readonly force: boolean }
+  | {
+      readonly kind: 'replace-member';
+      readonly leaving: NodeId;
+      readonly nodeId: NodeId;
+      readonly raftAddress: string;
+    }
   | { readonly kind: 'transfer'; readonly to: NodeId | undefined }
   | { readonly kind: 'stop' };
 

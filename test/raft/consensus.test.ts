@@ -111,6 +111,23 @@ describe('consensus over real streams and files', function () {
       await group.stop(back.id);
     });
 
+    it('replaces one manager by another in one step', async () => {
+      const [leader, leaving] = [group.leader(), group.followers()[0]];
+      assert.ok(leaving);
+      const newcomer = await group.start('manager5', 'join');
+      const { raftAddress } = newcomer.options.advertise;
+      await leader.consensus.replaceMember(leaving.id, { nodeId: newcomer.id, raftAddress }, {});
+      const members = leader.consensus.status().members.map(({ nodeId, learner }) => ({ nodeId, learner }));
+      assert.deepEqual(
+        members.toSorted((a, b) => a.nodeId.localeCompare(b.nodeId)),
+        [leader.id, newcomer.id].toSorted().map((nodeId) => ({ nodeId, learner: false })),
+      );
+      await until(() => leaving.consensus.status().role === 'removed', 'the replaced one knows');
+      await group.stop(leaving.id);
+      const again = leader.consensus.replaceMember(leaving.id, { nodeId: newcomer.id, raftAddress }, {});
+      await assert.rejects(again, coded('not-found', /is not a manager/));
+    });
+
     it('refuses a removal that would leave no majority, with the arithmetic', async () => {
       const [leader, other] = [group.leader(), group.followers()[0]];
       assert.ok(other);

@@ -94,6 +94,18 @@ export class CoreGroup {
     throw new Error('it never comes to rest');
   }
 
+  /** Delivers round by round until `holds`. */
+  runUntil(holds: () => boolean): void {
+    for (let rounds = 0; rounds < 1_000; rounds += 1) {
+      for (const message of [...this.cores.values()].flatMap((core) => this.#settle(core))) {
+        if (this.cut.has(message.from) || this.cut.has(message.to)) continue;
+        this.cores.get(message.to)?.step(message);
+      }
+      if (holds()) return;
+    }
+    throw new Error('it never holds');
+  }
+
   tick(id: string, times = 1): void {
     for (let time = 0; time < times; time += 1) this.core(id).tick();
   }

@@ -1,8 +1,7 @@
 // What happens to the simulated world: clients' work, changes of the group, and faults. Each seed has its own weather and
 // its own subset of faults, because all at once find less than some at a time.
 import type { Random } from '../../base/random.ts';
-import { votersOf } from '../../manager/raft/core/membership.ts';
-import { majorityOf } from '../../manager/raft/core/quorum.ts';
+import { NO_MEMBERS, votersOf } from '../../manager/raft/core/membership.ts';
 import type { SimNode, Weather, World } from './world.ts';
 
 type Act = (chaos: Chaos) => void;
@@ -123,10 +122,8 @@ export class Chaos {
     if (!leader?.member || !raft) return;
     const { members } = raft.membership;
     const learner = members.find((member) => member.learner);
-    if (learner) {
-      const isLost = this.#random.fraction() < 0.05;
-      leader.member.proposeChange({ op: isLost ? 'remove' : 'promote', id: learner.id });
-    } else if (members.length < this.#sizeWanted) this.#grow(leader);
+    if (learner) this.#admit(leader, learner.id);
+    else if (members.length < this.#sizeWanted) this.#grow(leader);
     else if (this.#random.fraction() < 0.25 && members.length > 1) this.#shrink(leader);
     else if (this.#random.fraction() < 0.2) this.#transfer(leader);
   }
@@ -145,6 +142,21 @@ export class Chaos {
     this.#world.note(`${leader.id} adds ${id}`);
   }
 
+  /** A learner is given up, takes somebody's place, or gets a vote beside the others. */
+  #admit(leader: SimNode, id: string): void {
+    const chance = this.#random.fraction();
+    const others = votersOf(leader.raft?.membership ?? NO_MEMBERS);
+    if (chance < 0.05) leader.member?.proposeChange({ op: 'remove', id });
+    else if (chance < 0.6 || others.length < 2) leader.member?.proposeChange({ op: 'promote', id });
+    else {
+      const replaces = this.#pick(others);
+      const result = leader.member?.proposeChange({ op: 'replace', id, replaces });
+      if (!result || 'refusal' in result) return;
+      this.#world.count('replacement begun');
+      this.#world.note(`${leader.id} replaces ${replaces} by ${id}`);
+    }
+  }
+
   #shrink(leader: SimNode): void {
     const members = leader.raft?.membership.members ?? [];
     const { id } = this.#pick(members);
@@ -153,7 +165,7 @@ export class Chaos {
   }
 
   #transfer(leader: SimNode): void {
-    const others = votersOf(leader.raft?.membership ?? { members: [], removed: [] }).filter((id) => id !== leader.id);
+    const others = votersOf(leader.raft?.membership ?? NO_MEMBERS).filter((id) => id !== leader.id);
     if (others.length === 0) return;
     const to = this.#pick(others);
     const refusal = leader.raft?.transferLeadership(to);
@@ -272,10 +284,3 @@ const FAULTS: readonly Act[] = [
   (chaos) => chaos.cutOneWay(),
   (chaos) => chaos.ring(),
 ];
-
-/** Voters of the newest membership of which a majority must be there for the group to go on. */
-export function quorumThere(world: World): boolean {
-  const newest = world.alive().sort((a, b) => (b.raft?.applied ?? 0) - (a.raft?.applied ?? 0))[0];
-  const voters = votersOf(newest?.raft?.membership ?? { members: [], removed: [] });
-  return voters.filter((id) => world.nodes.get(id)?.member).length >= majorityOf(voters.length);
-}

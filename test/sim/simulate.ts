@@ -1,6 +1,6 @@
 // One seed from beginning to end: a stretch of chaos, then the healing, after which the group must work again.
-import { votersOf } from '../../manager/raft/core/membership.ts';
-import { majorityOf } from '../../manager/raft/core/quorum.ts';
+import { quorumsOf } from '../../manager/raft/core/membership.ts';
+import { hasMajority } from '../../manager/raft/core/quorum.ts';
 import { Chaos, drawWeather } from './chaos.ts';
 import { type Modules, PRODUCTION } from './modules.ts';
 import { Violation } from './oracle.ts';
@@ -87,12 +87,12 @@ async function checkDisks(world: World): Promise<void> {
   const term = raft.log.termAt(index);
   // What was committed by the majority of an earlier membership need not be held by one of this.
   if (term !== raft.term || index <= leader.committedBeforeMembership) return;
-  const voters = votersOf(raft.membership);
-  let holding = 0;
-  for (const id of voters) if (await holdsOnDisk(world, world.node(id), index, term)) holding += 1;
-  world.count('majority counted on disks');
-  if (holding < majorityOf(voters.length)) {
-    throw new Violation('committed is durable', `entry ${index} is on ${holding} of ${voters.length} disks`);
+  const quorums = quorumsOf(raft.membership);
+  const holding = new Set<string>();
+  for (const id of quorums.flat()) if (await holdsOnDisk(world, world.node(id), index, term)) holding.add(id);
+  world.count(quorums.length > 1 ? 'joint majorities counted on disks' : 'majority counted on disks');
+  if (!hasMajority(quorums, (id) => holding.has(id))) {
+    throw new Violation('committed is durable', `entry ${index} is on the disks of ${[...holding].join()} only`);
   }
 }
 

@@ -5,15 +5,16 @@ import type { RaftLog } from './log.ts';
 import { costOf } from './log.ts';
 import {
   encodeChange,
+  leavingOf,
   type Member,
   type Membership,
   type MembershipChange,
   memberOf,
+  quorumsOf,
   refusalOf,
 } from './membership.ts';
-import { votersOf } from './membership.ts';
 import { Progress } from './progress.ts';
-import { majorityOf, majorityValue } from './quorum.ts';
+import { hasMajority, majorityValue, type Quorums } from './quorum.ts';
 import { Reads } from './reads.ts';
 import type { AppendResponse, Entry, HeartbeatResponse, MemberId, Message, RaftLimits, Refusal } from './types.ts';
 
@@ -34,7 +35,7 @@ export class Leader {
   readonly #progress = new Map<MemberId, Progress>();
   readonly #reads = new Reads();
   #membership: Membership;
-  #voters: readonly MemberId[];
+  #quorums: Quorums;
   #tick = 0;
   #round = 0;
   #uncommittedBytes: number;
@@ -46,7 +47,7 @@ export class Leader {
   constructor(deps: LeaderDeps, membership: Membership) {
     this.#deps = deps;
     this.#membership = membership;
-    this.#voters = votersOf(membership);
+    this.#quorums = quorumsOf(membership);
     const { log } = deps;
     this.#changeIndex = log.lastIndex;
     this.#uncommittedBytes = log.bytesBetween(log.committed, log.lastIndex);
@@ -75,8 +76,9 @@ export class Leader {
   /** False: no majority has been heard from within an election timeout, so it must not lead on. */
   tick(): boolean {
     this.#tick += 1;
-    if (this.#voters.filter((id) => this.#isReachable(id)).length < majorityOf(this.#voters.length)) return false;
+    if (!hasMajority(this.#quorums, (id) => this.#isReachable(id))) return false;
     if (this.#transfer && this.#tick >= this.#transfer.untilTick) this.#transfer = undefined;
+    this.#settle();
     if (this.#tick % this.#deps.limits.heartbeatTicks === 0) this.#heartbeat();
     return true;
   }
@@ -97,11 +99,22 @@ export class Leader {
     const refusal = refusalOf(this.#membership, change);
     if (refusal) return refusal;
     // It would commit its own removal and go before the others know of that; they may then need its vote in vain.
-    if (change.op === 'remove' && change.id === this.#deps.id) return 'is-leader';
-    if (change.op === 'promote' && !this.isCaughtUp(change.id)) return 'not-caught-up';
+    const leaving = change.op === 'replace' ? change.replaces : change.op === 'remove' ? change.id : undefined;
+    if (leaving === this.#deps.id) return 'is-leader';
+    if ((change.op === 'promote' || change.op === 'replace') && !this.isCaughtUp(change.id)) return 'not-caught-up';
+    this.#beginChange(change);
+    return undefined;
+  }
+
+  #beginChange(change: MembershipChange): void {
     this.#append([{ kind: 'membership', bytes: encodeChange(change) }]);
     this.#changeIndex = this.#deps.log.lastIndex;
-    return undefined;
+  }
+
+  /** Ends a replacement as soon as it is in force, whoever began it. */
+  #settle(): void {
+    const [leaving] = leavingOf(this.#membership);
+    if (leaving !== undefined && !this.isChanging && !this.#transfer) this.#beginChange({ op: 'settle', id: leaving });
   }
 
   isCaughtUp(id: MemberId): boolean {
@@ -130,7 +143,8 @@ export class Leader {
 
   /** The voter that is nearest to our log, for handing over to; undefined when nobody else is reachable. */
   successor(): MemberId | undefined {
-    const candidates = this.#voters.filter((id) => id !== this.#deps.id && this.#isReachable(id));
+    const incoming = this.#quorums[0] ?? [];
+    const candidates = incoming.filter((id) => id !== this.#deps.id && this.#isReachable(id));
     const matchOf = (id: MemberId): number => this.#progress.get(id)?.match ?? 0;
     return candidates.sort((a, b) => matchOf(b) - matchOf(a))[0];
   }
@@ -180,10 +194,11 @@ export class Leader {
       if (this.#transfer?.to === id) this.#transfer = undefined;
     }
     this.#membership = membership;
-    this.#voters = votersOf(membership);
+    this.#quorums = quorumsOf(membership);
     for (const { id } of this.#others()) {
       if (!this.#progress.has(id)) this.#progress.set(id, new Progress(log.lastIndex + 1, this.#tick));
     }
+    this.#settle();
     if (this.#maybeCommit()) return;
     for (const [id, progress] of this.#progress) this.#sendAppend(id, progress, { evenEmpty: true });
   }
@@ -236,8 +251,7 @@ export class Leader {
   /** Commits what a majority holds, if it is of this term: an earlier term's entry is only ever committed along with one. */
   #maybeCommit(): boolean {
     const { log, term } = this.#deps;
-    if (this.#voters.length === 0) return false;
-    const index = majorityValue(this.#voters, (id) => this.#matchOf(id));
+    const index = majorityValue(this.#quorums, (id) => this.#matchOf(id));
     if (index <= log.committed || log.termAt(index) !== term) return false;
     this.#uncommittedBytes -= log.bytesBetween(log.committed, index);
     log.commitTo(index);
@@ -290,7 +304,7 @@ export class Leader {
   }
 
   #confirmReads(): void {
-    const round = majorityValue(this.#voters, (id) =>
+    const round = majorityValue(this.#quorums, (id) =>
       id === this.#deps.id ? this.#round : (this.#progress.get(id)?.ackedRound ?? 0),
     );
     for (const read of this.#reads.confirm(round)) this.#deps.readConfirmed(read);

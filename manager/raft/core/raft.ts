@@ -7,9 +7,8 @@ import { ElectionTimer } from './election-timer.ts';
 import { Follower } from './follower.ts';
 import { Leader, type Outgoing } from './leader.ts';
 import { RaftLog } from './log.ts';
-import { type Membership, type MembershipChange, memberOf, votersOf } from './membership.ts';
+import { type Membership, type MembershipChange, votersOf } from './membership.ts';
 import { MembershipHistory } from './membership-history.ts';
-import { voteResult } from './quorum.ts';
 import type {
   Entry,
   InitialState,
@@ -24,6 +23,7 @@ import type {
   VoteResponse,
   Write,
 } from './types.ts';
+import { answerTo, Ballot, type Candidacy, givesWay, isUpToDate, voteRequests } from './voting.ts';
 import { Writes } from './writes.ts';
 
 export interface RaftOptions {
@@ -49,7 +49,7 @@ export class Raft {
   #role: Role = 'follower';
   #leaderId: MemberId | undefined;
   #leader: Leader | undefined;
-  #votes = new Map<MemberId, boolean>();
+  #ballot = new Ballot();
   #messages: Message[] = [];
   #messagesAfterWrite: Message[] = [];
   #reads: { token: number; index: number }[] = [];
@@ -111,7 +111,7 @@ export class Raft {
     return this.#leader !== undefined || (this.#leaderId !== undefined && this.#timer.isWithinLease);
   }
   get isVoter(): boolean {
-    return memberOf(this.membership, this.id)?.learner === false;
+    return votersOf(this.membership).includes(this.id);
   }
   /** Whether this snapshot was accepted and is not yet durable. */
   isRestoring(snapshot: SnapshotMeta): boolean {
@@ -129,8 +129,8 @@ export class Raft {
       if (!this.#leader.tick()) this.#becomeFollower(this.#term, undefined);
       return;
     }
-    const isAlone = this.#role !== 'candidate' && this.isVoter && votersOf(this.membership).length === 1;
-    if (!this.#timer.tick() && !isAlone) return;
+    const isAlone = this.isVoter && votersOf(this.membership).length === 1;
+    if (!this.#timer.tick() && !(isAlone && this.#role !== 'candidate')) return;
     this.#timer.reset();
     if (this.#mayCampaign()) this.#campaign('pre-candidate');
   }
@@ -273,49 +273,40 @@ export class Raft {
     return this.isVoter && !this.#writes.isInstalling && applied >= Math.min(committed, stable);
   }
 
-  #campaign(as: 'pre-candidate' | 'candidate', { transfer }: { transfer: boolean } = { transfer: false }): void {
+  #campaign(as: Candidacy, { transfer }: { transfer: boolean } = { transfer: false }): void {
     this.#dropLeadership();
     this.#role = as;
     this.#leaderId = undefined;
-    this.#votes = new Map();
+    this.#ballot = new Ballot();
     if (as === 'candidate') {
       this.#setTerm(this.#term + 1);
       this.#vote = this.id;
       this.#timer.waitForVotes();
+      this.#messagesAfterWrite.push(...voteRequests(this, 'vote-request', { term: this.#term, transfer }));
     } else {
-      this.#votes.set(this.id, true);
+      this.#ballot.cast(this.id, true);
       this.#timer.retrySoon();
+      this.#messages.push(...voteRequests(this, 'pre-vote-request', { term: this.#term + 1, transfer }));
     }
-    this.#askForVotes(as, transfer);
     this.#countVotes();
-  }
-
-  #askForVotes(as: 'pre-candidate' | 'candidate', transfer: boolean): void {
-    const { lastIndex, lastTerm } = this.#log;
-    for (const to of votersOf(this.membership)) {
-      if (to === this.id) continue;
-      const common = { from: this.id, to, lastIndex, lastTerm, transfer };
-      if (as === 'pre-candidate') this.#messages.push({ type: 'pre-vote-request', term: this.#term + 1, ...common });
-      else this.#messagesAfterWrite.push({ type: 'vote-request', term: this.#term, ...common });
-    }
   }
 
   /** A candidate's vote for itself counts once it is durable, like any other. */
   #countOwnVote(): void {
     const { term, vote } = this.#writes.durable;
     if (this.#role !== 'candidate' || term !== this.#term || vote !== this.id) return;
-    this.#votes.set(this.id, true);
+    this.#ballot.cast(this.id, true);
     this.#countVotes();
   }
 
   #onVoteResponse(message: VoteResponse): void {
     if (this.#role !== (message.type === 'vote-response' ? 'candidate' : 'pre-candidate')) return;
-    if (!this.#votes.has(message.from)) this.#votes.set(message.from, message.granted);
+    this.#ballot.cast(message.from, message.granted);
     this.#countVotes();
   }
 
   #countVotes(): void {
-    const result = voteResult(votersOf(this.membership), this.#votes);
+    const result = this.#ballot.result(this.membership);
     if (result === 'lost') this.#becomeFollower(this.#term, undefined);
     if (result !== 'won') return;
     if (this.#role === 'pre-candidate') this.#campaign('candidate');
@@ -344,48 +335,21 @@ export class Raft {
     const isPreVote = message.type === 'pre-vote-request';
     const isFree = this.#vote === undefined && this.#leaderId === undefined;
     const mayVote = this.#vote === message.from || isFree || (isPreVote && message.term > this.#term);
-    const granted = mayVote && this.#isUpToDate(message) && !(isPreVote && this.#outranks(message));
+    const isRival = isPreVote && this.#role === 'pre-candidate';
+    const granted = mayVote && isUpToDate(this, message) && (!isRival || givesWay(this, message));
     if (isPreVote) {
-      if (granted && this.#role === 'pre-candidate') this.#giveWay();
-      this.#messages.push(this.#voteResponse(message, granted));
+      if (granted && isRival) {
+        this.#role = 'follower';
+        this.#timer.retrySoon();
+      }
+      this.#messages.push(answerTo(message, granted, this.#term));
       return;
     }
     if (granted) {
       this.#timer.heard();
       this.#vote = message.from;
     }
-    this.#messagesAfterWrite.push(this.#voteResponse(message, granted));
-  }
-
-  #isUpToDate({ lastIndex, lastTerm }: VoteRequest): boolean {
-    // A member that has come back with nothing may once have held what the candidate lacks. When a leader has sent it
-    // something, a majority of the others knows of its return, and the candidate needs one of them.
-    if (this.#log.lastIndex === 0) return false;
-    // A removed member's entries after its removal never counted for anybody. They must not stand in the way of those
-    // who do not know yet that they need its vote no more.
-    const isRemoved = this.membership.removed.includes(this.id);
-    const index = isRemoved ? this.membershipIndex : this.#log.lastIndex;
-    const term = this.#log.termAt(index);
-    if (term === undefined) return false;
-    return lastTerm > term || (lastTerm === term && lastIndex >= index);
-  }
-
-  /** Of two that ask for pre-votes at once one gives way, so that they do not split the vote. */
-  #outranks(message: VoteRequest): boolean {
-    const { lastIndex, lastTerm } = this.#log;
-    const isRival = this.#role === 'pre-candidate' && message.lastIndex === lastIndex && message.lastTerm === lastTerm;
-    return isRival && message.from < this.id;
-  }
-
-  #giveWay(): void {
-    this.#role = 'follower';
-    this.#timer.retrySoon();
-  }
-
-  #voteResponse(request: VoteRequest, granted: boolean): VoteResponse {
-    const type = request.type === 'vote-request' ? 'vote-response' : 'pre-vote-response';
-    // A granted pre-vote echoes the term that would be started; a refusal tells ours, in case it is the newer.
-    return { type, from: this.id, to: request.from, term: granted ? request.term : this.#term, granted };
+    this.#messagesAfterWrite.push(answerTo(message, granted, this.#term));
   }
 
   // ---- Terms ----
@@ -424,7 +388,7 @@ export class Raft {
       case 'snapshot':
         return this.#follower.onDeposed(message.from);
       case 'pre-vote-request':
-        this.#messages.push(this.#voteResponse(message, false));
+        this.#messages.push(answerTo(message, false, this.#term));
         return;
       case 'vote-request':
       case 'pre-vote-response':
@@ -453,13 +417,12 @@ export class Raft {
 
   /** A request for votes moves us to its term, but does not by itself put off our own election. */
   #becomeVoter(term: number): void {
-    const wasLeader = this.#leader !== undefined;
+    if (this.#leader) this.#timer.reset();
+    else this.#timer.redraw();
     this.#dropLeadership();
     this.#setTerm(term);
     this.#role = 'follower';
     this.#leaderId = undefined;
-    if (wasLeader) this.#timer.reset();
-    else this.#timer.redraw();
   }
 
   #dropLeadership(): void {
