@@ -9,6 +9,7 @@ import { Leader, type Outgoing } from './leader.ts';
 import { RaftLog } from './log.ts';
 import { type Membership, type MembershipChange, votersOf } from './membership.ts';
 import { MembershipHistory } from './membership-history.ts';
+import { Outbox } from './outbox.ts';
 import type {
   Entry,
   InitialState,
@@ -50,9 +51,9 @@ export class Raft {
   #leaderId: MemberId | undefined;
   #leader: Leader | undefined;
   #ballot = new Ballot();
-  #messages: Message[] = [];
-  #messagesAfterWrite: Message[] = [];
-  #reads: { token: number; index: number }[] = [];
+  /** The leader wants us to take over, but there is something to apply first. */
+  #isInvited = false;
+  readonly #outbox = new Outbox();
 
   constructor({ id, limits, random, initial }: RaftOptions) {
     this.id = id;
@@ -167,9 +168,8 @@ export class Raft {
       case 'heartbeat-response':
         return this.#leader?.onHeartbeatResponse(message);
       case 'timeout-now':
-        // The leader wants us to follow it: no pre-vote, and no lease stands in the way.
-        if (this.#mayCampaign()) this.#campaign('candidate', { transfer: true });
-        return;
+        this.#isInvited = true;
+        return this.#acceptInvitation();
     }
   }
 
@@ -211,16 +211,9 @@ export class Raft {
 
   ready(options: { withCommitted: boolean } = { withCommitted: true }): Ready | undefined {
     const committed = options.withCommitted ? this.#takeCommitted() : [];
+    if (this.#isInvited) this.#acceptInvitation();
     const write = this.#writes.take(this.#log, { term: this.#term, vote: this.#vote });
-    const messagesAfterWrite = this.#takeMessagesAfterWrite(write);
-    const messages = this.#messages;
-    const reads = this.#reads;
-    this.#messages = [];
-    this.#reads = [];
-    if (!write && messages.length + messagesAfterWrite.length + committed.length + reads.length === 0) return undefined;
-    return write
-      ? { messages, write, messagesAfterWrite, committed, reads }
-      : { messages: [...messages, ...messagesAfterWrite], write, messagesAfterWrite: [], committed, reads };
+    return this.#outbox.take(write, committed, this.#writes.isUnderWay);
   }
 
   /** The write of this `ready` is durable. */
@@ -248,13 +241,6 @@ export class Raft {
     return entries;
   }
 
-  #takeMessagesAfterWrite(write: Write | undefined): Message[] {
-    if (this.#writes.isUnderWay && !write) return [];
-    const messages = this.#messagesAfterWrite;
-    this.#messagesAfterWrite = [];
-    return messages;
-  }
-
   #applyChange(entry: Entry): void {
     if (!this.#memberships.apply(entry) || !this.#leader) return;
     this.#leader.membershipApplied(this.membership);
@@ -273,6 +259,13 @@ export class Raft {
     return this.isVoter && !this.#writes.isInstalling && applied >= Math.min(committed, stable);
   }
 
+  /** No pre-vote, and no lease stands in the way: the leader itself wants it. */
+  #acceptInvitation(): void {
+    if (!this.#mayCampaign()) return;
+    this.#isInvited = false;
+    this.#campaign('candidate', { transfer: true });
+  }
+
   #campaign(as: Candidacy, { transfer }: { transfer: boolean } = { transfer: false }): void {
     this.#dropLeadership();
     this.#role = as;
@@ -282,11 +275,11 @@ export class Raft {
       this.#setTerm(this.#term + 1);
       this.#vote = this.id;
       this.#timer.waitForVotes();
-      this.#messagesAfterWrite.push(...voteRequests(this, 'vote-request', { term: this.#term, transfer }));
+      this.#outbox.vouch(...voteRequests(this, 'vote-request', { term: this.#term, transfer }));
     } else {
       this.#ballot.cast(this.id, true);
       this.#timer.retrySoon();
-      this.#messages.push(...voteRequests(this, 'pre-vote-request', { term: this.#term + 1, transfer }));
+      this.#outbox.send(...voteRequests(this, 'pre-vote-request', { term: this.#term + 1, transfer }));
     }
     this.#countVotes();
   }
@@ -323,7 +316,7 @@ export class Raft {
         limits: this.#limits,
         log: this.#log,
         send: (message) => this.#send(message),
-        readConfirmed: (read) => void this.#reads.push(read),
+        readConfirmed: (read) => this.#outbox.confirm(read),
       },
       this.membership,
     );
@@ -342,14 +335,13 @@ export class Raft {
         this.#role = 'follower';
         this.#timer.retrySoon();
       }
-      this.#messages.push(answerTo(message, granted, this.#term));
-      return;
+      return this.#outbox.send(answerTo(message, granted, this.#term));
     }
     if (granted) {
       this.#timer.heard();
       this.#vote = message.from;
     }
-    this.#messagesAfterWrite.push(answerTo(message, granted, this.#term));
+    this.#outbox.vouch(answerTo(message, granted, this.#term));
   }
 
   // ---- Terms ----
@@ -388,8 +380,7 @@ export class Raft {
       case 'snapshot':
         return this.#follower.onDeposed(message.from);
       case 'pre-vote-request':
-        this.#messages.push(answerTo(message, false, this.#term));
-        return;
+        return this.#outbox.send(answerTo(message, false, this.#term));
       case 'vote-request':
       case 'pre-vote-response':
       case 'vote-response':
@@ -427,24 +418,24 @@ export class Raft {
 
   #dropLeadership(): void {
     this.#leader = undefined;
-    this.#reads = [];
+    this.#outbox.leadershipEnded();
   }
 
-  /** What was about to be vouched for in an earlier term is void: it must not reach that term's leader after we moved on. */
   #setTerm(term: number): void {
     this.#term = term;
     this.#vote = undefined;
-    this.#messagesAfterWrite = [];
+    this.#isInvited = false;
+    this.#outbox.termEnded();
   }
 
   // ---- Sending ----
 
   #send(message: Outgoing): void {
-    this.#messages.push({ ...message, from: this.id, term: this.#term });
+    this.#outbox.send({ ...message, from: this.id, term: this.#term });
   }
 
   /** For what must not be said before it is durable. */
   #vouch(message: Outgoing): void {
-    this.#messagesAfterWrite.push({ ...message, from: this.id, term: this.#term });
+    this.#outbox.vouch({ ...message, from: this.id, term: this.#term });
   }
 }
