@@ -22,7 +22,6 @@ import type {
   SnapshotMeta,
   VoteRequest,
   VoteResponse,
-  Write,
 } from './types.ts';
 import { answerTo, Ballot, type Candidacy, givesWay, isUpToDate, voteRequests } from './voting.ts';
 import { Writes } from './writes.ts';
