@@ -192,6 +192,8 @@ export interface Service extends ObjectMeta {
   readonly updateStatus?: UpdateStatus;
   /** The allocator's answer: every published port with its number. Absent until allocated. */
   readonly endpointPorts?: readonly PortConfig[];
+  /** Likewise: one address on each of its networks that stands for all of its tasks. */
+  readonly virtualAddresses?: readonly NetworkAddress[];
 }
 
 // ---- Task ----
@@ -257,6 +259,8 @@ export interface Task extends ObjectMeta {
   readonly restartTimesMs?: readonly number[];
   /** Ports of the service at creation (both modes). */
   readonly ports: readonly PortConfig[];
+  /** Its addresses on the cluster's networks, in the order of the specification; given by the allocator. */
+  readonly attachments?: readonly NetworkAddress[];
 }
 
 // ---- Node ----
@@ -326,11 +330,23 @@ export interface NetworkSpec {
   readonly options: Labels;
   readonly attachable: boolean;
   readonly internal: boolean;
+  readonly subnet?: string; // 10.0.9.0/24; absent: chosen
+  readonly gateway?: string; // absent: the subnet's first address
 }
 
+/** A network of the cluster. What its creation settled never changes. */
 export interface Network extends ObjectMeta {
   readonly id: NetworkId;
   readonly spec: NetworkSpec;
+  readonly subnet: string;
+  readonly gateway: string;
+  /** Tells its packets from those of other networks on the wire between nodes. */
+  readonly vni: number;
+}
+
+export interface NetworkAddress {
+  readonly networkId: NetworkId;
+  readonly address: string; // 10.0.9.3
 }
 
 // ---- Cluster ----

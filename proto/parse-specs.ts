@@ -171,6 +171,8 @@ export const parseNetworkSpec: Parser<NetworkSpec> = object<NetworkSpec>({
   options: labels,
   attachable: flag,
   internal: flag,
+  subnet: maybe(text),
+  gateway: maybe(text),
 });
 
 export const parseClusterSpec: Parser<ClusterSpec> = object<ClusterSpec>({

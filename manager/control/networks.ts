@@ -1,47 +1,86 @@
-// Networks of the cluster. None can be made yet: the overlay driver is not there, and bridge, host and none are networks
-// of each node, which services may name without anybody creating them.
+// Networks of the cluster. What one needs for itself (subnet, gateway, number on the wire) is settled in the transaction
+// that creates it, so that a clash is refused at once; addresses in it are the allocator's. bridge, host and none are
+// networks of each node, which services may name without anybody creating them.
 import { fail } from '../../base/errors.ts';
+import { newId } from '../../base/id.ts';
+import { parseAddress, parseSubnet } from '../../base/ipv4.ts';
 import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import type { Network, Service } from '../../proto/objects.ts';
+import { freeVni, planNetwork, type TakenSubnet } from '../../proto/network-plan.ts';
+import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
+import { isTerminal } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
-import type { View } from '../store/contract.ts';
+import type { Transaction, View } from '../store/contract.ts';
 import { passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
 import { findNetwork } from './references.ts';
 
+const NETWORKS_MAX = 4_000;
+
 type NetworkMethods = 'CreateNetwork' | 'GetNetwork' | 'ListNetworks' | 'RemoveNetwork';
 
-export function networkHandlers({ store }: HandlerDeps): Pick<Handlers, NetworkMethods> {
+export function networkHandlers({ store, random, turns }: HandlerDeps): Pick<Handlers, NetworkMethods> {
   return {
-    CreateNetwork: async (request) => createNetwork(request),
+    // Subnets are checked against all other networks.
+    CreateNetwork: ({ spec }, { abort }) =>
+      turns.run(async () => {
+        checkSpec(spec);
+        const id = newId<'network'>(random);
+        await store.update((tx) => tx.networks.put(planned(tx, id, spec)), { abort });
+        return { network: store.view().networks.get(id) ?? fail('not-found', `network ${spec.name} not found`) };
+      }, abort),
     GetNetwork: async ({ network }) => ({ network: findNetwork(store.view(), network) }),
     ListNetworks: async ({ filter }) => ({ networks: listNetworks(store.view(), filter) }),
-    RemoveNetwork: async ({ network: text }, { abort }) => {
-      if (isPredefinedNetwork(text)) fail('forbidden', `${text} is a pre-defined network and cannot be removed`);
-      await store.update(
-        (tx) => {
+    // Services that name it are looked for; one that is just being made would not be seen.
+    RemoveNetwork: ({ network: text }, { abort }) =>
+      turns.run(async () => {
+        if (isPredefinedNetwork(text)) fail('forbidden', `${text} is a pre-defined network and cannot be removed`);
+        const remove = (tx: Transaction): void => {
           const network = findNetwork(tx, text);
           checkUnused(tx, network);
           tx.networks.remove(network.id);
-        },
-        { abort },
-      );
-      return {};
-    },
+        };
+        await store.update(remove, { abort });
+        return {};
+      }, abort),
   };
 }
 
-function createNetwork({ spec }: ControlRequest<'CreateNetwork'>): never {
+function checkSpec(spec: NetworkSpec): void {
   checkNetworkSpec(spec);
   if (isPredefinedNetwork(spec.name)) {
     fail('forbidden', `operation is not permitted on predefined ${spec.name} network`);
   }
-  return fail(
-    'not-implemented',
-    `the network driver '${spec.driver}' does not span nodes yet: put the service on the network 'bridge' of its node, ` +
-      "in a stack file as an external network named 'bridge'",
-  );
+  if (spec.driver !== 'overlay') fail('not-found', `plugin "${spec.driver}" not found`);
+  if (Object.hasOwn(spec.options, 'encrypted')) {
+    fail(
+      'not-implemented',
+      `network ${spec.name}: encrypted overlay networks are not implemented yet, and traffic is never sent in clear instead`,
+    );
+  }
+}
+
+function planned(view: View, id: Network['id'], spec: NetworkSpec): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'vni'> {
+  const networks = [...view.networks.all()];
+  if (view.networks.byName(spec.name)) fail('conflict', `network with name ${spec.name} already exists`);
+  if (networks.length >= NETWORKS_MAX) {
+    fail('exhausted', `the swarm has ${NETWORKS_MAX} networks, which is the most it keeps`);
+  }
+  const vni = freeVni(view.version, new Set(networks.map((network) => network.vni)));
+  return { id, spec, ...planNetwork(spec, takenSubnets(view, networks)), vni };
+}
+
+/** Other networks, and the nodes themselves: their containers must be able to reach them. */
+function takenSubnets(view: View, networks: readonly Network[]): TakenSubnet[] {
+  const nodes = [...view.nodes.all()].flatMap((node) => {
+    const address = node.dataAddress ?? node.status.address;
+    if (!/^[\d.]+$/.test(address)) return [];
+    return [{ subnet: { base: parseAddress(address), prefixLength: 32 }, owner: `the address of node ${node.id}` }];
+  });
+  return [
+    ...networks.map(({ subnet, spec }) => ({ subnet: parseSubnet(subnet), owner: `network ${spec.name}` })),
+    ...nodes,
+  ];
 }
 
 function listNetworks(
@@ -54,9 +93,13 @@ function listNetworks(
 }
 
 function checkUnused(view: View, network: Network): void {
-  const uses = (service: Service): boolean =>
-    service.spec.task.networks.some(({ target }) => target === network.id || target === network.spec.name);
+  const uses = ({ spec, previousSpec }: Service): boolean =>
+    [spec, previousSpec].some((each) => each?.task.networks.some(({ target }) => target === network.id));
   for (const service of view.services.all()) {
     if (uses(service)) fail('invalid', `network ${network.id} is in use by service ${service.id}`);
+  }
+  for (const task of view.tasks.all()) {
+    const isOn = task.attachments?.some(({ networkId }) => networkId === network.id) ?? false;
+    if (isOn && !isTerminal(task.status.state)) fail('invalid', `network ${network.id} is in use by task ${task.id}`);
   }
 }

@@ -1,6 +1,6 @@
 // From what a person typed to the object: exact id, then exact name, then unique prefix of an id.
 import { fail } from '../../base/errors.ts';
-import type { Network, NetworkAttachmentSpec, Node, Service, Task } from '../../proto/objects.ts';
+import type { Network, NetworkAttachmentSpec, Node, Service, ServiceSpec, Task } from '../../proto/objects.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
 import type { TableView, View } from '../store/contract.ts';
 
@@ -44,9 +44,28 @@ export function findNode(view: View, text: string): Node {
   return onlyOne('node', text, named.length > 0 ? named : byPrefix(view.nodes, text));
 }
 
-/** Every network that a service asks for is one of every node or one of the cluster. */
-export function checkNetworksExist(view: View, attachments: readonly NetworkAttachmentSpec[]): void {
-  for (const { target } of attachments) if (!isPredefinedNetwork(target)) findNetwork(view, target);
+/** The cluster's networks by id, so that a name may later mean another one. */
+export function withNetworkIds(view: View, spec: ServiceSpec): ServiceSpec {
+  const networks = spec.task.networks.map((attachment) =>
+    isPredefinedNetwork(attachment.target)
+      ? attachment
+      : { ...attachment, target: findNetwork(view, attachment.target).id },
+  );
+  return { ...spec, task: { ...spec.task, networks } };
+}
+
+/** Every network that a service asks for is there, once, and they go together. */
+export function checkNetworks(view: View, attachments: readonly NetworkAttachmentSpec[]): void {
+  const seen = new Set<string>();
+  for (const { target } of attachments) {
+    const { name } = isPredefinedNetwork(target) ? { name: target } : findNetwork(view, target).spec;
+    if (seen.has(target)) fail('invalid', `network ${name} is named twice`);
+    seen.add(target);
+  }
+  const alone = attachments.find(({ target }) => target === 'host' || target === 'none');
+  if (alone && attachments.length > 1) {
+    fail('invalid', `a service on the network ${alone.target} cannot be on another one`);
+  }
 }
 
 export const sameName = (a: string, b: string): boolean => a !== '' && a.toLowerCase() === b.toLowerCase();

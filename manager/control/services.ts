@@ -3,6 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import { newId } from '../../base/id.ts';
 import type { ControlReply, ControlRequest, ServiceStatus } from '../../proto/control.ts';
+import { clusterNetworks } from '../../proto/network-plan.ts';
 import type { Service, ServiceSpec, Task } from '../../proto/objects.ts';
 import { portConflict } from '../../proto/port-conflict.ts';
 import { isWanted } from '../../proto/task-state.ts';
@@ -10,7 +11,7 @@ import { checkServiceSpec } from '../../proto/validate.ts';
 import type { Transaction, View } from '../store/contract.ts';
 import { anyOf, passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
-import { checkNetworksExist, findService } from './references.ts';
+import { checkNetworks, findService, withNetworkIds } from './references.ts';
 
 const SERVICES_MAX = 10_000;
 const REPLICAS_SUM_MAX = 200_000;
@@ -19,9 +20,11 @@ type ServiceMethods = 'CreateService' | 'GetService' | 'ListServices' | 'UpdateS
 
 export function serviceHandlers(deps: HandlerDeps): Pick<Handlers, ServiceMethods> {
   const { store, turns } = deps;
-  /** Published ports are checked against all other services. */
+  /** Published ports are checked against all other services, and networks must stay. */
   const inTurn = <T>(spec: ServiceSpec, abort: AbortSignal | undefined, work: () => Promise<T>): Promise<T> =>
-    spec.endpoint.ports.length > 0 ? turns.run(work, abort) : work();
+    spec.endpoint.ports.length > 0 || clusterNetworks(spec.task.networks).length > 0
+      ? turns.run(work, abort)
+      : work();
   return {
     CreateService: (request, { abort }) => inTurn(request.spec, abort, () => createService(deps, request, abort)),
     UpdateService: (request, { abort }) => inTurn(request.spec, abort, () => updateService(deps, request, abort)),
@@ -36,13 +39,14 @@ export function serviceHandlers(deps: HandlerDeps): Pick<Handlers, ServiceMethod
 
 async function createService(
   { store, random }: HandlerDeps,
-  { spec }: ControlRequest<'CreateService'>,
+  { spec: asked }: ControlRequest<'CreateService'>,
   abort: AbortSignal | undefined,
 ): Promise<ControlReply<'CreateService'>> {
-  checkServiceSpec(spec);
+  checkServiceSpec(asked);
   const id = newId<'service'>(random);
   await store.update(
     (tx) => {
+      const spec = withNetworkIds(tx, asked);
       checkAgainstCluster(tx, spec, undefined);
       if (tx.services.byName(spec.name)) {
         fail('conflict', `name conflicts with an existing object: service ${spec.name} already exists`);
@@ -65,7 +69,9 @@ async function updateService(
       const service = findService(tx, request.service);
       if (service.version !== request.version) fail('out-of-sequence', 'update out of sequence');
       const next =
-        request.rollback === 'none' ? updated(tx, service, request.spec) : rolledBack(service, clock.nowMs());
+        request.rollback === 'none'
+          ? updated(tx, service, withNetworkIds(tx, request.spec))
+          : rolledBack(service, clock.nowMs());
       checkAgainstCluster(tx, next.spec, service.id);
       tx.services.put(next);
       return service.id;
@@ -113,7 +119,7 @@ const nextSpecVersion = (tx: Transaction): number => tx.version + 1;
 
 function checkAgainstCluster(tx: Transaction, spec: ServiceSpec, self: Service['id'] | undefined): void {
   checkRoom(tx, spec, self);
-  checkNetworksExist(tx, spec.task.networks);
+  checkNetworks(tx, spec.task.networks);
   const taken = portConflict(tx.services.all(), spec, self);
   if (taken) fail('invalid', taken);
 }

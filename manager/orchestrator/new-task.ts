@@ -2,6 +2,7 @@
 import { newId } from '../../base/id.ts';
 import type { Random } from '../../base/random.ts';
 import type { DesiredState, NodeId, Service, TaskId, TaskIdentity } from '../../proto/objects.ts';
+import { clusterNetworks } from '../../proto/network-plan.ts';
 import { knownPorts } from '../../proto/published-ports.ts';
 import type { PlanTask } from './slots.ts';
 
@@ -21,6 +22,7 @@ export interface Birth {
 export function newTask(birth: Birth): PlanTask {
   const { service, identity, nowMs } = birth;
   const ports = knownPorts(service);
+  const isComplete = ports !== undefined && clusterNetworks(service.spec.task.networks).length === 0;
   return {
     id: newId<'task'>(birth.random),
     serviceId: service.id,
@@ -31,7 +33,7 @@ export function newTask(birth: Birth): PlanTask {
     spec: service.spec.task,
     specVersion: service.specVersion,
     desired: birth.desired,
-    status: ports
+    status: isComplete
       ? { state: 'pending', atMs: nowMs, message: 'pending task scheduling' }
       : { state: 'new', atMs: nowMs, message: 'created' },
     ports: ports ?? service.spec.endpoint.ports,

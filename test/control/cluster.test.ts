@@ -65,7 +65,7 @@ describe('networks', () => {
   it('that span nodes are not there yet, and the answer names the way out', () =>
     bench.refused(
       'CreateNetwork',
-      { spec: aNetworkSpec() },
+      { spec: aNetworkSpec(), ...A_SUBNET },
       'not-implemented',
       "the network driver 'overlay' does not span nodes yet: put the service on the network 'bridge' of its node, " +
         "in a stack file as an external network named 'bridge'",
@@ -81,7 +81,7 @@ describe('networks', () => {
   });
 
   it('in use by a service stay', async () => {
-    await bench.store.update((tx) => tx.networks.put({ id: anId('network', 1), spec: aNetworkSpec() }));
+    await bench.store.update((tx) => tx.networks.put(aNetwork()));
     const task = aTaskSpec({ networks: [{ target: 'back', aliases: [] }] });
     const { service } = await bench.call('CreateService', { spec: aServiceSpec({ task }) });
     const message = `network ${anId('network', 1)} is in use by service ${service.id}`;

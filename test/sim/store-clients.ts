@@ -87,7 +87,7 @@ export class StoreClients {
         const before = Number(tx.networks.get(id)?.spec.labels['count'] ?? 0);
         const labels = { count: String(before + 1), run: String(this.#run) };
         const spec = { name: id, labels, driver: 'bridge', options: {}, attachable: false, internal: false };
-        tx.networks.put({ id, spec });
+        tx.networks.put({ id, spec, subnet: '10.0.1.0/24', gateway: '10.0.1.1', vni: 4097 });
       });
       count(this.#acknowledged, id);
       this.#world.count('transaction acknowledged');

@@ -4,6 +4,8 @@ import type {
   Cluster,
   ClusterSpec,
   ContainerSpec,
+  Network,
+  NetworkId,
   NetworkSpec,
   Node,
   NodeId,
@@ -134,4 +136,15 @@ export function aCluster(changes: Partial<Cluster> = {}): Omit<Cluster, Stored> 
 
 export function aNetworkSpec(changes: Partial<NetworkSpec> = {}): NetworkSpec {
   return { name: 'back', labels: {}, driver: 'overlay', options: {}, attachable: false, internal: false, ...changes };
+}
+
+export function aNetwork(changes: Partial<Network> = {}): Omit<Network, Stored> {
+  return {
+    id: anId('network', 1) as NetworkId,
+    spec: aNetworkSpec(),
+    subnet: '10.0.1.0/24',
+    gateway: '10.0.1.1',
+    vni: 4097,
+    ...changes,
+  };
 }

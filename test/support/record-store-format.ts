@@ -44,7 +44,7 @@ async function record(): Promise<Recording> {
   await store.update((tx) => {
     tx.clusters.put(aCluster());
     tx.nodes.put(aNode({ id: nodeId, sessionId: 'session', orphanAtMs: 5 }));
-    tx.networks.put({ id: anId('network', 1), spec: aNetworkSpec() });
+    tx.networks.put(aNetwork());
   });
   clock.advance(1_000);
   await store.update((tx) => {

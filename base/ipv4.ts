@@ -1,0 +1,48 @@
+// IPv4 addresses as numbers, and subnets. Pure.
+import { fail } from './errors.ts';
+
+export interface Subnet {
+  readonly base: number; // network address, host bits zero
+  readonly prefixLength: number;
+}
+
+export function parseAddress(text: string, what = 'address'): number {
+  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
+  if (!parts || parts.some((part) => part > 255)) return fail('invalid', `${what} '${text}' is not an IPv4 address`);
+  return parts.reduce((sum, part) => sum * 256 + part, 0);
+}
+
+export function formatAddress(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+}
+
+export function maskOf(prefixLength: number): number {
+  return prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0;
+}
+
+export function subnetOf(address: number, prefixLength: number): Subnet {
+  return { base: (address & maskOf(prefixLength)) >>> 0, prefixLength };
+}
+
+/** Reads `172.18.0.0/16`; host bits must be zero, as the text then says what it means. */
+export function parseSubnet(text: string): Subnet {
+  const [address = '', length = ''] = text.split('/');
+  if (!/^\d{1,2}$/.test(length) || Number(length) > 32) fail('invalid', `invalid CIDR address: ${text}`);
+  const subnet = subnetOf(parseAddress(address, 'subnet'), Number(length));
+  if (subnet.base !== parseAddress(address)) {
+    fail('invalid', `invalid network ${text}: the network address is ${formatSubnet(subnet)}`);
+  }
+  return subnet;
+}
+
+export const formatSubnet = (subnet: Subnet): string => `${formatAddress(subnet.base)}/${subnet.prefixLength}`;
+
+export const sizeOf = (subnet: Subnet): number => 2 ** (32 - subnet.prefixLength);
+
+export function contains(subnet: Subnet, address: number): boolean {
+  return (address & maskOf(subnet.prefixLength)) >>> 0 === subnet.base;
+}
+
+export function overlaps(a: Subnet, b: Subnet): boolean {
+  return a.prefixLength <= b.prefixLength ? contains(a, b.base) : contains(b, a.base);
+}

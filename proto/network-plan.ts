@@ -1,0 +1,78 @@
+// Which addresses a network of the cluster gets: its subnet, its gateway, its number on the wire. Pure.
+import { fail } from '../base/errors.ts';
+import { contains, formatAddress, formatSubnet, overlaps, parseAddress, parseSubnet, type Subnet } from '../base/ipv4.ts';
+import { isPredefinedNetwork } from './defaults.ts';
+import type { NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
+
+/** Subnets are cut from here where nobody asked for one. The first is left free: Docker's ingress network has it. */
+const POOL = { base: parseAddress('10.0.0.0'), prefixLength: 8 } as const;
+const PIECE_LENGTH = 24;
+const PREFIX_LENGTHS = { min: 8, max: 29 } as const;
+
+/** Docker's own numbers begin at 4096, for its ingress network. */
+const VNI = { first: 4097, end: 2 ** 24 } as const;
+
+export interface TakenSubnet {
+  readonly subnet: Subnet;
+  readonly owner: string; // "network back", "the address of node a"
+}
+
+export interface NetworkPlan {
+  readonly subnet: string;
+  readonly gateway: string;
+}
+
+export function planNetwork(spec: Pick<NetworkSpec, 'subnet' | 'gateway'>, taken: readonly TakenSubnet[]): NetworkPlan {
+  const subnet = spec.subnet === undefined ? freePiece(taken) : askedSubnet(spec.subnet, taken);
+  const gateway = spec.gateway === undefined ? subnet.base + 1 : parseAddress(spec.gateway, 'gateway');
+  if (!contains(subnet, gateway) || !isHost(subnet, gateway)) {
+    fail('invalid', `no matching subnet for gateway ${formatAddress(gateway)}: it is not in ${formatSubnet(subnet)}`);
+  }
+  return { subnet: formatSubnet(subnet), gateway: formatAddress(gateway) };
+}
+
+/** Neither the subnet's own address nor its broadcast address. */
+export function isHost(subnet: Subnet, address: number): boolean {
+  return address > subnet.base && address < subnet.base + 2 ** (32 - subnet.prefixLength) - 1;
+}
+
+/** A number that no network has; `hint` spreads them, so that one is not used again soon. */
+export function freeVni(hint: number, taken: ReadonlySet<number>): number {
+  const count = VNI.end - VNI.first;
+  for (let step = 0; step < count; step += 1) {
+    const vni = VNI.first + ((hint + step) % count);
+    if (!taken.has(vni)) return vni;
+  }
+  return fail('exhausted', 'every number for networks between nodes is taken');
+}
+
+/** The cluster's networks among those that a service asks for, by id once its specification is stored. */
+export function clusterNetworks(attachments: readonly NetworkAttachmentSpec[]): NetworkId[] {
+  return attachments.flatMap(({ target }) => (isPredefinedNetwork(target) ? [] : [target as NetworkId]));
+}
+
+function askedSubnet(text: string, taken: readonly TakenSubnet[]): Subnet {
+  const subnet = parseSubnet(text);
+  const { min, max } = PREFIX_LENGTHS;
+  if (subnet.prefixLength < min || subnet.prefixLength > max) {
+    fail('invalid', `subnet ${text} must be between /${min} and /${max}`);
+  }
+  const other = taken.find((each) => overlaps(subnet, each.subnet));
+  if (other) {
+    fail(
+      'forbidden',
+      `invalid pool request: Pool overlaps with other one on this address space: ${text} meets ${other.owner} (${formatSubnet(other.subnet)})`,
+    );
+  }
+  return subnet;
+}
+
+function freePiece(taken: readonly TakenSubnet[]): Subnet {
+  const size = 2 ** (32 - PIECE_LENGTH);
+  const end = POOL.base + 2 ** (32 - POOL.prefixLength);
+  for (let base = POOL.base + size; base < end; base += size) {
+    const piece = { base, prefixLength: PIECE_LENGTH };
+    if (!taken.some(({ subnet }) => overlaps(piece, subnet))) return piece;
+  }
+  return fail('exhausted', `every /${PIECE_LENGTH} of ${formatSubnet(POOL)} is taken: name a subnet`);
+}
