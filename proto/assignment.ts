@@ -4,6 +4,7 @@ import { fail } from '../base/errors.ts';
 import { isSwarmId } from '../base/id.ts';
 import {
   asArray,
+  asBoolean,
   asInteger,
   asMap,
   asNumber,
@@ -14,7 +15,7 @@ import {
   optional,
   parseJson,
 } from '../base/parse.ts';
-import type { NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
+import type { Labels, NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
 import { DESIRED_STATE, TASK_STATE } from './task-state.ts';
 
 export const PROTOCOL = { minimum: 1, maximum: 1, features: ['streams', 'resume'] } as const;
@@ -36,6 +37,43 @@ export interface IngressEntry {
   readonly nodes: readonly { readonly nodeId: string; readonly address: string }[];
   /** Addresses of nodes that are down with tasks of the service: connections that lead there are dead. */
   readonly lost: readonly string[];
+}
+
+/** A network that a task of the receiving node is on. */
+export interface NetworkEntry {
+  readonly networkId: string;
+  readonly name: string;
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly vni: number;
+  readonly internal: boolean;
+  readonly options: Labels;
+}
+
+/** A service on such a network. */
+export interface NetworkServiceEntry {
+  readonly networkId: string;
+  readonly serviceId: string;
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** Stands for all of its tasks; absent: its name means the tasks themselves. */
+  readonly virtualAddress?: string;
+}
+
+/** A task's place in such a network. */
+export interface EndpointEntry {
+  readonly networkId: string;
+  readonly taskId: string;
+  readonly serviceId: string;
+  readonly address: string;
+  readonly nodeId: string;
+  readonly nodeAddress: string;
+  readonly nodePort: number; // 0: the usual one
+  /** New connections may come: it runs, is healthy and shall go on. */
+  readonly ready: boolean;
+  /** Its node is down: connections to it are dead. */
+  readonly lost: boolean;
+  readonly name: string; // web.1.ID
 }
 
 const STATUS_BYTES_MAX = 64 * 1024;
@@ -73,6 +111,47 @@ export function parseIngress(bytes: Uint8Array): IngressEntry {
       };
     }),
     lost: optional(json['lost'], 'ingress.lost', (value, path) => asArray(value, path, asString)) ?? [],
+  };
+}
+
+export function parseNetwork(bytes: Uint8Array): NetworkEntry {
+  const json = decodeJson(bytes, 'network');
+  return {
+    networkId: asString(json['networkId'], 'network.networkId'),
+    name: asString(json['name'], 'network.name'),
+    subnet: asString(json['subnet'], 'network.subnet'),
+    gateway: asString(json['gateway'], 'network.gateway'),
+    vni: asInteger(json['vni'], 'network.vni', { min: 1, max: 2 ** 24 - 1 }),
+    internal: asBoolean(json['internal'], 'network.internal'),
+    options: asMap(json['options'], 'network.options', asString),
+  };
+}
+
+export function parseNetworkService(bytes: Uint8Array): NetworkServiceEntry {
+  const json = decodeJson(bytes, 'service');
+  const virtualAddress = optional(json['virtualAddress'], 'service.virtualAddress', asString);
+  return {
+    networkId: asString(json['networkId'], 'service.networkId'),
+    serviceId: asString(json['serviceId'], 'service.serviceId'),
+    name: asString(json['name'], 'service.name'),
+    aliases: asArray(json['aliases'], 'service.aliases', asString),
+    ...(virtualAddress === undefined ? {} : { virtualAddress }),
+  };
+}
+
+export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
+  const json = decodeJson(bytes, 'endpoint');
+  return {
+    networkId: asString(json['networkId'], 'endpoint.networkId'),
+    taskId: asString(json['taskId'], 'endpoint.taskId'),
+    serviceId: asString(json['serviceId'], 'endpoint.serviceId'),
+    address: asString(json['address'], 'endpoint.address'),
+    nodeId: asString(json['nodeId'], 'endpoint.nodeId'),
+    nodeAddress: asString(json['nodeAddress'], 'endpoint.nodeAddress'),
+    nodePort: asInteger(json['nodePort'], 'endpoint.nodePort', { min: 0, max: 65_535 }),
+    ready: asBoolean(json['ready'], 'endpoint.ready'),
+    lost: asBoolean(json['lost'], 'endpoint.lost'),
+    name: asString(json['name'], 'endpoint.name'),
   };
 }
 

@@ -1,6 +1,14 @@
 // Which addresses a network of the cluster gets: its subnet, its gateway, its number on the wire. Pure.
 import { fail } from '../base/errors.ts';
-import { contains, formatAddress, formatSubnet, overlaps, parseAddress, parseSubnet, type Subnet } from '../base/ipv4.ts';
+import {
+  contains,
+  formatAddress,
+  formatSubnet,
+  overlaps,
+  parseAddress,
+  parseSubnet,
+  type Subnet,
+} from '../base/ipv4.ts';
 import { isPredefinedNetwork } from './defaults.ts';
 import type { NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
 

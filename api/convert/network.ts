@@ -1,7 +1,7 @@
 // Networks as the Engine API shows them, and the body of /networks/create.
 import { fail } from '../../base/errors.ts';
 import type { Json } from '../../base/parse.ts';
-import type { Network } from '../../proto/objects.ts';
+import type { Network, NetworkSpec } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
 import type { NetworkJson } from '../types/network.ts';
@@ -48,8 +48,8 @@ export function networkInspect(network: NetworkInfo, containers: readonly Contai
   return { ...networkJson(network), Containers: Object.fromEntries(attached) as NetworkJson['Containers'] };
 }
 
-/** A network of the cluster, which no node has an end of yet. */
-export function clusterNetworkJson({ id, spec, createdAtMs }: Network): NetworkJson {
+/** A network of the cluster. */
+export function clusterNetworkJson({ id, spec, subnet, gateway, vni, createdAtMs }: Network): NetworkJson {
   return {
     Name: spec.name,
     Id: id,
@@ -58,41 +58,51 @@ export function clusterNetworkJson({ id, spec, createdAtMs }: Network): NetworkJ
     Driver: spec.driver,
     EnableIPv4: true,
     EnableIPv6: false,
-    IPAM: { Driver: 'default', Options: null, Config: [] },
+    IPAM: { Driver: 'default', Options: null, Config: [{ Subnet: subnet, Gateway: gateway }] },
     Internal: spec.internal,
     Attachable: spec.attachable,
     Ingress: false,
     ConfigFrom: { Network: '' },
     ConfigOnly: false,
     Containers: {},
-    Options: { ...spec.options },
+    Options: { ...spec.options, 'com.docker.network.driver.overlay.vxlanid_list': String(vni) },
     Labels: { ...spec.labels },
   };
 }
 
 const NETWORK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
-export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
+/** Of the cluster, or of this machine alone. */
+export function isClusterRequest(body: Json): boolean {
   const network = new Fields(body);
+  return network.text('Driver') === 'overlay' || network.text('Scope') === 'swarm';
+}
+
+export function parseClusterNetwork(body: Json): NetworkSpec {
+  const { driver, ...rest } = parseAny(new Fields(body));
+  if (driver !== 'overlay')
+    fail('not-implemented', `a network of the swarm with the driver "${driver}" is not implemented yet`);
+  return { ...rest, driver };
+}
+
+export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
+  const request = parseAny(new Fields(body));
+  if (request.driver !== 'bridge') fail('not-found', `plugin "${request.driver}" not found`);
+  return request;
+}
+
+function parseAny(network: Fields): NetworkSpec {
   const name = network.text('Name');
   if (!NETWORK_NAME.test(name)) {
     fail('invalid', `invalid network name "${name}": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   }
-  const driver = network.text('Driver') || 'bridge';
-  if (driver === 'overlay' || network.text('Scope') === 'swarm') {
-    fail(
-      'not-implemented',
-      'overlay networks are not implemented yet: attach services to the external network "bridge" (in a stack file: networks: {default: {external: true, name: bridge}})',
-    );
-  }
-  if (driver !== 'bridge') fail('not-found', `plugin "${driver}" not found`);
-  network.refuse('EnableIPv6', 'IPv6 on bridge networks is');
+  network.refuse('EnableIPv6', 'IPv6 on networks is');
   network.refuse('Ingress', "an ingress network of one's own is");
   network.refuse('ConfigOnly', 'networks that only hold a configuration are');
   network.refuse('ConfigFrom', 'taking the configuration of another network is');
   return {
     name,
-    driver,
+    driver: network.text('Driver') || 'bridge',
     labels: network.textMap('Labels'),
     options: network.textMap('Options'),
     internal: network.flag('Internal'),

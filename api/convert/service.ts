@@ -1,12 +1,13 @@
 // Services and tasks as the Engine API shows them.
 import type { ServiceStatus } from '../../proto/control.ts';
+import { isPredefinedNetwork } from '../../proto/defaults.ts';
 import type { Service, Task, UpdateStatus } from '../../proto/objects.ts';
 import type { ServiceJson, TaskJson } from '../types/swarm.ts';
 import { endpointSpecJson, portJson, serviceSpecJson, taskSpecJson } from './service-spec.ts';
 import { goTime } from './time.ts';
 
 export function serviceJson(service: Service, status?: ServiceStatus): ServiceJson {
-  const { previousSpec, updateStatus, endpointPorts } = service;
+  const { previousSpec, updateStatus, endpointPorts, virtualAddresses = [] } = service;
   const ports = (endpointPorts ?? []).map(portJson);
   return {
     ID: service.id,
@@ -15,7 +16,18 @@ export function serviceJson(service: Service, status?: ServiceStatus): ServiceJs
     UpdatedAt: goTime(service.updatedAtMs),
     Spec: serviceSpecJson(service.spec),
     ...(previousSpec ? { PreviousSpec: serviceSpecJson(previousSpec) } : {}),
-    Endpoint: { Spec: endpointSpecJson(service.spec.endpoint), ...(ports.length > 0 ? { Ports: ports } : {}) },
+    Endpoint: {
+      Spec: endpointSpecJson(service.spec.endpoint),
+      ...(ports.length > 0 ? { Ports: ports } : {}),
+      ...(virtualAddresses.length > 0
+        ? {
+            VirtualIPs: virtualAddresses.map(({ networkId, address }) => ({
+              NetworkID: networkId,
+              Addr: `${address}/32`,
+            })),
+          }
+        : {}),
+    },
     ...(updateStatus ? { UpdateStatus: updateStatusJson(updateStatus) } : {}),
     ...(status ? { ServiceStatus: statusJson(status) } : {}),
   };
@@ -69,6 +81,13 @@ function taskStatusJson({ status }: Task): TaskJson['Status'] {
   };
 }
 
-/** Networks that every node has by itself: the task's address there is its node's business. */
+/** On networks that every node has by itself, a task's address is its node's business. */
 const attachments = (task: Task) =>
-  task.spec.networks.map(({ target }) => ({ Network: { ID: '', Spec: { Name: target } }, Addresses: [] }));
+  task.spec.networks.map(({ target }) => {
+    const own = isPredefinedNetwork(target);
+    const found = task.attachments?.find(({ networkId }) => networkId === target);
+    return {
+      Network: own ? { ID: '', Spec: { Name: target } } : { ID: target, Spec: {} },
+      Addresses: found ? [`${found.address}/32`] : [],
+    };
+  });

@@ -1,8 +1,16 @@
 // /networks: this machine's, and on a manager the cluster's.
-import { codeOf } from '../../base/errors.ts';
+import { codeOf, fail } from '../../base/errors.ts';
 import type { NetworkInfo } from '../../runtime/network/contract.ts';
+import type { Network } from '../../proto/objects.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import { clusterNetworkJson, networkInspect, networkJson, parseNetworkRequest } from '../convert/network.ts';
+import {
+  clusterNetworkJson,
+  isClusterRequest,
+  networkInspect,
+  networkJson,
+  parseClusterNetwork,
+  parseNetworkRequest,
+} from '../convert/network.ts';
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
 import { notImplemented } from '../faults.ts';
@@ -27,8 +35,18 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('POST', '/networks/create', async (request) => {
-    const { id } = await networks.create(parseNetworkRequest(await request.json()));
-    return json(201, { Id: id, Warning: '' });
+    const body = await request.json();
+    if (!isClusterRequest(body)) {
+      const { id } = await networks.create(parseNetworkRequest(body));
+      return json(201, { Id: id, Warning: '' });
+    }
+    const spec = parseClusterNetwork(body);
+    const control = deps.swarm.control();
+    if (networks.list().some(({ name }) => name === spec.name)) {
+      fail('conflict', `network with name ${spec.name} already exists`);
+    }
+    const { network } = await control.call('CreateNetwork', { spec }, { abort: request.abort });
+    return json(201, { Id: network.id, Warning: '' });
   });
 
   router.add('GET', '/networks/{id}', async (request) => {
@@ -43,7 +61,10 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('DELETE', '/networks/{id}', async (request) => {
-    await networks.remove(request.param('id'));
+    const id = request.param('id');
+    const network = await clusterNetwork(deps, id, request.abort);
+    if (network) await deps.swarm.control().call('RemoveNetwork', { network: network.id }, { abort: request.abort });
+    else await networks.remove(id);
     return empty(204);
   });
 
@@ -70,6 +91,24 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     for (const { name, id } of unused) if (await wasRemoved(deps, id)) deleted.push(name);
     return json(200, { NetworksDeleted: deleted });
   });
+}
+
+/** Undefined: it is this machine's, or there is none. */
+async function clusterNetwork(deps: ApiDeps, text: string, abort: AbortSignal): Promise<Network | undefined> {
+  try {
+    deps.runtime.networks.get(text);
+    return undefined;
+  } catch (error) {
+    if (codeOf(error) !== 'not-found') throw error;
+  }
+  if (!deps.swarm.info().controlAvailable) return undefined;
+  try {
+    const { network } = await deps.swarm.control().call('GetNetwork', { network: text }, { abort });
+    return network;
+  } catch (error) {
+    if (codeOf(error) === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 const isUnused = (network: NetworkInfo): boolean =>

@@ -183,7 +183,7 @@ export interface TaskJson {
     PortStatus: { Ports?: PortConfigJson[] };
   };
   DesiredState: string;
-  NetworksAttachments?: { Network: { ID: string; Spec: { Name: string } }; Addresses: string[] }[];
+  NetworksAttachments?: { Network: { ID: string; Spec: { Name?: string } }; Addresses: string[] }[];
   GenericResources: null;
   JobIteration?: ObjectVersion;
 }

@@ -35,7 +35,12 @@ export async function runAllocator(store: Store, options: AllocatorOptions): Pro
   ]);
 }
 
-async function follow(store: Store, dirty: DirtySet<ServiceId>, book: AddressBook, { abort, clock }: Loop): Promise<void> {
+async function follow(
+  store: Store,
+  dirty: DirtySet<ServiceId>,
+  book: AddressBook,
+  { abort, clock }: Loop,
+): Promise<void> {
   const { view, changes } = store.viewAndWatch(['service', 'task'], { abort });
   markAll(view, dirty);
   for await (const change of changes) {
@@ -51,8 +56,7 @@ async function follow(store: Store, dirty: DirtySet<ServiceId>, book: AddressBoo
 function lostAddresses(change: Change): readonly NetworkAddress[] | undefined {
   if (change.kind === 'task') return change.action === 'remove' ? change.object.attachments : undefined;
   if (change.kind !== 'service') return undefined;
-  const [before, after] =
-    change.action === 'remove' ? [change.object, undefined] : [change.previous, change.object];
+  const [before, after] = change.action === 'remove' ? [change.object, undefined] : [change.previous, change.object];
   return before?.virtualAddresses?.filter(
     ({ networkId }) => !after?.virtualAddresses?.some((each) => each.networkId === networkId),
   );
@@ -143,12 +147,7 @@ interface Refusal {
   readonly retry: boolean;
 }
 
-function allocateFor(
-  transaction: Transaction,
-  ids: readonly ServiceId[],
-  pages: AddressPages,
-  nowMs: number,
-): Outcome {
+function allocateFor(transaction: Transaction, ids: readonly ServiceId[], pages: AddressPages, nowMs: number): Outcome {
   const owners = portOwners(transaction.services.all());
   const more: ServiceId[] = [];
   const explained: Refusal[] = [];

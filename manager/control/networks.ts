@@ -60,7 +60,11 @@ function checkSpec(spec: NetworkSpec): void {
   }
 }
 
-function planned(view: View, id: Network['id'], spec: NetworkSpec): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'vni'> {
+function planned(
+  view: View,
+  id: Network['id'],
+  spec: NetworkSpec,
+): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'vni'> {
   const networks = [...view.networks.all()];
   if (view.networks.byName(spec.name)) fail('conflict', `network with name ${spec.name} already exists`);
   if (networks.length >= NETWORKS_MAX) {

@@ -22,9 +22,7 @@ export function serviceHandlers(deps: HandlerDeps): Pick<Handlers, ServiceMethod
   const { store, turns } = deps;
   /** Published ports are checked against all other services, and networks must stay. */
   const inTurn = <T>(spec: ServiceSpec, abort: AbortSignal | undefined, work: () => Promise<T>): Promise<T> =>
-    spec.endpoint.ports.length > 0 || clusterNetworks(spec.task.networks).length > 0
-      ? turns.run(work, abort)
-      : work();
+    spec.endpoint.ports.length > 0 || clusterNetworks(spec.task.networks).length > 0 ? turns.run(work, abort) : work();
   return {
     CreateService: (request, { abort }) => inTurn(request.spec, abort, () => createService(deps, request, abort)),
     UpdateService: (request, { abort }) => inTurn(request.spec, abort, () => updateService(deps, request, abort)),

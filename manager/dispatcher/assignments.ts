@@ -7,10 +7,11 @@ import type { Node, NodeId, PortConfig, Service, Task } from '../../proto/object
 import { encodeJson, type IngressEntry } from '../../proto/assignment.ts';
 import { TASK_STATE } from '../../proto/task-state.ts';
 import type { Change, Store, View } from '../store/contract.ts';
+import { NetworkItems, type NetworkNews, networkOf, noNews } from './network-items.ts';
 import { Presence } from './presence.ts';
 
 export interface Item {
-  readonly kind: 'task' | 'ingress';
+  readonly kind: 'task' | 'ingress' | 'network' | 'service' | 'endpoint';
   readonly id: string;
   readonly version: number;
   /** Absent: removed. Computed when it is sent. */
@@ -37,6 +38,7 @@ export class Assignments {
   #tasks = new Map<string, { readonly item: Item; readonly task: Task }>(); // by task id
   #tasksOfNode = new Map<string, Set<string>>();
   #ingress = new Map<string, Item>();
+  #networks = this.#emptyNetworks();
   #tombstones: { readonly nodeId: NodeId | undefined; readonly item: Item }[] = [];
   #index = 0;
   #floor = 0; // deltas can start here or later
@@ -54,7 +56,7 @@ export class Assignments {
 
   /** Scans, then follows the store until `abort`. `onReady` is called once the first scan is in. */
   async run(abort: AbortSignal, onReady: () => void = () => {}): Promise<void> {
-    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node'], { abort });
+    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node', 'network'], { abort });
     this.#scan(view);
     onReady();
     let pending: Change[] = [];
@@ -96,7 +98,9 @@ export class Assignments {
     const items = [...this.#itemsOf(nodeId)].filter((item) => item.version > from);
     if (resumable) {
       for (const { nodeId: owner, item } of this.#tombstones) {
-        if (item.version > from && (owner === undefined || owner === nodeId) && !this.#has(item)) items.push(item);
+        if (item.version > from && (owner === undefined || owner === nodeId) && !this.#has(nodeId, item)) {
+          items.push(item);
+        }
       }
     }
     return { from, to: this.#index, items };
@@ -126,10 +130,17 @@ export class Assignments {
       if (entry) yield entry.item;
     }
     yield* this.#ingress.values();
+    yield* this.#networks.of(nodeId);
   }
 
-  #has(item: Item): boolean {
-    return item.kind === 'task' ? this.#tasks.has(item.id) : this.#ingress.has(item.id);
+  #has(nodeId: NodeId, item: Item): boolean {
+    if (item.kind === 'task') return this.#tasks.has(item.id);
+    if (item.kind === 'ingress') return this.#ingress.has(item.id);
+    return this.#networks.isOn(nodeId, networkOf(item.id)) && this.#networks.has(item);
+  }
+
+  #emptyNetworks(): NetworkItems {
+    return new NetworkItems((id) => this.#nodes.get(id));
   }
 
   #rescan(): void {
@@ -145,16 +156,21 @@ export class Assignments {
     this.#tasks = new Map();
     this.#tasksOfNode = new Map();
     this.#ingress = new Map();
+    this.#networks = this.#emptyNetworks();
     this.#tombstones = [];
     this.#index = view.version;
     this.#floor = view.version;
     this.#services = new Map([...view.services.all()].map((service) => [service.id, service]));
     this.#nodes = new Map([...view.nodes.all()].map((node) => [node.id, node]));
+    const news = noNews(); // everybody is told all of it
+    for (const network of view.networks.all()) this.#networks.moveNetwork(undefined, network, view.version, news);
     for (const task of view.tasks.all()) {
       this.#presence.move(undefined, task);
       if (isAssigned(task)) this.#keep(task, task.version);
+      this.#networks.moveTask(undefined, task, view.version, news);
     }
     for (const service of this.#services.values()) {
+      this.#networks.moveService(undefined, service, view.version, news);
       const item = this.#ingressItem(service, view.version);
       if (item) this.#ingress.set(service.id, item);
     }
@@ -165,16 +181,47 @@ export class Assignments {
     const version = changes[changes.length - 1]?.version ?? this.#index;
     const forNode = new Map<NodeId, Item[]>();
     const dirtyServices = new Set<string>();
+    const news = noNews();
     for (const change of changes) {
       if (change.kind === 'task') this.#moveTask(change, forNode, dirtyServices);
       else if (change.kind === 'service') this.#moveService(change, dirtyServices);
-      else if (change.kind === 'node') this.#moveNode(change, dirtyServices);
+      else if (change.kind === 'node') this.#moveNode(change, dirtyServices, version, news);
+      this.#moveNetworks(change, version, news);
     }
+    this.#spread(news, version, forNode);
     const forAll = this.#moveIngress(dirtyServices, version);
     const from = this.#index;
     this.#index = version;
     this.#tell(from, forNode, forAll);
     for (const listener of this.#advanceListeners) listener();
+  }
+
+  #moveNetworks(change: Change, version: number, news: NetworkNews): void {
+    if (change.kind === 'network') this.#networks.moveNetwork(...ends(change), version, news);
+    else if (change.kind === 'service') this.#networks.moveService(...ends(change), version, news);
+    else if (change.kind === 'task') this.#networks.moveTask(...ends(change), version, news);
+  }
+
+  /** To the nodes on each network what changed there; to those new on it all of it. */
+  #spread({ changed, gained, lost }: NetworkNews, version: number, forNode: Map<NodeId, Item[]>): void {
+    const add = (nodeId: NodeId, items: readonly Item[]): void =>
+      void forNode.set(nodeId, [...(forNode.get(nodeId) ?? []), ...items]);
+    for (const [networkId, items] of changed) {
+      for (const item of items) if (!item.body) this.#bury(undefined, item);
+      for (const nodeId of this.#networks.nodesOn(networkId)) {
+        if (!gained.get(nodeId)?.has(networkId)) add(nodeId, items);
+      }
+    }
+    for (const [nodeId, networks] of gained) {
+      for (const networkId of networks) add(nodeId, this.#networks.whole(networkId, version));
+    }
+    for (const [nodeId, networks] of lost) {
+      for (const networkId of networks) {
+        const gone: Item = { kind: 'network', id: networkId, version, body: undefined };
+        this.#bury(nodeId, gone);
+        add(nodeId, [gone]);
+      }
+    }
   }
 
   #tell(from: number, forNode: Map<NodeId, Item[]>, forAll: readonly Item[]): void {
@@ -232,13 +279,19 @@ export class Assignments {
     }
   }
 
-  #moveNode(change: Extract<Change, { kind: 'node' }>, dirtyServices: Set<string>): void {
+  #moveNode(
+    change: Extract<Change, { kind: 'node' }>,
+    dirtyServices: Set<string>,
+    version: number,
+    news: NetworkNews,
+  ): void {
     const before = this.#nodes.get(change.object.id);
     const after = change.action === 'remove' ? undefined : change.object;
     if (after) this.#nodes.set(after.id, after);
     else this.#nodes.delete(change.object.id);
     if (standing(before) === standing(after)) return;
     for (const service of this.#presence.servicesOn(change.object.id)) dirtyServices.add(service);
+    this.#networks.moveNode(change.object.id, version, news);
   }
 
   #moveIngress(dirty: ReadonlySet<string>, version: number): Item[] {
@@ -286,6 +339,11 @@ export class Assignments {
   }
 }
 
+/** What there was and what there is. */
+function ends<T>(change: { action: string; object: T; previous?: T }): [before: T | undefined, after: T | undefined] {
+  return change.action === 'remove' ? [change.object, undefined] : [change.previous, change.object];
+}
+
 /** The scheduler has confirmed its node. */
 function isAssigned(task: Task): task is Task & { nodeId: NodeId } {
   return task.nodeId !== undefined && TASK_STATE[task.status.state] >= TASK_STATE.assigned;
@@ -295,7 +353,8 @@ const ingressPorts = (service: Service): PortConfig[] =>
   (service.endpointPorts ?? []).filter((port) => port.publishMode === 'ingress' && port.publishedPort > 0);
 
 /** What of a node shows in ingress entries. */
-const standing = (node: Node | undefined): string => `${node?.status.state} ${node?.dataAddress}`;
+const standing = (node: Node | undefined): string =>
+  `${node?.status.state} ${node?.status.address} ${node?.dataAddress} ${node?.dataPort}`;
 
 /** Where other nodes send connections for this one's tasks, while it can take them. */
 function forwardAddress(node: Node | undefined): string | undefined {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { CONTROL_METHODS, type ControlMethod } from '../../proto/control.ts';
 import { type ControlBench, controlBench } from '../support/control.ts';
-import { aClusterSpec, aNetworkSpec, aServiceSpec, aTask, aTaskSpec, anId } from '../support/objects.ts';
+import { aClusterSpec, aNetwork, aNetworkSpec, aServiceSpec, aTask, aTaskSpec, anId } from '../support/objects.ts';
 
 describe('the cluster', () => {
   let bench: ControlBench;
@@ -62,14 +62,49 @@ describe('networks', () => {
     bench = await controlBench();
   });
 
-  it('that span nodes are not there yet, and the answer names the way out', () =>
-    bench.refused(
+  it('get the next free subnet, the gateway in it and a number of their own', async () => {
+    const first = (await bench.call('CreateNetwork', { spec: aNetworkSpec() })).network;
+    const second = (await bench.call('CreateNetwork', { spec: aNetworkSpec({ name: 'front' }) })).network;
+    assert.deepEqual([first.subnet, first.gateway], ['10.0.1.0/24', '10.0.1.1']);
+    assert.deepEqual([second.subnet, second.gateway], ['10.0.2.0/24', '10.0.2.1']);
+    assert.notEqual(first.vni, second.vni);
+    assert.ok(first.vni > 4096 && first.vni < 2 ** 24);
+  });
+
+  it('do not meet each other, nor a node', async () => {
+    await bench.store.update((tx) => {
+      const node = tx.nodes.get(anId('node', 2));
+      if (node) tx.nodes.put({ ...node, dataAddress: '10.0.1.7' });
+    });
+    assert.equal((await bench.call('CreateNetwork', { spec: aNetworkSpec() })).network.subnet, '10.0.2.0/24');
+    const asking = (subnet: string) => ({ spec: aNetworkSpec({ name: 'other', subnet }) });
+    const clash = 'invalid pool request: Pool overlaps with other one on this address space: ';
+    await bench.refused(
       'CreateNetwork',
-      { spec: aNetworkSpec(), ...A_SUBNET },
-      'not-implemented',
-      "the network driver 'overlay' does not span nodes yet: put the service on the network 'bridge' of its node, " +
-        "in a stack file as an external network named 'bridge'",
-    ));
+      asking('10.0.0.0/16'),
+      'forbidden',
+      `${clash}10.0.0.0/16 meets network back (10.0.2.0/24)`,
+    );
+    const node = `${clash}10.0.1.0/24 meets the address of node ${anId('node', 2)} (10.0.1.7/32)`;
+    await bench.refused('CreateNetwork', asking('10.0.1.0/24'), 'forbidden', node);
+    await bench.refused(
+      'CreateNetwork',
+      asking('10.9.0.0/30'),
+      'invalid',
+      'subnet 10.9.0.0/30 must be between /8 and /29',
+    );
+    const away = { spec: aNetworkSpec({ name: 'other', subnet: '10.9.0.0/24', gateway: '10.8.0.1' }) };
+    await bench.refused('CreateNetwork', away, 'invalid', /no matching subnet for gateway 10\.8\.0\.1/);
+  });
+
+  it('are refused by a name that is taken, with another driver, and encrypted rather than in clear', async () => {
+    await bench.call('CreateNetwork', { spec: aNetworkSpec() });
+    await bench.refused('CreateNetwork', { spec: aNetworkSpec() }, 'conflict', 'network with name back already exists');
+    const weave = { spec: aNetworkSpec({ name: 'w', driver: 'weave' }) };
+    await bench.refused('CreateNetwork', weave, 'not-found', 'plugin "weave" not found');
+    const encrypted = { spec: aNetworkSpec({ name: 'e', options: { encrypted: '' } }) };
+    await bench.refused('CreateNetwork', encrypted, 'not-implemented', /never sent in clear/);
+  });
 
   it('with a bad or a predefined name are refused', async () => {
     const spec = (name: string) => ({ spec: aNetworkSpec({ name }) });
@@ -86,7 +121,17 @@ describe('networks', () => {
     const { service } = await bench.call('CreateService', { spec: aServiceSpec({ task }) });
     const message = `network ${anId('network', 1)} is in use by service ${service.id}`;
     await bench.refused('RemoveNetwork', { network: 'back' }, 'invalid', message);
+    assert.equal(service.spec.task.networks[0]?.target, anId('network', 1), 'the name may mean another one later');
     await bench.call('RemoveService', { service: 'web' });
+    const attachments = [{ networkId: anId<'network'>('network', 1), address: '10.0.1.2' }];
+    const ends = async (state: 'running' | 'shutdown') => {
+      const status = { state, atMs: 0, message: '' };
+      await bench.store.update((tx) => tx.tasks.put(aTask({ attachments, status })));
+    };
+    await ends('running');
+    const held = `network ${anId('network', 1)} is in use by task ${anId('task', 1)}`;
+    await bench.refused('RemoveNetwork', { network: 'back' }, 'invalid', held);
+    await ends('shutdown');
     await bench.call('RemoveNetwork', { network: 'back' });
     assert.deepEqual((await bench.call('ListNetworks', { filter: {} })).networks, []);
     await bench.refused('GetNetwork', { network: 'back' }, 'not-found', 'network back not found');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { parseIngress, parseTask } from '../../proto/assignment.ts';
-import type { Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
+import { parseEndpoint, parseIngress, parseNetworkService, parseTask } from '../../proto/assignment.ts';
+import type { NetworkId, Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
 import { Assignments, type Delta } from '../../manager/dispatcher/assignments.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
-import { aNode, aService, anId, aTask } from '../support/objects.ts';
+import { aNetwork, aNode, aService, aServiceSpec, anId, aTask, aTaskSpec } from '../support/objects.ts';
 import { until } from '../support/until.ts';
 
 const [A, B] = [anId('node', 1) as NodeId, anId('node', 2) as NodeId];
@@ -131,6 +131,94 @@ describe('assignments', () => {
     await current();
     assert.deepEqual(told.map(names), [['-ingress 1']]);
     assert.deepEqual(names(assignments.since(B, applied)), ['-ingress 1']);
+    await end();
+  });
+});
+
+describe('assignments of networks', () => {
+  const NET = anId('network', 1) as NetworkId;
+  const on = (address: string) => ({ attachments: [{ networkId: NET, address }] });
+
+  async function setUpNetwork() {
+    const world = await setUp();
+    await world.store.update((tx) => {
+      tx.networks.put(aNetwork());
+      const task = aTaskSpec({ networks: [{ target: NET, aliases: ['www'] }] });
+      tx.services.put(aService({ spec: aServiceSpec({ task }), virtualAddresses: on('10.0.1.2').attachments }));
+    });
+    await world.current();
+    world.told.length = 0;
+    const endpoints = () =>
+      world.assignments
+        .since(A, 0)
+        .items.flatMap(({ kind, body }) => (kind === 'endpoint' && body ? [parseEndpoint(body())] : []));
+    return { ...world, endpoints };
+  }
+
+  it('come with the first task there: all of the network, and afterwards what changes', async () => {
+    const { told, put, assignments, end } = await setUpNetwork();
+    await put({ id: T2, nodeId: B, ...on('10.0.1.4') });
+    assert.deepEqual(told, [], 'none of its business');
+    await put({ id: T1, ...on('10.0.1.3') });
+    assert.deepEqual(told.map(names), [['endpoint 1', 'endpoint 2', 'network 1', 'service 1', 'task 1']]);
+    await put({ id: T2, status: state('running') });
+    assert.deepEqual(told.slice(1).map(names), [['endpoint 2']]);
+    const service = assignments.since(A, 0).items.find(({ kind }) => kind === 'service');
+    const entry = service?.body && parseNetworkService(service.body());
+    assert.deepEqual([entry?.virtualAddress, entry?.aliases], ['10.0.1.2', ['www']]);
+    await end();
+  });
+
+  it('go with the last task there', async () => {
+    const { told, put, assignments, end } = await setUpNetwork();
+    await put({ id: T1, ...on('10.0.1.3') });
+    const applied = assignments.index;
+    await put({ id: T1, status: state('shutdown') });
+    assert.deepEqual(names(told.at(-1)), ['-network 1']);
+    assert.deepEqual(names(assignments.since(A, applied)), ['-endpoint 1', '-network 1']);
+    assert.deepEqual(names(assignments.since(A, 0)), ['task 1']);
+    await end();
+  });
+
+  it('take a task for ready while it runs, shall go on, and its node is there', async () => {
+    const { store, put, current, endpoints, end } = await setUpNetwork();
+    await put({ id: T1, ...on('10.0.1.3') });
+    await put({ id: T2, nodeId: B, status: state('running'), ...on('10.0.1.4') });
+    const ready = () => endpoints().map(({ address, nodeAddress, ready, lost }) => [address, nodeAddress, ready, lost]);
+    const first = ['10.0.1.3', '10.0.0.1', false, false];
+    assert.deepEqual(ready(), [first, ['10.0.1.4', '10.0.0.2', true, false]]);
+    const nodeState = async (name: 'ready' | 'down') => {
+      await store.update((tx) => {
+        const node = tx.nodes.get(B);
+        if (node) tx.nodes.put({ ...node, status: { ...node.status, state: name } });
+      });
+      await current();
+    };
+    await nodeState('down');
+    assert.deepEqual(ready()[1], ['10.0.1.4', '10.0.0.2', false, true]);
+    await nodeState('ready');
+    await put({ id: T2, desired: 'shutdown' });
+    assert.deepEqual(ready()[1], ['10.0.1.4', '10.0.0.2', false, false]);
+    await put({ id: T2, status: state('shutdown') });
+    assert.deepEqual(ready(), [first]);
+    await end();
+  });
+
+  it('tell one who comes back of what went, and all of a network that is new to it', async () => {
+    const { assignments, put, end } = await setUpNetwork();
+    await put({ id: T2, nodeId: B, status: state('running'), ...on('10.0.1.4') });
+    const applied = assignments.index;
+    await put({ id: T1, ...on('10.0.1.3') });
+    assert.deepEqual(names(assignments.since(A, applied)), [
+      'endpoint 1',
+      'endpoint 2',
+      'network 1',
+      'service 1',
+      'task 1',
+    ]);
+    const known = assignments.index;
+    await put({ id: T2, status: state('failed') });
+    assert.deepEqual(names(assignments.since(A, known)), ['-endpoint 2']);
     await end();
   });
 });

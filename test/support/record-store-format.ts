@@ -3,7 +3,7 @@
 import type { ReplicatedStore, SnapshotChunk } from '../../manager/store/contract.ts';
 import type { NodeId } from '../../proto/objects.ts';
 import { createMemoryStore } from './memory-store.ts';
-import { aCluster, aNetworkSpec, aNode, aService, aServiceSpec, aTask, aTaskSpec, anId } from './objects.ts';
+import { aCluster, aNetwork, aNode, aService, aServiceSpec, aTask, aTaskSpec, anId } from './objects.ts';
 
 export interface Recording {
   /** Base 64, from index 1 on. */
