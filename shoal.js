@@ -48,6 +48,10 @@ const COMMANDS = {
     await setUp({});
     return node(path.join(DIST, 'test/bench/run.js'), args);
   },
+  async 'crash-cycles'(args) {
+    await setUp({});
+    return node(path.join(DIST, 'test/crash/run.js'), args);
+  },
   async build() {
     await setUp({});
     return 0;

@@ -2,7 +2,10 @@
 // Nothing is durable before the `sync` of its file, and no name before the `syncDirectory` of its folder.
 
 export interface DiskFile {
-  /** Appends at the end of what was written so far; resolves when the system has taken it, not when it is durable. */
+  /**
+   * Appends at the end of what was appended so far; resolves when the system has taken it, not when it is durable. When it
+   * fails nothing counts as appended, whatever part was written: the same bytes may be appended again.
+   */
   append(bytes: Uint8Array): Promise<void>;
   /** Resolves when everything appended is durable. A failure is final: the file must not be used again. */
   sync(): Promise<void>;

@@ -29,6 +29,7 @@ async function listOrNone(path: string): Promise<string[]> {
 
 class SystemFile implements DiskFile {
   readonly #file: FileHandle;
+  #length = 0;
 
   constructor(file: FileHandle) {
     this.#file = file;
@@ -36,9 +37,10 @@ class SystemFile implements DiskFile {
 
   async append(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.#file.write(bytes, done);
+      const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, this.#length + done);
       done += bytesWritten;
     }
+    this.#length += bytes.length;
   }
 
   sync(): Promise<void> {

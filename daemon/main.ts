@@ -9,11 +9,16 @@ import { parseJson } from '../base/parse.ts';
 import { systemRandom } from '../base/random.ts';
 import { daemonConfig, parseFlags } from './config.ts';
 import { startDaemon } from './daemon.ts';
+import { raftTool } from './raft-tool.ts';
 
 const DEFAULT_CONFIG_FILE = '/etc/shoal/daemon.json';
 const SHUTDOWN_WITHIN_MS = 15_000;
 
 async function main(): Promise<void> {
+  if (process.argv[2] === 'raft') {
+    process.stdout.write(`${(await raftTool(process.argv.slice(3))).join('\n')}\n`);
+    return;
+  }
   const flags = parseFlags(process.argv.slice(2));
   const file = flags.configFile ?? (existsSync(DEFAULT_CONFIG_FILE) ? DEFAULT_CONFIG_FILE : undefined);
   const config = daemonConfig(flags, file === undefined ? undefined : parseJson(readFileSync(file, 'utf8'), file));

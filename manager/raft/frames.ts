@@ -4,6 +4,7 @@
 import { crc32 } from 'node:zlib';
 import { fail } from '../../base/errors.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
+import type { KeyRing } from './data-keys.ts';
 import { type DataKey, KEY_ID_BYTES, SALT_BYTES, SEAL_AES_256_GCM, type Seal, sealFor } from './seal.ts';
 
 const FILE_FORMAT = 1;
@@ -76,6 +77,8 @@ export interface OpenedFrame {
 
 export interface OpenedFile {
   readonly flags: number;
+  /** Of the data key that it is sealed with. */
+  readonly keyId: Uint8Array;
   readonly frames: readonly OpenedFrame[];
   /** Where the valid frames end. */
   readonly end: number;
@@ -84,10 +87,10 @@ export interface OpenedFile {
 }
 
 /** Reads a file of frames. Damage to something that was durable throws and names the place. */
-export function openFrames(file: Uint8Array, key: DataKey, identity: FileIdentity, name: string): OpenedFile {
+export function openFrames(file: Uint8Array, keys: KeyRing, identity: FileIdentity, name: string): OpenedFile {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
-  const header = openHeader(bytes, key, identity, name);
-  const seal = sealFor(key, { salt: header.salt, purpose: `shoal ${identity.magic}` });
+  const header = openHeader(bytes, keys, identity, name);
+  const seal = sealFor(header.key, { salt: header.salt, purpose: `shoal ${identity.magic}` });
   const owner = Buffer.from(identity.owner);
   const frames: OpenedFrame[] = [];
   let offset = HEADER_BYTES;
@@ -100,10 +103,10 @@ export function openFrames(file: Uint8Array, key: DataKey, identity: FileIdentit
   }
   const torn = offset < bytes.length;
   if (torn) refuseIfDamaged(bytes, offset, frames.length + 1, name);
-  return { flags: header.flags, frames, end: offset, torn };
+  return { flags: header.flags, keyId: header.key.id, frames, end: offset, torn };
 }
 
-function openHeader(bytes: Buffer, key: DataKey, identity: FileIdentity, name: string): FileHeader {
+function openHeader(bytes: Buffer, keys: KeyRing, identity: FileIdentity, name: string): FileHeader & { key: DataKey } {
   if (bytes.length < HEADER_BYTES) fail('internal', damaged(`${name}: its header is cut off`));
   const reader = new ByteReader(bytes);
   const magic = reader.raw(8).toString('latin1');
@@ -118,8 +121,8 @@ function openHeader(bytes: Buffer, key: DataKey, identity: FileIdentity, name: s
   if (sealing !== SEAL_AES_256_GCM) fail('internal', `${name} uses seal ${sealing}, which this version does not know`);
   if (reader.u64() !== identity.number) fail('internal', damaged(`${name}: its number is not that of its name`));
   const salt = reader.raw(SALT_BYTES);
-  if (!reader.raw(KEY_ID_BYTES).equals(key.id)) fail('internal', `${name} is sealed with another data key`);
-  return { flags, salt };
+  const key = keys.byId(reader.raw(KEY_ID_BYTES)) ?? fail('internal', `${name} is sealed with another data key`);
+  return { flags, salt, key };
 }
 
 /** The sealed bytes of the frame at `offset` if it is whole and has this number. */

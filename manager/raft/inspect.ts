@@ -1,7 +1,7 @@
 // Looking into a member's directory without changing it, while no daemon uses it: what it holds, and whether all of it is whole.
 import type { Disk } from '../../base/disk.ts';
 import type { Entry, HardState, SnapshotMeta } from './core/types.ts';
-import { readDataKey } from './seal.ts';
+import { type NodeKeys, readKeyRing } from './data-keys.ts';
 import { type OpenedSnapshot, readSnapshot } from './snapshot-file.ts';
 import { checkFormat, readOwner } from './storage.ts';
 import { LOG_DIRECTORY, readLog } from './write-ahead-log.ts';
@@ -22,15 +22,15 @@ export interface Inspection {
 type ReadOnlyDisk = Pick<Disk, 'read' | 'list'>;
 
 /** Reads and checks everything. Throws, naming the place, when anything that was durable is not whole. */
-export async function inspectDirectory(readOnly: ReadOnlyDisk): Promise<Inspection> {
+export async function inspectDirectory(readOnly: ReadOnlyDisk, nodeKeys: NodeKeys = []): Promise<Inspection> {
   const disk = refusingWrites(readOnly);
   await checkFormat(disk);
   const owner = await readOwner(disk);
-  const key = await readDataKey(disk);
+  const { keys } = await readKeyRing(disk, nodeKeys);
   const names = await disk.list(LOG_DIRECTORY);
-  const log = await readLog({ disk, key, ...owner }, names);
+  const log = await readLog({ disk, keys, ...owner }, names);
   const snapshot: OpenedSnapshot | undefined =
-    log.snapshot && (await readSnapshot({ disk, key, ...owner }, log.snapshot));
+    log.snapshot && (await readSnapshot({ disk, keys, ...owner }, log.snapshot));
   const { hardState, base, entries, tornBytes } = log;
   return {
     ...owner,

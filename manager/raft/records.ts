@@ -14,13 +14,20 @@ export type LogRecord =
   | { readonly type: 'hard-state'; readonly hardState: HardState }
   /** Replaces what stood at its index and after. */
   | { readonly type: 'entry'; readonly entry: Entry }
+  /** Nothing; ends what a segment began with before it had its name, so that a cut in there is known as damage. */
+  | { readonly type: 'begun' }
   /** Nothing; written on a clean stop, so that damage to the batch before it is told from a torn end. */
   | { readonly type: 'end' };
 
-const TYPES = { base: 1, snapshot: 2, 'hard-state': 3, entry: 4, end: 5, restore: 6 } as const satisfies Record<
-  LogRecord['type'],
-  number
->;
+const TYPES = {
+  base: 1,
+  snapshot: 2,
+  'hard-state': 3,
+  entry: 4,
+  end: 5,
+  restore: 6,
+  begun: 7,
+} as const satisfies Record<LogRecord['type'], number>;
 const KINDS = { data: 1, membership: 2, noop: 3 } as const satisfies Record<EntryKind, number>;
 
 export function encodeRecords(records: readonly LogRecord[]): Buffer {
@@ -61,6 +68,7 @@ function encodeRecord(record: LogRecord, writer: ByteWriter): void {
         .u8(KINDS[kind])
         .raw(bytes);
     }
+    case 'begun':
     case 'end':
       return void writer.u32(0);
   }
@@ -89,6 +97,8 @@ function decodeRecord(reader: ByteReader): LogRecord {
     }
     case TYPES.end:
       return { type: 'end' };
+    case TYPES.begun:
+      return { type: 'begun' };
     default:
       return fail('internal', `the log holds a record of unknown type ${type}: it was written by a newer version`);
   }

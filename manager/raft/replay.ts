@@ -17,10 +17,16 @@ export class Replay {
   #snapshot: Position | undefined;
   #hardState: HardState = { term: 0, vote: undefined, commit: 0 };
 
-  segment(frames: readonly OpenedFrame[], name: string): void {
+  /** True when the mark was there that ends what a segment begins with. */
+  segment(frames: readonly OpenedFrame[], name: string): boolean {
+    let isBegun = false;
     for (const { plain, offset } of frames) {
-      for (const record of decodeRecords(plain)) this.#record(record, `${name} at byte ${offset}`);
+      for (const record of decodeRecords(plain)) {
+        this.#record(record, `${name} at byte ${offset}`);
+        isBegun ||= record.type === 'begun';
+      }
     }
+    return isBegun;
   }
 
   finish(): Omit<RecoveredLog, 'tornBytes'> {
@@ -29,6 +35,8 @@ export class Replay {
     if (base.index > start) fail('internal', damaged(`entries ${start + 1} to ${base.index} are missing`));
     if (this.#last.index < start)
       fail('internal', damaged(`it ends at ${this.#last.index}, before its snapshot at ${start}`));
+    if (this.#hardState.commit > this.#last.index)
+      fail('internal', damaged(`it ends at ${this.#last.index}, before its commit index ${this.#hardState.commit}`));
     return { base, entries: this.#entries, snapshot: this.#snapshot, hardState: this.#hardState };
   }
 
@@ -47,6 +55,7 @@ export class Replay {
         return;
       case 'entry':
         return this.#onEntry(record.entry, place);
+      case 'begun':
       case 'end':
         return;
     }
@@ -77,5 +86,5 @@ export class Replay {
   }
 }
 
-const damaged = (what: string): string =>
+export const damaged = (what: string): string =>
   `the consensus log is damaged: ${what}; remove this manager from the cluster and join it again`;

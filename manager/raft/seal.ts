@@ -2,8 +2,7 @@
 // salt. The nonce is the number of the batch within the file, so a file is never written to again after it was recovered:
 // a second text under one key and nonce would break the cipher.
 import { createCipheriv, createDecipheriv, createHash, hkdfSync } from 'node:crypto';
-import type { Disk } from '../../base/disk.ts';
-import { CodedError, fail } from '../../base/errors.ts';
+import { fail } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 
 const ALGORITHM = 'aes-256-gcm';
@@ -57,36 +56,4 @@ function nonceOf(number: number): Buffer {
   nonce.writeUInt32BE(Math.floor(number / 2 ** 32), 4);
   nonce.writeUInt32BE(number % 2 ** 32, 8);
   return nonce;
-}
-
-const KEY_FILE = 'data-key';
-
-/** Reads the node's data key. */
-export async function readDataKey(disk: Disk): Promise<DataKey> {
-  try {
-    return dataKeyOf(
-      Buffer.from(
-        Buffer.from(await disk.read(KEY_FILE))
-          .toString('utf8')
-          .trim(),
-        'base64',
-      ),
-    );
-  } catch (cause) {
-    throw new CodedError('internal', `reading the data key (${KEY_FILE}), without which the log can not be opened`, {
-      cause,
-    });
-  }
-}
-
-/** Makes a data key and writes it, durable; files of a Disk are readable by their owner only. */
-export async function createDataKey(disk: Disk, random: Random): Promise<DataKey> {
-  const key = newDataKey(random);
-  const file = await disk.create(`${KEY_FILE}.tmp`);
-  await file.append(Buffer.from(`${Buffer.from(key.bytes).toString('base64')}\n`));
-  await file.sync();
-  await file.close();
-  await disk.rename(`${KEY_FILE}.tmp`, KEY_FILE);
-  await disk.syncDirectory('.');
-  return key;
 }

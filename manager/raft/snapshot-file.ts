@@ -10,7 +10,8 @@ import type { SnapshotChunk } from './contract.ts';
 import type { Membership } from './core/membership.ts';
 import type { SnapshotMeta } from './core/types.ts';
 import { FrameWriter, openFrames } from './frames.ts';
-import { type DataKey, SALT_BYTES } from './seal.ts';
+import type { KeyRing } from './data-keys.ts';
+import { SALT_BYTES } from './seal.ts';
 
 export const SNAPSHOT_DIRECTORY = 'snapshots';
 const META_KIND = 'shoal.snapshot.meta';
@@ -18,7 +19,7 @@ const END_KIND = 'shoal.snapshot.end';
 
 export interface SnapshotDeps {
   readonly disk: Disk;
-  readonly key: DataKey;
+  readonly keys: KeyRing;
   readonly random: Random;
   readonly clusterId: string;
   readonly nodeId: string;
@@ -43,7 +44,7 @@ export class SnapshotWriter {
 
   static async create(deps: SnapshotDeps, meta: SnapshotMeta, attempt: number): Promise<SnapshotWriter> {
     const salt = deps.random.bytes(SALT_BYTES);
-    const frames = new FrameWriter(deps.key, identityOf(deps, meta), { flags: 0, salt });
+    const frames = new FrameWriter(deps.keys.current, identityOf(deps, meta), { flags: 0, salt });
     const temporary = `${snapshotName(meta)}.${attempt}.tmp`;
     const file = await deps.disk.create(temporary);
     const writer = new SnapshotWriter(deps, meta, { file, frames, temporary });
@@ -104,6 +105,8 @@ export class SnapshotWriter {
 export interface OpenedSnapshot {
   readonly meta: SnapshotMeta;
   readonly chunks: readonly SnapshotChunk[];
+  /** Of the data key that it is sealed with. */
+  readonly keyId: Uint8Array;
 }
 
 /** Reads a published snapshot and checks every byte of it. */
@@ -119,11 +122,11 @@ export async function readSnapshot(deps: Omit<SnapshotDeps, 'random'>, at: Posit
 
 function openSnapshot(
   file: Uint8Array,
-  deps: Pick<SnapshotDeps, 'key' | 'clusterId' | 'nodeId'>,
+  deps: Pick<SnapshotDeps, 'keys' | 'clusterId' | 'nodeId'>,
   at: Position,
   name: string,
 ): OpenedSnapshot {
-  const opened = openFrames(file, deps.key, identityOf(deps, at), name);
+  const opened = openFrames(file, deps.keys, identityOf(deps, at), name);
   const all = opened.frames.map(({ plain }) => chunkOf(plain));
   const [first, last] = [all[0], all.at(-1)];
   if (opened.torn || first?.kind !== META_KIND || last?.kind !== END_KIND) {
@@ -139,7 +142,7 @@ function openSnapshot(
   const meta = parseSnapshotMeta(parseJson(Buffer.from(first.bytes).toString('utf8'), name), name);
   if (meta.index !== at.index || meta.term !== at.term)
     fail('internal', `the snapshot ${name} is that of another index`);
-  return { meta, chunks };
+  return { meta, chunks, keyId: opened.keyId };
 }
 
 function chunkOf(plain: Buffer): SnapshotChunk {

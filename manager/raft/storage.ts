@@ -9,7 +9,9 @@ import type { SnapshotChunk } from './contract.ts';
 import { encodeChange } from './core/membership.ts';
 import type { InitialState, MemberId, SnapshotMeta, Write } from './core/types.ts';
 import type { LogRecord } from './records.ts';
-import { createDataKey, type DataKey, readDataKey } from './seal.ts';
+import { KeyRing, newKeyRing, type NodeKeys, readKeyRing, writeKeyRing } from './data-keys.ts';
+import { newDataKey } from './seal.ts';
+import { replaceFile } from './small-file.ts';
 import {
   type OpenedSnapshot,
   readSnapshot,
@@ -17,11 +19,12 @@ import {
   snapshotName,
   SnapshotWriter,
 } from './snapshot-file.ts';
-import { LOG_DIRECTORY, type RecoveredLog, WriteAheadLog } from './write-ahead-log.ts';
+import { LOG_DIRECTORY, type LogDeps, type RecoveredLog, WriteAheadLog } from './write-ahead-log.ts';
 
 export const FORMAT_FILE = 'format';
 const OWNER_FILE = 'owner';
-const FORMAT_VERSION = 1;
+/** 2: the data keys may be sealed with a key of the node. */
+const FORMAT_VERSION = 2;
 const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface StorageDeps {
@@ -30,15 +33,21 @@ export interface StorageDeps {
   readonly clusterId: string;
   readonly nodeId: MemberId;
   readonly segmentBytesMax?: number;
+  /** What the data keys are sealed with, the present one first; none: they lie open in a file of the owner's. */
+  readonly nodeKeys?: NodeKeys | undefined;
+  readonly untilSpace?: LogDeps['untilSpace'];
 }
 
+type Opened = StorageDeps & { readonly keys: KeyRing };
+
 export class Storage {
-  readonly #deps: StorageDeps & { key: DataKey };
+  readonly #deps: Opened;
   readonly #log: WriteAheadLog;
   readonly #staged = new Map<string, SnapshotWriter>();
   #current: SnapshotMeta | undefined;
   #attempts = 0;
   readonly #mutex = new Mutex();
+  #nodeKeys: NodeKeys;
 
   /** An empty directory for a first member (with its own membership as first entry) or one that is about to join. */
   static async create(deps: StorageDeps, first: { raftAddress: string } | undefined): Promise<void> {
@@ -49,33 +58,38 @@ export class Storage {
     // Without the format file nothing here was ever vouched for: what is left of an attempt that a crash ended may go.
     for (const name of files.filter((file) => file.startsWith('data-key'))) await deps.disk.remove(name);
     for (const name of await deps.disk.list(LOG_DIRECTORY)) await deps.disk.remove(`${LOG_DIRECTORY}/${name}`);
-    const key = await createDataKey(deps.disk, deps.random);
-    await writeFile(deps.disk, OWNER_FILE, `${JSON.stringify({ clusterId: deps.clusterId, nodeId: deps.nodeId })}\n`);
-    const { log } = await WriteAheadLog.open(logDeps({ ...deps, key }));
+    const keys = newKeyRing(deps.random);
+    await writeKeyRing(deps.disk, keys, { ...deps, nodeKeys: deps.nodeKeys ?? [] });
+    await replaceFile(deps.disk, OWNER_FILE, `${JSON.stringify({ clusterId: deps.clusterId, nodeId: deps.nodeId })}\n`);
+    const { log } = await WriteAheadLog.open(logDeps({ ...deps, keys }));
     if (first) await log.append(bootstrapRecords(deps.nodeId, first.raftAddress));
     await log.close();
     await deps.disk.makeDirectory(SNAPSHOT_DIRECTORY);
-    await writeFile(deps.disk, FORMAT_FILE, `${FORMAT_VERSION}\n`);
+    await replaceFile(deps.disk, FORMAT_FILE, `${FORMAT_VERSION}\n`);
   }
 
   /** What a directory holds, made ready for going on. */
   static async open(deps: StorageDeps): Promise<{ storage: Storage; initial: InitialState; recovered: RecoveredLog }> {
     await checkFormat(deps.disk);
     await checkOwner(deps);
-    const key = await readDataKey(deps.disk);
+    const nodeKeys = deps.nodeKeys ?? [];
+    const { keys, isCurrent } = await readKeyRing(deps.disk, nodeKeys);
+    if (!isCurrent) await sealAnew(deps, keys, nodeKeys);
     if ((await deps.disk.list(LOG_DIRECTORY)).length === 0) fail('internal', 'the consensus log is missing');
-    const { log, recovered } = await WriteAheadLog.open(logDeps({ ...deps, key }));
-    const snapshot = recovered.snapshot && (await readSnapshot({ ...deps, key }, recovered.snapshot)).meta;
-    const storage = new Storage({ ...deps, key }, log, snapshot);
+    const { log, recovered } = await WriteAheadLog.open(logDeps({ ...deps, keys }));
+    const snapshot = recovered.snapshot && (await readSnapshot({ ...deps, keys }, recovered.snapshot)).meta;
+    const storage = new Storage({ ...deps, keys }, log, snapshot);
     await storage.#removeOtherSnapshots();
+    if (keys.all.length > 1) await storage.#finishRotation();
     const { base, entries, hardState } = recovered;
     return { storage, initial: { base, entries, hardState, snapshot }, recovered };
   }
 
-  private constructor(deps: StorageDeps & { key: DataKey }, log: WriteAheadLog, snapshot: SnapshotMeta | undefined) {
+  private constructor(deps: Opened, log: WriteAheadLog, snapshot: SnapshotMeta | undefined) {
     this.#deps = deps;
     this.#log = log;
     this.#current = snapshot;
+    this.#nodeKeys = deps.nodeKeys ?? [];
   }
 
   get snapshot(): SnapshotMeta | undefined {
@@ -101,6 +115,7 @@ export class Storage {
     this.#current = snapshot;
     await this.#removeOtherSnapshots();
     await this.#log.forgetUpTo(snapshot.index);
+    if (this.#deps.keys.all.length > 1) await this.#finishRotation();
   }
 
   /** Begins a snapshot that was received or is being made here; `stage` it when finished, or `discard` it. */
@@ -133,8 +148,50 @@ export class Storage {
       await this.#log.append([{ type: 'snapshot', index: meta.index, term: meta.term }]);
       this.#current = meta;
       await this.#removeOtherSnapshots();
+      if (this.#deps.keys.all.length > 1) await this.#finishRotation();
       return true;
     });
+  }
+
+  /**
+   * Seals the data keys with the first of `nodeKeys` from now on. With `rotate`, there is a new data key as well, and
+   * log and snapshot are written anew with it. A crash in between is taken up by the next start.
+   */
+  rekey({ nodeKeys, rotate }: { nodeKeys: NodeKeys; rotate: boolean }): Promise<void> {
+    return this.#mutex.run(async () => {
+      const { keys, random } = this.#deps;
+      const next = rotate ? new KeyRing([newDataKey(random), ...keys.all]) : keys;
+      await sealAnew(this.#deps, next, nodeKeys);
+      this.#nodeKeys = nodeKeys;
+      keys.replace([next.current, ...next.all.slice(1)]);
+      if (rotate) await this.#finishRotation();
+    });
+  }
+
+  /** Log and snapshot are written anew with the current key where need be; then the former keys go. */
+  async #finishRotation(): Promise<void> {
+    const { keys } = this.#deps;
+    if (!this.#log.isSealedWith(keys.current)) await this.#log.rewrite();
+    const opened = await this.readCurrent();
+    if (opened && Buffer.compare(opened.keyId, keys.current.id) !== 0) await this.#sealSnapshotAnew(opened);
+    // A snapshot that is just being received or made was begun with a former key.
+    const unfinished = (await this.#deps.disk.list(SNAPSHOT_DIRECTORY)).some((name) => name.endsWith('.tmp'));
+    if (unfinished) return;
+    const only = new KeyRing([keys.current]);
+    await sealAnew(this.#deps, only, this.#nodeKeys);
+    keys.replace([only.current]);
+  }
+
+  async #sealSnapshotAnew({ meta, chunks }: OpenedSnapshot): Promise<void> {
+    const writer = await this.beginSnapshot(meta);
+    try {
+      for (const chunk of chunks) await writer.write(chunk);
+      await writer.finish();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+    await writer.publish();
   }
 
   forgetUpTo(index: number): Promise<void> {
@@ -176,7 +233,7 @@ export class Storage {
   }
 }
 
-function logDeps(deps: StorageDeps & { key: DataKey }) {
+function logDeps(deps: Opened) {
   return { ...deps, segmentBytesMax: deps.segmentBytesMax ?? SEGMENT_BYTES_MAX };
 }
 
@@ -189,22 +246,21 @@ function bootstrapRecords(id: MemberId, address: string): LogRecord[] {
   ];
 }
 
-/** A small file that is there whole or not at all. */
-async function writeFile(disk: Disk, name: string, content: string): Promise<void> {
-  const temporary = `${name}.tmp`;
-  for (const old of await disk.list('.')) if (old === temporary || old === name) await disk.remove(old);
-  const file = await disk.create(temporary);
-  await file.append(Buffer.from(content));
-  await file.sync();
-  await file.close();
-  await disk.rename(temporary, name);
-  await disk.syncDirectory('.');
+/** Writes the keys; the directory is first marked as one that versions of the first format can not read. */
+async function sealAnew(deps: StorageDeps, keys: KeyRing, nodeKeys: NodeKeys): Promise<void> {
+  await replaceFile(deps.disk, FORMAT_FILE, `${FORMAT_VERSION}\n`);
+  await writeKeyRing(deps.disk, keys, { ...deps, nodeKeys });
 }
 
 /** Which member of which cluster a directory belongs to. */
 export async function readOwner(disk: Disk): Promise<Pick<StorageDeps, 'clusterId' | 'nodeId'>> {
-  const json = asObject(parseJson(Buffer.from(await disk.read(OWNER_FILE)).toString('utf8'), OWNER_FILE), OWNER_FILE);
-  return { clusterId: asString(json['clusterId'], 'clusterId'), nodeId: asString(json['nodeId'], 'nodeId') };
+  const bytes = await disk.read(OWNER_FILE);
+  try {
+    const json = asObject(parseJson(Buffer.from(bytes).toString('utf8'), OWNER_FILE), OWNER_FILE);
+    return { clusterId: asString(json['clusterId'], 'clusterId'), nodeId: asString(json['nodeId'], 'nodeId') };
+  } catch (cause) {
+    return fail('internal', `the file that says whose the consensus log is (${OWNER_FILE}) is damaged`, { cause });
+  }
 }
 
 async function checkOwner({ disk, clusterId, nodeId }: StorageDeps): Promise<void> {

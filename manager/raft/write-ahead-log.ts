@@ -9,20 +9,26 @@ import type { Random } from '../../base/random.ts';
 import type { Entry, HardState } from './core/types.ts';
 import { FrameWriter, openFrames, type OpenedFile } from './frames.ts';
 import { encodeRecords, type LogRecord } from './records.ts';
-import { Replay } from './replay.ts';
+import { damaged, Replay } from './replay.ts';
+import type { KeyRing } from './data-keys.ts';
 import { type DataKey, SALT_BYTES } from './seal.ts';
+import { isDiskFull } from './disk-full.ts';
 
 export const LOG_DIRECTORY = 'log';
 const FLAG_CHECKPOINT = 1;
+/** What a segment begins with ends in a mark, without which it is damaged: it was durable before it had its name. */
+const FLAG_MARKED = 2;
 const CHECKPOINT_BATCH_BYTES = 1024 * 1024;
 
 export interface LogDeps {
   readonly disk: Disk;
-  readonly key: DataKey;
+  readonly keys: KeyRing;
   readonly random: Random;
   readonly clusterId: string;
   readonly nodeId: string;
   readonly segmentBytesMax: number;
+  /** The disk has no space left: resolves when it is worth trying again. Absent: a full disk is a failure like another. */
+  readonly untilSpace?: ((error: unknown) => Promise<void>) | undefined;
 }
 
 /** What a log held, in the order of its writing made whole: later entries have replaced earlier ones. */
@@ -39,16 +45,18 @@ interface Segment {
   readonly number: number;
   readonly file: DiskFile;
   readonly frames: FrameWriter;
+  readonly key: DataKey;
   bytes: number;
 }
 
-const nameOf = (number: number): string => `${LOG_DIRECTORY}/${String(number).padStart(16, '0')}.wal`;
+const baseNameOf = (number: number): string => `${String(number).padStart(16, '0')}.wal`;
+const nameOf = (number: number): string => `${LOG_DIRECTORY}/${baseNameOf(number)}`;
 
 export class WriteAheadLog {
   readonly #deps: LogDeps;
   #segment: Segment;
   /** Live segments, oldest first, with the index that each one's entries follow on. */
-  #segments: { number: number; base: number }[];
+  #segments: { number: number; base: number; key: DataKey }[];
   #hardState: HardState;
   #snapshot: { index: number; term: number } | undefined;
   #last: { index: number; term: number };
@@ -71,10 +79,14 @@ export class WriteAheadLog {
   private constructor(deps: LogDeps, segment: Segment, recovered: RecoveredLog) {
     this.#deps = deps;
     this.#segment = segment;
-    this.#segments = [{ number: segment.number, base: recovered.base.index }];
+    this.#segments = [{ number: segment.number, base: recovered.base.index, key: segment.key }];
     this.#hardState = recovered.hardState;
     this.#snapshot = recovered.snapshot;
     this.#last = recovered.entries.at(-1) ?? recovered.base;
+  }
+
+  isSealedWith(key: DataKey): boolean {
+    return this.#segments.every((segment) => segment.key === key);
   }
 
   get segmentCount(): number {
@@ -108,15 +120,42 @@ export class WriteAheadLog {
   /** Marks a clean end and closes the file. */
   close(): Promise<void> {
     return this.#mutex.run(async () => {
-      if (!this.#failure) await this.#append([{ type: 'end' }]);
+      if (!this.#failure) await this.#appendEnd();
       await this.#segment.file.close();
     });
   }
 
+  /** Copies the live log into a fresh segment, sealed with the current key, which replaces all older ones. */
+  rewrite(): Promise<void> {
+    return this.#mutex.run(async () => {
+      if (this.#failure) throw this.#failure.error;
+      try {
+        await this.#rewrite();
+      } catch (error) {
+        // Without space nothing has begun; after anything else nobody knows which segment counts.
+        if (!isDiskFull(error)) this.#failure = { error };
+        throw error;
+      }
+    });
+  }
+
+  async #rewrite(): Promise<void> {
+    const { disk } = this.#deps;
+    const names = this.#segments.map(({ number }) => baseNameOf(number));
+    const recovered = await readLog(this.#deps, names);
+    const previous = this.#segment;
+    this.#segment = await writeCheckpoint(this.#deps, previous.number + 1, recovered);
+    this.#segments = [{ number: this.#segment.number, base: recovered.base.index, key: this.#segment.key }];
+    await previous.file.close();
+    for (const name of names) await disk.remove(`${LOG_DIRECTORY}/${name}`);
+    await disk.syncDirectory(LOG_DIRECTORY);
+  }
+
   async #append(records: readonly LogRecord[]): Promise<void> {
-    if (this.#segment.bytes > this.#deps.segmentBytesMax) await this.#rotate();
+    if (this.#segment.bytes > this.#deps.segmentBytesMax) await this.#withSpace(() => this.#rotate());
     const frame = this.#segment.frames.frame(encodeRecords(records));
-    await this.#segment.file.append(frame);
+    // The very same bytes at the very same place, until they fit: no nonce is used for anything else.
+    await this.#withSpace(() => this.#segment.file.append(frame));
     await this.#segment.file.sync();
     this.#segment.bytes += frame.length;
     for (const record of records) this.#note(record);
@@ -129,6 +168,30 @@ export class WriteAheadLog {
     if (record.type === 'restore') this.#last = record;
   }
 
+  /** A mark that does not fit any more is only missed: the batch before it then counts as a torn end if it is damaged. */
+  async #appendEnd(): Promise<void> {
+    const frame = this.#segment.frames.frame(encodeRecords([{ type: 'end' }]));
+    try {
+      await this.#segment.file.append(frame);
+    } catch (error) {
+      if (isDiskFull(error)) return;
+      throw error;
+    }
+    await this.#segment.file.sync();
+  }
+
+  async #withSpace(work: () => Promise<void>): Promise<void> {
+    const { untilSpace } = this.#deps;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!untilSpace || !isDiskFull(error)) throw error;
+        await untilSpace(error);
+      }
+    }
+  }
+
   async #rotate(): Promise<void> {
     const previous = this.#segment;
     const number = previous.number + 1;
@@ -136,14 +199,14 @@ export class WriteAheadLog {
     if (this.#snapshot) start.push({ type: 'snapshot', index: this.#snapshot.index, term: this.#snapshot.term });
     start.push({ type: 'hard-state', hardState: this.#hardState });
     this.#segment = await createSegment(this.#deps, number, 0, [start]);
-    this.#segments.push({ number, base: this.#last.index });
+    this.#segments.push({ number, base: this.#last.index, key: this.#segment.key });
     await previous.file.close();
   }
 }
 
 /** Reads a log without changing anything. */
 export async function readLog(
-  deps: Omit<LogDeps, 'random' | 'segmentBytesMax'>,
+  deps: Pick<LogDeps, 'disk' | 'keys' | 'clusterId' | 'nodeId'>,
   names: readonly string[],
 ): Promise<RecoveredLog> {
   const numbers = names
@@ -154,7 +217,7 @@ export async function readLog(
   for (const number of numbers) {
     const bytes = await deps.disk.read(nameOf(number));
     const identity = { magic: 'SHOALWAL', number, owner: ownerOf(deps) } as const;
-    const file = openFrames(bytes, deps.key, identity, nameOf(number));
+    const file = openFrames(bytes, deps.keys, identity, nameOf(number));
     opened.push({ number, file, tornBytes: bytes.length - file.end });
   }
   // A checkpoint holds everything before it; older segments are only there because a crash came before their removal.
@@ -165,11 +228,12 @@ export async function readLog(
   const replay = new Replay();
   for (const [offset, { number, file }] of opened.slice(start).entries()) {
     const expected = (opened[start]?.number ?? 0) + offset;
-    if (number !== expected) fail('internal', `the consensus log lacks segment ${nameOf(expected)}`);
+    if (number !== expected) fail('internal', damaged(`it lacks segment ${nameOf(expected)}`));
     const isLast = number === opened.at(-1)?.number;
-    if (file.torn && !isLast)
-      fail('internal', `the consensus log is damaged: ${nameOf(number)} ends at byte ${file.end}`);
-    replay.segment(file.frames, nameOf(number));
+    if (file.torn && !isLast) fail('internal', damaged(`${nameOf(number)} ends at byte ${file.end}`));
+    const isBegun = replay.segment(file.frames, nameOf(number));
+    if ((file.flags & FLAG_MARKED) !== 0 && !isBegun)
+      fail('internal', damaged(`what ${nameOf(number)} begins with is cut off at byte ${file.end}`));
   }
   return { ...replay.finish(), tornBytes: opened.at(-1)?.tornBytes ?? 0 };
 }
@@ -210,19 +274,35 @@ async function createSegment(
   deps: LogDeps,
   number: number,
   flags: number,
-  batches: readonly LogRecord[][],
+  batches: Iterable<readonly LogRecord[]>,
 ): Promise<Segment> {
+  const key = deps.keys.current;
   const frames = new FrameWriter(
-    deps.key,
+    key,
     { magic: 'SHOALWAL', number, owner: ownerOf(deps) },
-    { flags, salt: deps.random.bytes(SALT_BYTES) },
+    { flags: flags | FLAG_MARKED, salt: deps.random.bytes(SALT_BYTES) },
   );
   const temporary = `${nameOf(number)}.tmp`;
   const file = await deps.disk.create(temporary);
-  const parts = [frames.header, ...batches.map((batch) => frames.frame(encodeRecords(batch)))];
-  for (const part of parts) await file.append(part);
+  let bytes = 0;
+  try {
+    for (const part of partsOf(frames, batches)) {
+      await file.append(part);
+      bytes += part.length;
+    }
+  } catch (error) {
+    await file.close();
+    await deps.disk.remove(temporary); // or it would keep the space that others wait for
+    throw error;
+  }
   await file.sync();
   await deps.disk.rename(temporary, nameOf(number));
   await deps.disk.syncDirectory(LOG_DIRECTORY);
-  return { number, file, frames, bytes: parts.reduce((sum, part) => sum + part.length, 0) };
+  return { number, file, frames, key, bytes };
+}
+
+function* partsOf(frames: FrameWriter, batches: Iterable<readonly LogRecord[]>): Generator<Uint8Array> {
+  yield frames.header;
+  for (const batch of batches) yield frames.frame(encodeRecords(batch));
+  yield frames.frame(encodeRecords([{ type: 'begun' }]));
 }

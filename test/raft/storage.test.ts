@@ -40,7 +40,132 @@ class FailingDisk extends MemoryDisk {
   }
 }
 
+/** A disk with so much space left; what does not fit is written in part. */
+class SmallDisk extends MemoryDisk {
+  bytesLeft = Number.POSITIVE_INFINITY;
+
+  override async create(path: string): Promise<DiskFile> {
+    const file = await super.create(path);
+    return {
+      ...file,
+      append: async (bytes) => {
+        if (bytes.length > this.bytesLeft) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+        this.bytesLeft -= bytes.length;
+        await file.append(bytes);
+      },
+    };
+  }
+}
+
+/** After so many changes nothing more reaches it. */
+class CrashingDisk extends MemoryDisk {
+  stepsLeft = Number.POSITIVE_INFINITY;
+
+  #step(): void {
+    this.stepsLeft -= 1;
+    if (this.stepsLeft < 0) throw new Error('crashed');
+  }
+
+  override async create(path: string): Promise<DiskFile> {
+    this.#step();
+    const file = await super.create(path);
+    return {
+      ...file,
+      append: async (bytes) => {
+        this.#step();
+        await file.append(bytes);
+      },
+    };
+  }
+
+  override async rename(from: string, to: string): Promise<void> {
+    this.#step();
+    await super.rename(from, to);
+  }
+
+  override async remove(path: string): Promise<void> {
+    this.#step();
+    await super.remove(path);
+  }
+}
+
+const notGiven = (error: unknown): boolean => /was not given/.test(sentenceOf(error));
+
 const indexes = (entries: readonly Entry[]): number[] => entries.map(({ index }) => index);
+
+describe('the keys of the log', () => {
+  const [oldKey, newKey] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+
+  /** A directory with a snapshot and entries after it. */
+  async function withSnapshot(nodeKeys: readonly Buffer[]): Promise<{ disk: MemoryDisk; storage: Storage }> {
+    const disk = new MemoryDisk();
+    await Storage.create(depsOf(disk, { nodeKeys }), undefined);
+    const { storage } = await Storage.open(depsOf(disk, { nodeKeys }));
+    const entries = [entry(1), entry(2), entry(3)];
+    await storage.save({ snapshot: undefined, entries, hardState: state(1, 3) });
+    const writer = await storage.beginSnapshot({ index: 2, term: 1, membership: { members: [], removed: [] } });
+    await writer.write({ kind: 'state', bytes: Buffer.from('all of it') });
+    await writer.finish();
+    await storage.publishOwn(writer);
+    return { disk, storage };
+  }
+
+  async function assertWhole(disk: MemoryDisk, nodeKeys: readonly Buffer[]): Promise<void> {
+    const { storage, initial } = await Storage.open(depsOf(disk, { nodeKeys }));
+    assert.deepEqual(indexes(initial.entries), [1, 2, 3]);
+    const [chunk] = (await storage.readCurrent())?.chunks ?? [];
+    assert.equal(Buffer.from(chunk?.bytes ?? []).toString(), 'all of it');
+  }
+
+  it('are sealed with the key of the node, without which nothing opens', async () => {
+    const { disk } = await withSnapshot([oldKey]);
+    await assert.rejects(Storage.open(depsOf(disk.clone())), notGiven);
+    await assert.rejects(Storage.open(depsOf(disk.clone(), { nodeKeys: [newKey] })), notGiven);
+    await assertWhole(disk, [oldKey]);
+  });
+
+  it('are sealed anew for another key of the node', async () => {
+    const { disk, storage } = await withSnapshot([oldKey]);
+    await storage.rekey({ nodeKeys: [newKey], rotate: false });
+    await assertWhole(disk, [newKey]);
+    await assert.rejects(Storage.open(depsOf(disk, { nodeKeys: [oldKey] })), notGiven);
+  });
+
+  it('are taken from the first format, which lay open, and sealed', async () => {
+    const { disk } = await withSnapshot([]);
+    await assertWhole(disk, [oldKey]);
+    await assert.rejects(Storage.open(depsOf(disk)), notGiven);
+  });
+
+  it('leave nothing that the former data key opens after a rotation', async () => {
+    const { disk, storage } = await withSnapshot([]);
+    const before = disk.clone();
+    await storage.rekey({ nodeKeys: [], rotate: true });
+    await storage.save({ snapshot: undefined, entries: [], hardState: state(2, 3) });
+    const mixed = disk.clone();
+    mixed.files.set('data-key', before.files.get('data-key') ?? Buffer.alloc(0));
+    await assert.rejects(Storage.open(depsOf(mixed)), /sealed with another data key/);
+    await assertWhole(disk, []);
+  });
+
+  it('survive a crash at every step of a rotation', async () => {
+    const { disk } = await withSnapshot([oldKey]);
+    const seen = new Set<number>();
+    for (let steps = 0; ; steps += 1) {
+      const crashing = new CrashingDisk(disk.clone().files);
+      const { storage } = await Storage.open(depsOf(crashing, { nodeKeys: [oldKey] }));
+      crashing.stepsLeft = steps;
+      const isDone = await storage.rekey({ nodeKeys: [newKey, oldKey], rotate: true }).then(
+        () => true,
+        () => false,
+      );
+      await assertWhole(crashing.clone(), [newKey, oldKey]);
+      seen.add(steps);
+      if (isDone) break;
+    }
+    assert.ok(seen.size > 15, `${seen.size} steps`);
+  });
+});
 
 describe('the durable log', () => {
   it('gives back what was written: entries, term, vote and commit', async () => {
@@ -84,24 +209,19 @@ describe('the durable log', () => {
     assert.equal((await inspectDirectory(disk)).entries.length, 40);
   });
 
-  it('comes back with a clean prefix wherever its last segment is cut', async () => {
+  it('comes back with a clean prefix wherever its last segment is cut, and refuses a cut in what it began with', async () => {
     const disk = await written([[entry(1)], [entry(2)], [entry(3), entry(4)]]);
     const path = disk.file(/\.wal$/);
     const whole = disk.files.get(path) ?? Buffer.alloc(0);
-    const header = 8 + 4 + 8 + 32 + 8 + 4;
-    const seen = new Set<string>();
-    for (let length = header; length <= whole.length; length += 1) {
+    const seen: string[] = [];
+    for (let length = 0; length <= whole.length; length += 1) {
       const cut = disk.clone();
       cut.files.set(path, whole.subarray(0, length));
-      const { initial } = await Storage.open(depsOf(cut));
-      seen.add(indexes(initial.entries).join());
-      assert.deepEqual(
-        indexes((await Storage.open(depsOf(cut))).initial.entries),
-        indexes(initial.entries),
-        'and stays so',
-      );
+      const outcome = await outcomeOf(cut);
+      if (outcome !== seen.at(-1)) seen.push(outcome);
+      assert.equal(await outcomeOf(cut), outcome, 'and stays so');
     }
-    assert.deepEqual([...seen], ['', '1', '1,2', '1,2,3,4']);
+    assert.deepEqual(seen, ['refused', '', '1', '1,2', '1,2,3,4']);
   });
 
   it('never takes a flipped bit for something else: it is refused, or the last batch is cut off', async () => {
@@ -163,6 +283,39 @@ describe('the durable log', () => {
     await assert.rejects(storage.save({ snapshot: undefined, entries: [entry(2)], hardState: state(1, 2) }), /EIO/);
     disk.fails = false;
     await assert.rejects(storage.save({ snapshot: undefined, entries: [entry(3)], hardState: state(1, 3) }), /EIO/);
+  });
+
+  it('waits for space on a full disk, and goes on where it stood', async () => {
+    const disk = new SmallDisk();
+    let waited = 0;
+    const untilSpace = async (): Promise<void> => {
+      waited += 1;
+      if (waited === 3) disk.bytesLeft = Number.POSITIVE_INFINITY;
+    };
+    await Storage.create(depsOf(disk), undefined);
+    const { storage } = await Storage.open(depsOf(disk, { untilSpace }));
+    await storage.save({ snapshot: undefined, entries: [entry(1)], hardState: state(1, 1) });
+    disk.bytesLeft = 20;
+    await storage.save({ snapshot: undefined, entries: [entry(2)], hardState: state(1, 2) });
+    assert.equal(waited, 3);
+    await storage.save({ snapshot: undefined, entries: [entry(3)], hardState: state(1, 3) });
+    assert.equal(await outcomeOf(disk), '1,2,3');
+  });
+
+  it('leaves nothing behind of a segment that did not fit', async () => {
+    const disk = new SmallDisk();
+    const deps = depsOf(disk, { segmentBytesMax: 100 });
+    await Storage.create(deps, undefined);
+    const { storage } = await Storage.open({
+      ...deps,
+      untilSpace: async () => {
+        assert.equal(disk.files.has('log/0000000000000003.wal.tmp'), false);
+        disk.bytesLeft = Number.POSITIVE_INFINITY;
+      },
+    });
+    disk.bytesLeft = 30;
+    await storage.save({ snapshot: undefined, entries: [entry(1)], hardState: state(1, 1) });
+    assert.equal(await outcomeOf(disk), '1');
   });
 
   it('refuses a newer format, untouched', async () => {
