@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { sentenceOf } from '../../base/errors.ts';
 import { type Random, systemRandom } from '../../base/random.ts';
 import { systemDisk } from '../../base/system-disk.ts';
 import { Storage } from '../../manager/raft/storage.ts';
@@ -184,8 +185,7 @@ async function stateIn(copy: string): Promise<string> {
 try {
   await main();
 } catch (error) {
-  process.stderr.write(
-    `LOST: ${error instanceof Error ? `${error.message}: ${String(error.cause ?? '')}` : String(error)}\n`,
-  );
+  process.stderr.write(`LOST: ${sentenceOf(error)}
+`);
   process.exitCode = 1;
 }
