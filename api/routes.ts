@@ -28,7 +28,7 @@ export function createRoutes(deps: ApiDeps): Routes {
   addEventRoutes(router, deps);
   addContainerRoutes(router, deps);
   addContainerStreamRoutes(router, deps);
-  addContainerFileRoutes(router);
+  addContainerFileRoutes(router, deps);
   addExecRoutes(router, deps);
   addImageRoutes(router, deps);
   addNetworkRoutes(router, deps);

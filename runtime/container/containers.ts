@@ -19,6 +19,7 @@ import type {
 } from './contract.ts';
 import { createContainer } from './create.ts';
 import { Execs } from './exec.ts';
+import { FilesOfContainers } from './files.ts';
 import { Names } from './names.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { discardAhead, prepareAhead } from './prepare-ahead.ts';
@@ -34,6 +35,7 @@ const FORMAT = 1;
 const PREFIX = /^[0-9a-f]{1,64}$/;
 
 export class ContainerStore implements Containers {
+  readonly files: FilesOfContainers;
   readonly #containers = new Map<string, Container>();
   readonly #names: Names;
   readonly #execs: Execs;
@@ -44,6 +46,7 @@ export class ContainerStore implements Containers {
     this.#parts = { ...parts, find: (reference) => this.#find(reference) };
     this.#names = new Names(parts.random);
     this.#execs = new Execs(this.#parts);
+    this.files = new FilesOfContainers(this.#parts);
     this.#flusher = new RecordFlusher(parts);
   }
 

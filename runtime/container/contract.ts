@@ -1,6 +1,8 @@
 // What the API and the agent ask of the machine's containers.
 import type { HealthCheckSpec } from './health-spec.ts';
-import type { AttachedStdio, OutputFrame } from '../native/contract.ts';
+import type { Readable } from 'node:stream';
+import type { ImageConfig } from '../image/contract.ts';
+import type { AttachedStdio, FileChange, FileStat, OutputFrame } from '../native/contract.ts';
 import type { Endpoint, PortPublish } from '../network/contract.ts';
 
 export type { HealthCheckSpec };
@@ -213,7 +215,38 @@ export interface Stats {
     | undefined;
 }
 
+export interface CommitRequest {
+  readonly target: string; // repository[:tag], '' for none
+  readonly author: string;
+  readonly comment: string;
+  readonly config: ImageConfig;
+  readonly changes: readonly string[]; // Dockerfile lines
+  readonly pauses: boolean; // a running container stands still meanwhile
+}
+
+/** Paths are the container's own; nothing outside is reached through them. */
+export interface ContainerFiles {
+  /** Throws not-found: "Could not find the file PATH in container REFERENCE". */
+  stat(reference: string, path: string): Promise<FileStat>;
+  /** A tar stream. It has to be read to its end, or left by `return`. */
+  read(reference: string, path: string): Promise<{ stat: FileStat; archive: AsyncIterable<Buffer> }>;
+  /** Applies a tar stream, plain or compressed, below a folder. */
+  write(
+    reference: string,
+    path: string,
+    archive: Readable,
+    options: { readonly keepsKind: boolean; readonly asUser: boolean; readonly abort: AbortSignal },
+  ): Promise<void>;
+  /** The root file system without volumes, as a tar stream. */
+  export(reference: string): Promise<AsyncIterable<Buffer>>;
+  changes(reference: string): Promise<readonly FileChange[]>;
+  sizes(reference: string): Promise<{ ownBytes: number; rootBytes: number }>;
+  /** An image of the container as it is. Resolves with its id. */
+  commit(reference: string, request: CommitRequest, abort: AbortSignal): Promise<string>;
+}
+
 export interface Containers {
+  readonly files: ContainerFiles;
   create(config: ContainerConfig): Promise<{ id: string; warnings: readonly string[] }>;
   /** Full id, exact name, or unique id prefix. Throws not-found: "No such container: x". */
   get(reference: string): ContainerInfo;
@@ -254,4 +287,4 @@ export interface Containers {
   execResize(execId: string, size: { rows: number; columns: number }): Promise<void>;
 }
 
-export type { AttachedStdio, OutputFrame };
+export type { AttachedStdio, FileChange, FileStat, OutputFrame };

@@ -169,7 +169,55 @@ export interface Shim extends ShimProcess {
   acknowledgeExit(): Promise<void>;
 }
 
+/** Where a container's files are: in the mounts of its PID 1, or, of one that does not run, in its layers. */
+export type FileView =
+  | { readonly kind: 'process'; readonly pid: number; readonly startTimeTicks: number }
+  | {
+      readonly kind: 'layers';
+      readonly scratch: string; // any folder of the host; what is mounted on it is seen by nobody
+      readonly lowers: readonly string[]; // top first
+      readonly upper: string;
+      readonly work: string;
+      readonly readOnly: boolean;
+      readonly mounts: readonly NativeMount[];
+    };
+
+export interface FileStat {
+  readonly linkTarget: string; // where a link leads in the end, inside the container; '' for what is none
+  readonly sizeBytes: number;
+  readonly mode: number; // type and permissions as stat(2) has them
+  readonly mtimeSeconds: number;
+  readonly mtimeNanoseconds: number;
+}
+
+export interface FileChange {
+  readonly path: string;
+  readonly kind: 'changed' | 'added' | 'deleted';
+}
+
+/** Files of containers, by a process that resolves every path below the container's root. `not-found`: "Could not find the file PATH". */
+export interface NativeFiles {
+  /** A link at the end is not followed, unless the path ends in a slash. */
+  stat(view: FileView, path: string): Promise<FileStat>;
+  /** A tar stream of the entry, whose names begin with `name`. */
+  read(view: FileView, path: string, name: string): Promise<{ stat: FileStat; archive: AsyncIterable<Buffer> }>;
+  /** Applies a tar stream below a folder. `forbidden`: it is read-only. */
+  write(
+    view: FileView,
+    path: string,
+    options: { readonly keepsKind: boolean; readonly owner: string },
+  ): Promise<{ input: Duplex; done: Promise<void> }>;
+  /** The root file system alone, without what is mounted in it. */
+  exportRoot(view: FileView): Promise<AsyncIterable<Buffer>>;
+  /** The container's own layer, with whiteouts in Docker's spelling. */
+  layer(view: FileView & { readonly kind: 'layers' }): Promise<AsyncIterable<Buffer>>;
+  changes(view: FileView & { readonly kind: 'layers' }): Promise<FileChange[]>;
+  /** Bytes of the regular files below a folder of the host. */
+  sizeBytes(folder: string): Promise<number>;
+}
+
 export interface NativeRuntime extends AsyncDisposable {
+  readonly files: NativeFiles;
   /**
    * Builds namespaces, mounts and cgroups and holds PID 1 just before its exec. On failure nothing is left behind.
    * Errors name the step: code `invalid` for the caller's fault (bad user, missing working directory), else `internal`.

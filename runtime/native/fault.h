@@ -2,7 +2,7 @@
 #pragma once
 #include <stdint.h>
 
-enum fault_kind { FAULT_NONE = 0, FAULT_INTERNAL = 1, FAULT_INVALID = 2, FAULT_CONFLICT = 3, FAULT_NOT_FOUND = 4 };
+enum fault_kind { FAULT_NONE = 0, FAULT_INTERNAL = 1, FAULT_INVALID = 2, FAULT_CONFLICT = 3, FAULT_NOT_FOUND = 4, FAULT_FORBIDDEN = 5 };
 
 struct fault {
   uint32_t kind;

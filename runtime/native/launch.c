@@ -100,7 +100,7 @@ static void score_first(int pid, int adjustment) {
 }
 
 // Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so counting starts behind its last parenthesis.
-static uint64_t start_ticks_of(int pid) {
+uint64_t start_ticks_of(int pid) {
   char path[64], text[1024];
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
   int file = open(path, O_RDONLY | O_CLOEXEC);

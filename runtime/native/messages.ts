@@ -4,6 +4,8 @@ import { CodedError, type ErrorCode } from '../../base/errors.ts';
 import type {
   CgroupPlan,
   ExitRecord,
+  FileStat,
+  FileView,
   LaunchRequest,
   NamespaceChoice,
   NativeMount,
@@ -27,7 +29,7 @@ const OPERATOR: Readonly<Record<string, number>> = {
   SCMP_CMP_GT: 5,
   SCMP_CMP_MASKED_EQ: 6,
 };
-const FAULT_CODE: readonly ErrorCode[] = ['internal', 'internal', 'invalid', 'conflict', 'not-found'];
+const FAULT_CODE: readonly ErrorCode[] = ['internal', 'internal', 'invalid', 'conflict', 'not-found', 'forbidden'];
 
 export interface ShimStatus {
   readonly containerId: string;
@@ -101,6 +103,45 @@ export function encodeResize(request: number, execId: string, size: { rows: numb
 
 export function encodeUnpack(request: number, directory: string, layer: boolean): Buffer {
   return new FrameWriter(FRAME.unpack).u32(request).string(directory).flag(layer).finish();
+}
+
+const FILE_OPERATION = { stat: 0, read: 1, write: 2, export: 3, layer: 4, changes: 5, size: 6 } as const;
+
+export interface FilesRequest {
+  readonly operation: keyof typeof FILE_OPERATION;
+  readonly view: FileView | { readonly kind: 'folder'; readonly path: string };
+  readonly path?: string;
+  readonly name?: string; // of the entry in the archive
+  readonly keepsKind?: boolean;
+  readonly owner?: string;
+}
+
+export function encodeFiles(request: number, files: FilesRequest): Buffer {
+  const { operation, view } = files;
+  const writer = new FrameWriter(FRAME.files).u32(request).u8(FILE_OPERATION[operation]);
+  if (view.kind === 'process') writer.u8(0).u32(view.pid).u64(BigInt(view.startTimeTicks));
+  else if (view.kind === 'folder') writer.u8(2).string(view.path);
+  else {
+    writer.u8(1).string(view.scratch).strings(view.lowers).string(view.upper).string(view.work);
+    writer.flag(view.readOnly).list(view.mounts, (mount) => writeMount(writer, mount));
+  }
+  writer
+    .string(files.path ?? '/')
+    .string(files.name ?? '')
+    .flag(files.keepsKind ?? false);
+  return writer.string(files.owner ?? '').finish();
+}
+
+export function decodeFile(frame: Frame): FileStat {
+  const reader = new FrameReader(frame.payload);
+  reader.u32();
+  const linkTarget = reader.string();
+  const sizeBytes = reader.u64();
+  const mode = reader.u32();
+  const seconds = reader.i64();
+  const stat = { linkTarget, sizeBytes, mode, mtimeSeconds: seconds, mtimeNanoseconds: reader.u32() };
+  reader.finish();
+  return stat;
 }
 
 /** The header of a standard-input frame of `length` bytes. */

@@ -6,7 +6,8 @@ import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { nativeBinary, type NativeBinary } from './binary.ts';
 import { type Connection, within } from './connection.ts';
-import type { LaunchRequest, NativeRuntime, Shim } from './contract.ts';
+import type { LaunchRequest, NativeFiles, NativeRuntime, Shim } from './contract.ts';
+import { HelperFiles } from './files.ts';
 import { decodeStatus, encodeLaunch, encodeUnpack } from './messages.ts';
 import { killOrphan, NativeShim, type ShimOptions } from './shim.ts';
 import { FRAME } from './wire.ts';
@@ -48,11 +49,13 @@ interface Parts {
 }
 
 class Runtime implements NativeRuntime {
+  readonly files: NativeFiles;
   readonly #parts: Parts;
   readonly #shims = new Set<NativeShim>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.files = new HelperFiles(parts.zygote);
   }
 
   async launch(request: LaunchRequest): Promise<Shim> {

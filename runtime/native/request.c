@@ -174,7 +174,7 @@ static void read_log(struct reader *reader, struct launch_request *request) {
   request->log_files_max = read_u32(reader);
 }
 
-static void read_root(struct reader *reader, struct arena *arena, struct launch_request *request) {
+void parse_root(struct reader *reader, struct arena *arena, struct launch_request *request) {
   request->lowers = read_strings(reader, arena);
   request->upper = read_path(reader, "the upper directory");
   request->work = read_path(reader, "the work directory");
@@ -220,7 +220,7 @@ int parse_launch(struct reader *reader, struct arena *arena, struct launch_reque
   request->stdin_open = read_flag(reader);
   request->hostname = read_string(reader);
   request->domain_name = read_string(reader);
-  read_root(reader, arena, request);
+  parse_root(reader, arena, request);
   request->network = read_namespace(reader);
   request->pid = read_namespace(reader);
   request->ipc = read_namespace(reader);

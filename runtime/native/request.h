@@ -136,4 +136,6 @@ struct launch_request {
 
 // 0, or -1 with the fault set; the reader must stand after the frame's type and request id.
 int parse_launch(struct reader *reader, struct arena *arena, struct launch_request *request);
+// Layers, mounts and whether the root is read-only.
+void parse_root(struct reader *reader, struct arena *arena, struct launch_request *request);
 int parse_process(struct reader *reader, struct arena *arena, struct process_plan *process);

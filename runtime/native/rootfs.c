@@ -46,8 +46,9 @@ static int overlay_by_layers(const struct launch_request *request) {
   int bad = sys_fsconfig(fs, FS_SET_STRING, "source", "overlay") < 0;
   for (uint32_t i = 0; i < request->lowers.count && !bad; i++)
     bad = sys_fsconfig(fs, FS_SET_STRING, "lowerdir+", request->lowers.items[i]) < 0;
-  bad = bad || sys_fsconfig(fs, FS_SET_STRING, "upperdir", request->upper) < 0;
-  bad = bad || sys_fsconfig(fs, FS_SET_STRING, "workdir", request->work) < 0;
+  bool has_upper = request->upper != NULL;
+  bad = bad || (has_upper && sys_fsconfig(fs, FS_SET_STRING, "upperdir", request->upper) < 0);
+  bad = bad || (has_upper && sys_fsconfig(fs, FS_SET_STRING, "workdir", request->work) < 0);
   for (size_t i = 0; i < sizeof OVERLAY_OPTIONS / sizeof *OVERLAY_OPTIONS && !bad; i++)
     bad = sys_fsconfig(fs, FS_SET_STRING, OVERLAY_OPTIONS[i][0], OVERLAY_OPTIONS[i][1]) < 0;
   bad = bad || sys_fsconfig(fs, FS_CREATE, NULL, NULL) < 0;
@@ -77,10 +78,12 @@ static int overlay_by_string(int scratch, const struct launch_request *request, 
     append(&options, i == 0 ? "lowerdir=" : ":", false);
     append(&options, request->lowers.items[i], true);
   }
-  append(&options, ",upperdir=", false);
-  append(&options, request->upper, true);
-  append(&options, ",workdir=", false);
-  append(&options, request->work, true);
+  if (request->upper != NULL) {
+    append(&options, ",upperdir=", false);
+    append(&options, request->upper, true);
+    append(&options, ",workdir=", false);
+    append(&options, request->work, true);
+  }
   append(&options, ",redirect_dir=off,metacopy=off,index=off", false);
   if (options.length >= sizeof options.bytes)
     return fault_say(fault, FAULT_INVALID, "%u layers are too many for this kernel's overlay options; Linux 6.8 takes more",
@@ -124,6 +127,16 @@ int rootfs_begin(struct rootfs *rootfs, const struct launch_request *request, st
   if (rootfs->scratch < 0) return -1;
   rootfs->root = overlay(rootfs->scratch, request, fault);
   return rootfs->root < 0 ? -1 : 0;
+}
+
+// Overlay takes two layers at least; one alone is its own view.
+int rootfs_below(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault) {
+  struct launch_request lowers = *request;
+  lowers.upper = lowers.work = NULL;
+  if (request->lowers.count != 1) return rootfs_begin(rootfs, &lowers, fault);
+  *rootfs = (struct rootfs){-1, -1, -1, -1};
+  rootfs->root = open(request->lowers.items[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return rootfs->root < 0 ? fault_set(fault, "open layer %s", request->lowers.items[0]) : 0;
 }
 
 // pivot_root(".", ".") stacks the old root on the new one, from where it is detached (source: pivot_root(2)).

@@ -15,6 +15,8 @@ int open_bind_sources(struct launch_request *request, struct fault *fault);
 int mount_all(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 // rootfs.c
 int rootfs_begin(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
+// The layers below a container's own, read-only.
+int rootfs_below(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 int rootfs_enter(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 // devices.c
 int devices_make(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);

@@ -74,6 +74,7 @@ struct stdio;
 int make_stdio(struct process *process, struct stdio *stdio, bool open_stdin, struct fault *fault);
 void close_stdio(const struct stdio *stdio);
 bool set_oom_score(int pid, int adjustment);
+uint64_t start_ticks_of(int pid);
 int clone_into(const struct cgroups *cgroups, uint64_t flags, int *pidfd);
 // shim.c
 void shim_main(int connection, const uint8_t *frame, size_t length) __attribute__((noreturn));

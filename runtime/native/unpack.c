@@ -5,6 +5,7 @@
 #include "remove.h"
 #include "syscalls.h"
 #include "tar.h"
+#include "user.h"
 #include "wire.h"
 #include <limits.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ struct later {
 };
 
 struct unpacker {
-  bool layer; // whiteouts become overlay's
+  struct unpack_options options;
+  struct identity owner;
   int root;
   int parent; // folder of the last entry, with its path: consecutive entries mostly share it
   char parent_path[TAR_PATH_MAX];
@@ -59,6 +61,18 @@ static int clean(struct unpacker *unpacker, char *path) {
   return to == path ? 0 : 1;
 }
 
+// Names of the archive begin where it was asked to be unpacked.
+static int put_below(const struct unpacker *unpacker, char *path) {
+  const char *below = unpacker->options.below;
+  size_t before = below == NULL ? 0 : strlen(below), length = strlen(path);
+  if (before == 0) return 0;
+  if (before + length + 2 > TAR_PATH_MAX) return fault_say(unpacker->fault, FAULT_INVALID, "the path of %.200s is too long", path);
+  memmove(path + before + 1, path, length + 1);
+  memcpy(path, below, before);
+  path[before] = '/';
+  return 0;
+}
+
 static void forget_parent(struct unpacker *unpacker) {
   if (unpacker->parent >= 0) close(unpacker->parent);
   unpacker->parent = -1;
@@ -87,7 +101,11 @@ static int make_way(struct unpacker *unpacker, const char *name) {
   struct stat status;
   if (fstatat(AT_FDCWD, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
     return errno == ENOENT ? 0 : fault_set(unpacker->fault, "look at %s", unpacker->entry.path);
-  if (S_ISDIR(status.st_mode) && unpacker->entry.type == TAR_DIRECTORY) return 1;
+  bool is_folder = S_ISDIR(status.st_mode), gets_folder = unpacker->entry.type == TAR_DIRECTORY;
+  if (is_folder && gets_folder) return 1;
+  if (unpacker->options.keeps_kind && is_folder != gets_folder)
+    return fault_say(unpacker->fault, FAULT_INVALID, "cannot overwrite %s \"/%.300s\" with %s",
+                     is_folder ? "directory" : "non-directory", unpacker->entry.path, is_folder ? "non-directory" : "directory");
   if (remove_tree(AT_FDCWD, name) < 0) return fault_set(unpacker->fault, "replace %s", unpacker->entry.path);
   if (S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode)) {
     forget_parent(unpacker); // it may have been, held or led to the remembered folder
@@ -116,6 +134,7 @@ static int make_link(struct unpacker *unpacker, const char *name) {
   char target[TAR_PATH_MAX];
   strcpy(target, unpacker->entry.target[0] == '/' ? unpacker->entry.target + 1 : unpacker->entry.target);
   if (clean(unpacker, target) <= 0) return fault_say(unpacker->fault, FAULT_INVALID, "the archive has a bad hard link");
+  if (put_below(unpacker, target) < 0) return -1;
   char *slash = strrchr(target, '/');
   const char *base = slash == NULL ? target : slash + 1;
   if (slash != NULL) *slash = 0;
@@ -187,7 +206,10 @@ static int remember_time(struct unpacker *unpacker) {
 static int set_properties(struct unpacker *unpacker, const char *name) {
   const struct tar_entry *entry = &unpacker->entry;
   if (entry->type == TAR_LINK) return 0; // they are its target's
-  if (lchown(name, entry->uid, entry->gid) < 0) return fault_set(unpacker->fault, "set the owner of %s", entry->path);
+  bool given = unpacker->options.owner != NULL && *unpacker->options.owner != 0;
+  uid_t uid = given ? unpacker->owner.uid : entry->uid;
+  gid_t gid = given ? unpacker->owner.gid : entry->gid;
+  if (lchown(name, uid, gid) < 0) return fault_set(unpacker->fault, "set the owner of %s", entry->path);
   if (entry->type != TAR_SYMLINK && chmod(name, entry->mode) < 0)
     return fault_set(unpacker->fault, "set the mode of %s", entry->path);
   if (set_xattrs(unpacker, name) < 0) return -1;
@@ -200,7 +222,7 @@ static int set_properties(struct unpacker *unpacker, const char *name) {
 // Docker's marks of removal, in overlay's terms. 1: it was one, 0: a plain entry, -1: a fault.
 static int whiteout(struct unpacker *unpacker, const char *name) {
   struct stat status;
-  if (!unpacker->layer || strncmp(name, ".wh.", 4) != 0) return 0;
+  if (!unpacker->options.layer || strncmp(name, ".wh.", 4) != 0) return 0;
   if (strcmp(name, ".wh..wh..opq") == 0) {
     if (lsetxattr(".", "trusted.overlay.opaque", "y", 1, 0) < 0)
       return fault_set(unpacker->fault, "make %s opaque", unpacker->parent_path);
@@ -219,7 +241,7 @@ static int apply(struct unpacker *unpacker) {
   char *name;
   int named = clean(unpacker, unpacker->entry.path);
   if (named <= 0) return named; // the root keeps its own properties
-  if (enter_parent(unpacker, unpacker->entry.path, &name) < 0) return -1;
+  if (put_below(unpacker, unpacker->entry.path) < 0 || enter_parent(unpacker, unpacker->entry.path, &name) < 0) return -1;
   int done = whiteout(unpacker, name);
   if (done != 0) return done < 0 ? -1 : 0;
   int there = make_way(unpacker, name);
@@ -259,14 +281,21 @@ static int enter_root(const char *directory, int *root, struct fault *fault) {
   return *root < 0 ? fault_set(fault, "open %s", directory) : 0;
 }
 
-int unpack(int archive, const char *directory, bool layer, struct fault *fault) {
+int unpack_at(int archive, int root, const struct unpack_options *options, struct fault *fault) {
   static struct unpacker unpacker;
-  unpacker = (struct unpacker){.layer = layer, .parent = -1, .fault = fault};
+  static const struct strings no_groups;
+  unpacker = (struct unpacker){.options = *options, .root = root, .parent = -1, .fault = fault};
+  bool given = options->owner != NULL && *options->owner != 0;
+  if (given && identity_find(options->owner, &no_groups, &unpacker.owner, fault) < 0) return -1;
   umask(0);
+  return tar_open(&unpacker.tar, archive, fault) < 0 ? -1 : apply_all(&unpacker);
+}
+
+int unpack(int archive, const char *directory, bool layer, struct fault *fault) {
+  struct unpack_options options = {.layer = layer};
+  int root = -1;
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   prctl(PR_SET_NAME, "shoal-unpack", 0, 0, 0);
-  if (tar_open(&unpacker.tar, archive, fault) < 0) return -1;
-  if (enter_root(directory, &unpacker.root, fault) < 0) return -1;
-  if (apply_all(&unpacker) < 0) return -1;
-  return syncfs(unpacker.root) < 0 ? fault_set(fault, "make %s durable", directory) : 0;
+  if (enter_root(directory, &root, fault) < 0 || unpack_at(archive, root, &options, fault) < 0) return -1;
+  return syncfs(root) < 0 ? fault_set(fault, "make %s durable", directory) : 0;
 }

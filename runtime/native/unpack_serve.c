@@ -11,7 +11,7 @@ static void drain(int connection) {
   while (read(connection, bytes, sizeof bytes) > 0) continue;
 }
 
-static void report(int connection, uint32_t request, const struct fault *fault) {
+void unpack_report(int connection, uint32_t request, const struct fault *fault) {
   uint8_t frame[1024];
   struct writer writer;
   bool failed = fault->kind != FAULT_NONE;
@@ -23,6 +23,7 @@ static void report(int connection, uint32_t request, const struct fault *fault) 
     write_string(&writer, fault->text);
   }
   write_fully(connection, frame, write_finish(&writer));
+  drain(connection);
 }
 
 void unpack_serve(int connection, const uint8_t *frame, size_t length) {
@@ -32,8 +33,7 @@ void unpack_serve(int connection, const uint8_t *frame, size_t length) {
   const char *directory = read_string(&reader);
   bool layer = read_u8(&reader) == 1;
   if (read_finish(&reader) == 0) unpack(connection, directory, layer, &fault);
-  report(connection, request, &fault);
-  drain(connection);
+  unpack_report(connection, request, &fault);
   _exit(0);
 }
 

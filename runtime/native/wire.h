@@ -18,6 +18,7 @@ enum frame_type {
   FRAME_LAUNCH = 2,
   FRAME_UNPACK = 3,
   FRAME_STOP = 4,
+  FRAME_FILES = 5,
   // to a shim
   FRAME_START = 10,
   FRAME_SIGNAL = 11,
@@ -36,6 +37,8 @@ enum frame_type {
   FRAME_END = 68,
   FRAME_EXITED = 69,
   FRAME_STARTED = 70,
+  FRAME_FILE = 71,
+  FRAME_DATA = 72,
 };
 
 struct reader {

@@ -12,6 +12,7 @@ export const FRAME = {
   launch: 2,
   unpack: 3,
   stop: 4,
+  files: 5,
   start: 10,
   signal: 11,
   resize: 12,
@@ -28,6 +29,8 @@ export const FRAME = {
   end: 68,
   exited: 69,
   started: 70,
+  file: 71,
+  data: 72,
 } as const;
 
 export interface Frame {
@@ -135,6 +138,11 @@ export class FrameReader {
     const value = this.#payload.readBigUInt64LE(this.#take(8));
     if (value > BigInt(Number.MAX_SAFE_INTEGER)) fail('internal', 'a number of the frame is out of range');
     return Number(value);
+  }
+
+  /** As u64, for what may lie before 1970. */
+  i64(): number {
+    return Number(this.#payload.readBigInt64LE(this.#take(8)));
   }
 
   string(): string {

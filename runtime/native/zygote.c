@@ -1,7 +1,8 @@
 // The zygote: started once by a daemon, it only accepts and forks. Each connection gets a process of its own, which
-// reads the one request and becomes a shim or an unpacker; so nothing that a peer sends can harm the zygote.
+// reads the one request and becomes a shim, an unpacker or a reader of files; so nothing that a peer sends can harm the zygote.
 // It runs from a sealed copy of itself in memory: no container can change what later ones are started from
 // (CVE-2019-5736), and an upgrade of the file on disk does not matter.
+#include "files.h"
 #include "shim.h"
 #include "syscalls.h"
 #include "title.h"
@@ -129,6 +130,7 @@ static void serve(int connection, int zygote) {
   switch (frame[4]) {
   case FRAME_LAUNCH: title_set("shoal-shim"); shim_main(connection, frame, length);
   case FRAME_UNPACK: title_set("shoal-unpack"); unpack_serve(connection, frame, length);
+  case FRAME_FILES: title_set("shoal-files"); files_serve(connection, frame, length);
   case FRAME_STOP: kill(zygote, SIGTERM); return answer(connection, FRAME_OK, request, NULL);
   default:
     fault_say(&fault, FAULT_INVALID, "unknown request %u", frame[4]);

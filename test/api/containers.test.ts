@@ -42,10 +42,11 @@ describe('/containers', () => {
 
   it('knows the code of a removed container', async () => {
     const id = await api.create({ Cmd: ['exit', '4'], HostConfig: { AutoRemove: true } });
-    const waited = api.call('POST', `/containers/${id}/wait?condition=removed`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const waiting = api.raw();
+    waiting.send(`POST /containers/${id}/wait?condition=removed HTTP/1.1\r\nHost: d\r\n\r\n`);
+    await waiting.head(); // it listens once its head is out
     await api.call('POST', `/containers/${id}/start`);
-    assert.deepEqual((await waited).json(), { StatusCode: 4 });
+    await waiting.until(() => waiting.body.includes('{"StatusCode":4}'));
     assert.equal((await api.call('GET', `/containers/${id}/json`)).status, 404);
   });
 
@@ -193,12 +194,40 @@ describe('/containers', () => {
     assert.deepEqual(answer.json(), { ContainersDeleted: [created], SpaceReclaimed: 0 });
   });
 
+  it('tells of a file in a header, and copies it out and in', async () => {
+    const id = await api.create({ Cmd: ['sleep', '60'] }, 'web');
+    const head = await api.call('HEAD', '/containers/web/archive?path=/data');
+    const stat = Buffer.from(String(head.headers['x-docker-container-path-stat']), 'base64').toString();
+    assert.deepEqual(JSON.parse(stat), {
+      name: 'data',
+      size: 4096,
+      mode: 2 ** 31 + 0o755,
+      mtime: '2023-11-14T22:13:20.5Z',
+      linkTarget: '',
+    });
+    const copied = await api.call('GET', '/containers/web/archive?path=/data/file');
+    assert.deepEqual([copied.headers['content-type'], copied.text], ['application/x-tar', 'a tar']);
+    const put = await api.call('PUT', '/containers/web/archive?path=/data', 'some bytes', {
+      'Content-Type': 'application/x-tar',
+    });
+    assert.deepEqual([put.status, api.runtime.containers.files.writtenBytes], [200, 10]);
+    assert.deepEqual(await message('PUT', '/containers/web/archive?path=/no'), [
+      404,
+      'Could not find the file /no in container web',
+    ]);
+    const changes = await api.call('GET', `/containers/${id}/changes`);
+    assert.deepEqual(changes.json(), [
+      { Path: '/data', Kind: 0 },
+      { Path: '/data/file', Kind: 1 },
+      { Path: '/gone', Kind: 2 },
+    ]);
+    assert.equal((await api.call('GET', `/containers/${id}/export`)).text, 'a tar');
+    const commit = await api.call('POST', `/commit?container=${id}&repo=mine&tag=1`);
+    assert.deepEqual([commit.status, Object.keys(commit.json())], [201, ['Id']]);
+  });
+
   for (const [method, path] of [
-    ['GET', '/containers/web/changes'],
-    ['GET', '/containers/web/export'],
-    ['PUT', '/containers/web/archive?path=/'],
     ['GET', '/containers/web/attach/ws'],
-    ['POST', '/commit'],
     ['POST', '/build'],
     ['POST', '/auth'],
     ['GET', '/images/search?term=x'],

@@ -235,6 +235,8 @@ export class FakeNative implements NativeRuntime {
 
   unpack = fakeUnpack as unknown as NativeRuntime['unpack'];
 
+  readonly files = {} as NativeRuntime['files'];
+
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
   }

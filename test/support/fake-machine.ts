@@ -182,6 +182,15 @@ export class FakeMachine implements Runtime {
     execGet: notInThisFake,
     execStart: notInThisFake,
     execResize: notInThisFake,
+    files: {
+      stat: notInThisFake,
+      read: notInThisFake,
+      write: notInThisFake,
+      export: notInThisFake,
+      changes: notInThisFake,
+      sizes: notInThisFake,
+      commit: notInThisFake,
+    },
   };
 
   readonly images: Images = {

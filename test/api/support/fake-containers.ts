@@ -13,6 +13,7 @@ import type {
   LogEntry,
   OutputFrame,
 } from '../../../runtime/container/contract.ts';
+import { FakeFiles } from './fake-files.ts';
 
 export const NOW_MS = 1_700_000_000_000;
 const STREAM_LENGTH_MAX = 10_000;
@@ -94,6 +95,7 @@ interface Record {
 }
 
 export class FakeContainers implements Containers {
+  readonly files = new FakeFiles((reference) => this.get(reference));
   /** What was asked, for "refused and untouched". */
   readonly calls: string[] = [];
   readonly #records = new Map<string, Record>();
