@@ -11,6 +11,7 @@ ff00::0\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 `;
+const RESOLVER = '127.0.0.11';
 const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4']; // as Docker, when the host names only itself
 
 export interface HostsFacts {
@@ -33,13 +34,22 @@ export function hostsText(facts: HostsFacts): string {
   return (facts.base ?? LOCAL) + extra.join('') + own;
 }
 
-export function resolvText(host: string, dns: ContainerConfig['dns'], options: { ownNetwork: boolean }): string {
+/** `resolver`: one answers at 127.0.0.11, and asks the others itself. */
+export function resolvText(
+  host: string,
+  dns: ContainerConfig['dns'],
+  options: { ownNetwork: boolean; resolver?: boolean },
+): string {
   const lines = host.split('\n').map((line) => line.trim().split(/\s+/));
   const valuesOf = (key: string): string[] => lines.filter(([word]) => word === key).flatMap(([, ...rest]) => rest);
   const usable = valuesOf('nameserver').filter((server) => !options.ownNetwork || !isLoopback(server));
-  const servers = dns.servers.length > 0 ? dns.servers : usable.length > 0 ? usable : PUBLIC_SERVERS;
+  const outside = dns.servers.length > 0 ? dns.servers : usable.length > 0 ? usable : PUBLIC_SERVERS;
+  const servers = options.resolver ? [RESOLVER] : outside;
   const search = dns.search.length > 0 ? dns.search.filter((domain) => domain !== '.') : valuesOf('search');
-  const choices = dns.options.length > 0 ? dns.options : valuesOf('options');
+  const asked = dns.options.length > 0 ? dns.options : valuesOf('options');
+  // Names without a dot are those of containers: they are asked for as they are before any domain is tried.
+  const hasDots = asked.some((option) => option.startsWith('ndots:'));
+  const choices = options.resolver && !hasDots ? ['ndots:0', ...asked] : asked;
   const text = servers.map((server) => `nameserver ${server}\n`);
   if (search.length > 0) text.push(`search ${search.join(' ')}\n`);
   if (choices.length > 0) text.push(`options ${choices.join(' ')}\n`);

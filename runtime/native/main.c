@@ -7,6 +7,7 @@
 
 int zygote_main(int argc, char **argv);
 int netd_main(int argc, char **argv);
+int netd_names_main(void);
 int seccomp_dump_main(void);
 
 // Stands in when netd.c is not among the sources.
@@ -16,11 +17,14 @@ __attribute__((weak)) int netd_main(int argc, char **argv) {
   return 2;
 }
 
+__attribute__((weak)) int netd_names_main(void) { return 2; }
+
 int main(int argc, char **argv) {
   const char *part = argc > 1 ? argv[1] : "";
   title_remember(argc, argv);
   if (strcmp(part, "zygote") == 0) return zygote_main(argc, argv);
   if (strcmp(part, "netd") == 0) return netd_main(argc, argv);
+  if (strcmp(part, "netd-names") == 0) return netd_names_main();
   if (strcmp(part, "unpack") == 0) return unpack_main(argc, argv);
   if (strcmp(part, "seccomp-dump") == 0) return seccomp_dump_main();
   if (strcmp(part, "lock") == 0) return lock_main(argc - 1, argv + 1);

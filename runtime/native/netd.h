@@ -75,5 +75,6 @@ void netd_aside_send(uint32_t id, uint16_t operation, const uint8_t *body, size_
 void netd_aside_receive(netd_answer *answer); // passes on what is there
 
 int netd_main(int argc, char **argv);
+int netd_names_main(void);
 
 #endif

@@ -1,4 +1,5 @@
-// IPv4 addresses as numbers, subnets, and what is derived from them. Pure.
+// Addresses, subnets, and what is derived from them: IPv4 as numbers, IPv6 as bigints. Pure.
+import { isIPv6 } from 'node:net';
 import { fail } from '../../base/errors.ts';
 
 export interface Subnet {
@@ -21,6 +22,40 @@ export function addressBytes(address: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(address);
   return bytes;
+}
+
+export function parseAddress6(text: string, what = 'address'): bigint {
+  if (!isIPv6(text) || text.includes('%')) return fail('invalid', `${what} '${text}' is not an IPv6 address`);
+  const [, head = '', four] = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text) ?? [undefined, text];
+  const last =
+    four === undefined
+      ? ''
+      : parseAddress(four)
+          .toString(16)
+          .padStart(8, '0')
+          .replace(/^(.{4})/, '$1:');
+  const [left = '', right] = `${head}${last}`.split('::');
+  const groupsOf = (part: string): string[] => (part === '' ? [] : part.split(':'));
+  const [front, back] = [groupsOf(left), groupsOf(right ?? '')];
+  const middle = Array.from({ length: 8 - front.length - back.length }, () => '0');
+  return [...front, ...middle, ...back].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
+}
+
+/** As RFC 5952 wants it: short, the longest run of zeros left out. */
+export function formatAddress6(address: bigint): string {
+  const groups = Array.from({ length: 8 }, (_, index) => Number((address >> BigInt(112 - index * 16)) & 0xffffn));
+  let [start, length] = [-1, 1]; // a single zero stays
+  for (let at = 0; at < 8; at += 1) {
+    let end = at;
+    while (end < 8 && groups[end] === 0) end += 1;
+    if (end - at > length) [start, length] = [at, end - at];
+  }
+  const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':');
+  return start < 0 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+export function addressBytes6(address: bigint): Buffer {
+  return Buffer.from(address.toString(16).padStart(32, '0'), 'hex');
 }
 
 export function maskOf(prefixLength: number): number {

@@ -17,12 +17,15 @@ import type { ConnectionFilter } from './netd-protocol.ts';
 import { namesOfEndpoint, type Names } from './names.ts';
 import { type EndpointState, isPredefined, type NetworkState } from './network-table.ts';
 import { gatewayEndpoint, Places } from './places.ts';
+import { type Resolvers, scopeOf } from './resolvers.ts';
 import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
 import { type PublishedPort, publishedKey } from './ruleset.ts';
 import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
 import { attachStep, defaultRouteStep, unplugSteps, unwireStep, wireSteps } from './wiring.ts';
 
 const BRIDGE_PORTS_MAX = 1023;
+/** A container that left its last network with names keeps its resolv.conf. */
+const NOTHING_KNOWN = { networks: [], links: {}, upstreams: [], forwards: true } as const;
 const EXFULL = 54; // "Exchange full"; not among Node's constants
 
 export interface EndpointParts {
@@ -36,6 +39,7 @@ export interface EndpointParts {
   readonly forgetter: Forgetter;
   readonly background: Background;
   readonly names: Names;
+  readonly resolvers: Resolvers;
 }
 
 export class Endpoints {
@@ -65,6 +69,7 @@ export class Endpoints {
     this.#parts.names.dropNames(endpoint.networkId, endpoint.id);
     if (keepSandbox && endpoint.sandboxPath !== '') this.#places.keep(endpoint.sandboxPath);
     const isLast = this.#places.remove(endpoint);
+    if (isLast) this.#parts.resolvers.stop(endpoint.sandboxPath);
     if (!network.bridge || endpoint.address === '') {
       if (isLast) this.#discardSoon(endpoint.sandboxPath);
       return;
@@ -79,7 +84,9 @@ export class Endpoints {
 
   /** Gives back a namespace that was kept without endpoints. */
   releaseSandbox(path: string): void {
-    if (this.#places.release(path)) this.#discardSoon(path);
+    if (!this.#places.release(path)) return;
+    this.#parts.resolvers.stop(path);
+    this.#discardSoon(path);
   }
 
   /** A kept namespace of an earlier daemon. */
@@ -100,6 +107,30 @@ export class Endpoints {
   async #unplug(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
     await this.#parts.netd().run([unwireStep(endpoint, address, network.bridge?.subnet.prefixLength ?? 32)]);
     await this.#routeOut(endpoint.sandboxPath);
+    await this.#answerNames(endpoint.sandboxPath);
+  }
+
+  /** The container's resolver answers what its networks say now. Without a network that has names, none is needed. */
+  async #answerNames(path: string): Promise<void> {
+    const scope = scopeOf(this.#places.endpointsAt(path));
+    const { resolvers } = this.#parts;
+    if (scope) await resolvers.serve(path, scope);
+    else if (resolvers.isServing(path)) await resolvers.serve(path, NOTHING_KNOWN);
+  }
+
+  /** After all endpoints of an earlier daemon were taken up. */
+  async answerAdoptedNames(): Promise<void> {
+    for (const path of this.#places.paths()) {
+      await this.#tolerate('the names of a container', path, () => this.#answerNames(path));
+    }
+  }
+
+  async #tolerate(what: string, whose: string, work: () => unknown): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#parts.log.warn(`${what} could not be held again`, { whose, reason: sentenceOf(error) });
+    }
   }
 
   /**
@@ -126,19 +157,14 @@ export class Endpoints {
 
   /** Takes up what an earlier daemon made. What can not be held again is logged; the container keeps running. */
   async adopt(network: NetworkState, endpoint: Endpoint): Promise<void> {
-    const { ports, log } = this.#parts;
-    const tolerate = async (what: string, work: () => unknown): Promise<void> => {
-      try {
-        await work();
-      } catch (error) {
-        log.warn(`${what} could not be held again`, { containerId: endpoint.containerId, reason: sentenceOf(error) });
-      }
-    };
+    const { ports } = this.#parts;
     const held: HeldPort[] = [];
     if (endpoint.address !== '')
-      await tolerate('an address', () => network.addresses?.claim(parseAddress(endpoint.address)));
+      await this.#tolerate('an address', endpoint.containerId, () =>
+        network.addresses?.claim(parseAddress(endpoint.address)),
+      );
     for (const publish of endpoint.published) {
-      await tolerate('a published port', async () =>
+      await this.#tolerate('a published port', endpoint.containerId, async () =>
         held.push(...(await ports.hold(endpoint.containerId.slice(0, 12), [publish]))),
       );
     }
@@ -205,6 +231,7 @@ export class Endpoints {
     this.#remember(network, endpoint, held);
     undo.defer(() => this.leave(network, id, true));
     if (!isFirst) await this.#routeOut(sandbox.path);
+    await this.#answerNames(sandbox.path);
     undo.handOver();
     return endpoint;
   }
@@ -343,13 +370,16 @@ const nameOf = (request: EndpointRequest, id: string): string =>
 function placeOf(
   network: NetworkState,
   { containerId, containerName, aliases, links, gatewayPriority, upstreams }: EndpointRequest,
-): Pick<Endpoint, 'networkId' | 'networkName' | 'containerId' | 'names' | 'links' | 'gatewayPriority' | 'upstreams'> {
+): Pick<
+  Endpoint,
+  'networkId' | 'networkName' | 'containerId' | 'names' | 'resolver' | 'links' | 'gatewayPriority' | 'upstreams'
+> {
   const names = [...new Set([...(containerName ? [containerName] : []), ...aliases, containerId.slice(0, 12)])];
   return {
     networkId: network.record.id,
     networkName: network.record.name,
     containerId,
-    ...(isPredefined(network.record.name) ? {} : { names }),
+    ...(isPredefined(network.record.name) ? {} : { names, resolver: true }),
     ...(links && links.length > 0 ? { links } : {}),
     ...(gatewayPriority ? { gatewayPriority } : {}),
     ...(upstreams && upstreams.length > 0 ? { upstreams } : {}),

@@ -11,7 +11,7 @@ import { Scope } from '../../base/scope.ts';
 import { parseAddress } from './addresses.ts';
 import type { AuditReport } from './audit.ts';
 import { type Bridge, ensureBridge, uplinkMtu } from './bridges.ts';
-import type { Endpoint, EndpointRequest, IngressPort, NetworkInfo, Networks } from './contract.ts';
+import type { Endpoint, EndpointRequest, IngressPort, NetworkInfo, Networks, Upstream } from './contract.ts';
 import { Endpoints, publishedPort } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
@@ -26,6 +26,8 @@ import { type NetworkRequest, NetworkChanges } from './network-changes.ts';
 import { Names } from './names.ts';
 import { infoOf, type NetworkState, NetworkTable, stateOf } from './network-table.ts';
 import { Ports } from './ports.ts';
+import { machineUpstreams } from './machine-upstreams.ts';
+import { Resolvers } from './resolvers.ts';
 import { withPredefined } from './predefined.ts';
 import { type HostRecord, RegistryFile } from './registry.ts';
 import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts';
@@ -47,6 +49,8 @@ export interface NetworksOptions {
   readonly bridge?: { readonly name?: string; readonly subnet?: string; readonly mtu?: number };
   readonly poolSize?: number;
   readonly auditPeriodMs?: number; // 0: never by itself
+  /** What is asked for names that no network of ours has; absent: what the machine's resolv.conf says. */
+  readonly upstreams?: () => Promise<readonly Upstream[]>;
 }
 
 export interface MachineNetworks extends Networks, AsyncDisposable {
@@ -80,6 +84,7 @@ class BridgeNetworks implements MachineNetworks {
   readonly #endpoints: Endpoints;
   readonly #ingress: IngressMap;
   readonly #changes: NetworkChanges;
+  readonly #resolvers: Resolvers;
   readonly #upkeep: Upkeep;
   #netd: Netd | undefined;
   #host: HostRecord | undefined;
@@ -96,7 +101,7 @@ class BridgeNetworks implements MachineNetworks {
     this.#background = new Background({
       onFailure: (name, error) => log.warn('network work failed', { name, reason: sentenceOf(error) }),
     });
-    this.names = new Names(() => undefined);
+    this.names = new Names((change) => this.#resolvers.tell(change));
     this.#firewall = new Firewall({ netd, table: this.#instance.table, log });
     this.#forgetter = new Forgetter({ netd, clock, background: this.#background });
     this.#ports = new Ports(netd);
@@ -107,6 +112,15 @@ class BridgeNetworks implements MachineNetworks {
       random,
       log,
       size: options.poolSize ?? POOL_SIZE,
+    });
+    this.#resolvers = new Resolvers({
+      netd,
+      names: this.names,
+      clock,
+      log,
+      background: this.#background,
+      opener: namesCommand(options.netd),
+      machineUpstreams: options.upstreams ?? machineUpstreams,
     });
     const shared = {
       netd,
@@ -119,6 +133,7 @@ class BridgeNetworks implements MachineNetworks {
       forgetter: this.#forgetter,
       background: this.#background,
       names: this.names,
+      resolvers: this.#resolvers,
     };
     this.#endpoints = new Endpoints(shared);
     this.#ingress = new IngressMap({ ...shared, path: join(execRoot, 'ingress.json') });
@@ -227,6 +242,7 @@ class BridgeNetworks implements MachineNetworks {
       ...wanted,
       published: new Map([...wanted.published, ...published.map((port) => [publishedKey(port), port] as const)]),
     }));
+    await this.#endpoints.answerAdoptedNames();
     this.#adopted = true;
     await this.#dropUnknownSandboxes();
     await this.audit();
@@ -256,6 +272,7 @@ class BridgeNetworks implements MachineNetworks {
     if (!keep) return await this.destroy();
     this.#closed = true;
     await this.#background.stop();
+    await this.#resolvers.close();
     if (!this.#netd) return;
     await this.#forgetter.flush();
     await this.#sandboxes.close();
@@ -266,6 +283,7 @@ class BridgeNetworks implements MachineNetworks {
     if (this.#closed) return;
     this.#closed = true;
     await this.#background.stop();
+    await this.#resolvers.close();
     this.#forgetter.cancel();
     await this.#sandboxes.close();
     const netd = this.#running();
@@ -336,6 +354,11 @@ class BridgeNetworks implements MachineNetworks {
     await this.#firewall.rebuild();
     this.#sandboxes.fill();
   }
+}
+
+/** The same program, as the part that opens resolvers' sockets. */
+function namesCommand({ command, args }: NetworksOptions['netd']): NetworksOptions['netd'] {
+  return { command, args: args.map((word) => (word === 'netd' ? 'netd-names' : word)) };
 }
 
 function failClosed(): never {

@@ -111,6 +111,21 @@ export class NetworkLab implements AsyncDisposable {
     return (await run('nsenter', [`--net=${namespace}`, process.execPath, '-e', script])).stdout.trim();
   }
 
+  /** What 127.0.0.11 answers in a namespace, as Node's resolver reads it; or the error's code. */
+  async resolve(namespace: string, name: string, type = 'A'): Promise<string> {
+    const script = `const { Resolver } = require('dns').promises; const r = new Resolver({ timeout: 1500, tries: 1 }); r.setServers(['127.0.0.11']);
+      r.resolve('${name}', '${type}').then((a) => console.log(JSON.stringify(a)), (e) => console.log(e.code))`;
+    return await this.evaluate(namespace, script);
+  }
+
+  /** What a script prints in a namespace, until it ends. */
+  async evaluate(namespace: string, source: string): Promise<string> {
+    const { stdout } = await run('nsenter', [`--net=${namespace}`, process.execPath, '-e', source], {
+      timeout: 20_000,
+    });
+    return stdout.trim();
+  }
+
   /** A process of the test's own in a namespace; its first line of output is awaited. */
   async script(namespace: string, source: string): Promise<ChildProcess> {
     return await this.#script(namespace, source);
@@ -184,7 +199,7 @@ export async function joinContainer(
   networks: MachineNetworks,
   options: Partial<Parameters<MachineNetworks['join']>[0]> = {},
 ): Promise<Endpoint> {
-  const containerId = (++containers).toString(16).padStart(64, 'c');
+  const containerId = (++containers).toString(16).padStart(12, 'c').padEnd(64, '0');
   return await networks.join({
     containerId,
     network: 'bridge',
