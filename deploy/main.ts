@@ -80,7 +80,7 @@ async function printSummary(plan: ClusterPlan, demo: boolean): Promise<void> {
     'Dashboard',
     `  ${await dashboardLink(first)}`,
     'Try',
-    ...(await commandsToTry(first)).map((text) => `  ${text}`),
+    ...(await commandsToTry(first, demo)).map((text) => `  ${text}`),
   );
   console.log(lines.join('\n'));
 }
@@ -94,9 +94,11 @@ async function dashboardLink(node: NodePlan): Promise<string> {
   }
 }
 
-async function commandsToTry(node: NodePlan): Promise<string[]> {
+async function commandsToTry(node: NodePlan, demo: boolean): Promise<string[]> {
   const hasDocker = (await attempt('sh', ['-c', 'command -v docker'])).code === 0;
   const client = hasDocker ? `docker -H unix://${node.socket}` : `shoal -H unix://${node.socket}`;
+  if (!demo)
+    return ['node ls', 'service ls', 'ps', 'service create --name NAME IMAGE'].map((words) => `${client} ${words}`);
   return [
     `${client} service ls`,
     `${client} service scale demo_web=6`,

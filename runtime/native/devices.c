@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 static const struct {
   const char *name;
@@ -47,9 +48,11 @@ int devices_make(struct rootfs *rootfs, const struct launch_request *request, st
   for (size_t i = 0; i < sizeof NODES / sizeof *NODES; i++)
     if (make_node(rootfs->dev, NODES[i].name, S_IFCHR, makedev(NODES[i].major, NODES[i].minor), 0666) < 0)
       return fault_set(fault, "make device /dev/%s", NODES[i].name);
-  for (size_t i = 0; i < sizeof LINKS / sizeof *LINKS; i++)
+  for (size_t i = 0; i < sizeof LINKS / sizeof *LINKS; i++) {
+    if (strcmp(LINKS[i][1], "core") == 0 && access(LINKS[i][0], F_OK) < 0) continue; // a kernel built without it
     if (symlinkat(LINKS[i][0], rootfs->dev, LINKS[i][1]) < 0 && errno != EEXIST)
       return fault_set(fault, "make link /dev/%s", LINKS[i][1]);
+  }
   for (uint32_t i = 0; i < request->device_count; i++)
     if (make_asked(rootfs, &request->devices[i], fault) < 0) return -1;
   return 0;
