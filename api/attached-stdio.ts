@@ -6,7 +6,8 @@ import type { HijackedConnection, InputSink } from './hijack.ts';
 import { frame } from './stdio-frames.ts';
 
 export interface JoinOptions {
-  readonly terminal: boolean; // raw bytes instead of frames, and detach keys are watched
+  readonly terminal: boolean; // detach keys are watched
+  readonly raw: boolean; // bytes instead of frames
   readonly stdin: boolean;
   /** The client's end of input is the process's too; otherwise its stdin stays open for the next client. */
   readonly closesStdin: boolean;
@@ -23,7 +24,7 @@ export async function joinStdio(
   if (connection.closed.aborted) leave();
   connection.readInto(stdinSink(stdio, options));
   try {
-    await pumpOutput(connection, stdio, options.terminal);
+    await pumpOutput(connection, stdio, options.raw);
   } finally {
     connection.closed.removeEventListener('abort', leave);
     stdio.detach();

@@ -4,10 +4,11 @@ import { frame } from './stdio-frames.ts';
 
 export async function* logChunks(
   entries: AsyncIterable<LogEntry>,
-  options: { timestamps: boolean; raw: boolean },
+  options: { timestamps: boolean; details: string | undefined; raw: boolean },
 ): AsyncGenerator<Buffer> {
   for await (const { stream, time, bytes } of entries) {
-    const line = options.timestamps ? Buffer.concat([Buffer.from(`${time} `), bytes]) : bytes;
+    const before = `${options.timestamps ? `${time} ` : ''}${options.details === undefined ? '' : `${options.details} `}`;
+    const line = before === '' ? bytes : Buffer.concat([Buffer.from(before), bytes]);
     yield options.raw ? line : frame(stream, line);
   }
 }

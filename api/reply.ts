@@ -18,7 +18,8 @@ export type Reply =
       readonly kind: 'hijack';
       readonly contentType: string;
       readonly run: (connection: HijackedConnection) => Promise<void>;
-    };
+    }
+  | { readonly kind: 'websocket'; readonly run: (connection: HijackedConnection) => Promise<void> };
 
 export const json = (status: number, body: unknown): Reply => ({
   kind: 'bytes',
@@ -39,6 +40,11 @@ export const stream = (contentType: string, chunks: AsyncIterable<Chunk>, header
   status: 200,
   headers: { 'Content-Type': contentType, ...headers },
   chunks,
+});
+
+export const webSocket = (run: (connection: HijackedConnection) => Promise<void>): Reply => ({
+  kind: 'websocket',
+  run,
 });
 
 export const hijack = (contentType: string, run: (connection: HijackedConnection) => Promise<void>): Reply => ({

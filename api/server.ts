@@ -14,6 +14,7 @@ import { ApiRequest } from './request.ts';
 import type { Router } from './router.ts';
 import { createRoutes, type Handler } from './routes.ts';
 import { frontOf } from './tls-front.ts';
+import { acceptWebSocket, requireWebSocket } from './web-socket.ts';
 import { API_VERSION, requireKnownVersion, splitVersion } from './versions.ts';
 
 const HEADER_BYTES_MAX = 128 * 1024; // X-Registry-Config carries every login of a client
@@ -170,6 +171,8 @@ class EngineServer implements ApiServer {
         return await sendChunks(exchange, reply.chunks);
       case 'hijack':
         return await this.#hijack(exchange, reply);
+      case 'websocket':
+        return await this.#webSocket(exchange, reply);
     }
   }
 
@@ -194,6 +197,24 @@ class EngineServer implements ApiServer {
       if (codeOf(error) !== 'aborted') this.#deps.log.warn('attached stream failed', { error });
     } finally {
       await connection.end(this.#deps.clock);
+      this.#closing.signal.removeEventListener('abort', leave);
+    }
+  }
+
+  async #webSocket({ request, response }: Exchange, reply: Extract<Reply, { kind: 'websocket' }>): Promise<void> {
+    requireWebSocket(request);
+    const socket = takeSocket(request, response);
+    this.#track(socket);
+    const leave = (): void => void socket.destroy();
+    this.#closing.signal.addEventListener('abort', leave, { once: true });
+    try {
+      const connection = await acceptWebSocket(request, socket);
+      await reply.run(connection);
+      connection.end();
+    } catch (error) {
+      socket.destroy();
+      if (codeOf(error) !== 'aborted') this.#deps.log.warn('attached websocket failed', { error });
+    } finally {
       this.#closing.signal.removeEventListener('abort', leave);
     }
   }

@@ -42,6 +42,8 @@ export interface Volumes {
     options: Readonly<Record<string, string>>;
   }): Promise<VolumeInfo>;
   remove(name: string, options: { force: boolean }): Promise<void>;
+  /** Bytes of its files. */
+  sizeBytes(name: string): Promise<number>;
 }
 
 export interface Runtime extends AsyncDisposable {

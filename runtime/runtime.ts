@@ -68,6 +68,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
   const volumes = await VolumeStore.open({
     ...common,
     root: join(dataRoot, 'volumes'),
+    sizeOf: (folder) => native.files.sizeBytes(folder),
     onEvent: (action, id, attributes) => publish({ type: 'volume', action, id, attributes }),
   });
   const cgroups = await CgroupHost.open({ parent: options.cgroupParent ?? CGROUP_PARENT, clock, log });

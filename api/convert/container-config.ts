@@ -66,13 +66,6 @@ function refuseUnsupported(config: Fields, host: Fields): void {
   host.refuse('Links', 'links to other containers are');
   host.refuse('DeviceRequests', 'requesting devices such as GPUs is');
   host.refuse('StorageOpt', 'storage options are');
-  host.refuse('DeviceCgroupRules', 'device cgroup rules are');
-  host.refuse('MaskedPaths', 'choosing the masked paths is');
-  host.refuse('ReadonlyPaths', 'choosing the read-only paths is');
-  // An empty list is systempaths=unconfined; null is the default.
-  for (const key of ['MaskedPaths', 'ReadonlyPaths']) {
-    if (host.has(key)) fail('not-implemented', `${host.path(key)}: systempaths=unconfined is not implemented yet`);
-  }
   refuseUnsupportedResources(host);
   const volumeDriver = host.text('VolumeDriver');
   if (volumeDriver !== '' && volumeDriver !== 'local') fail('not-found', `plugin "${volumeDriver}" not found`);
@@ -126,6 +119,11 @@ function isolationOf(host: Fields) {
       containerPath: device.text('PathInContainer'),
       access: device.text('CgroupPermissions') || 'rwm',
     })),
+    deviceRules: host.texts('DeviceCgroupRules'),
+    // An empty list is systempaths=unconfined; null is the default.
+    ...(host.has('MaskedPaths') ? { maskedPaths: host.texts('MaskedPaths') } : {}),
+    ...(host.has('ReadonlyPaths') ? { readOnlyPaths: host.texts('ReadonlyPaths') } : {}),
+    ...consoleSizeOf(host),
     pidMode: host.text('PidMode'),
     ipcMode: host.text('IpcMode'),
     utsMode: host.text('UTSMode'),
@@ -134,6 +132,15 @@ function isolationOf(host: Fields) {
     shmBytes,
     oomScoreAdjustment: host.integer('OomScoreAdj', { min: -1000, max: 1000 }),
   };
+}
+
+export function consoleSizeOf(from: Fields): { consoleSize?: { rows: number; columns: number } } {
+  const size = from.raw('ConsoleSize');
+  if (!Array.isArray(size) || size.length !== 2) return {};
+  const [rows, columns] = size.map((value: unknown) =>
+    new Fields({ value }, from.path('ConsoleSize')).integer('value', { min: 0, max: 65_535 }),
+  );
+  return rows && columns ? { consoleSize: { rows, columns } } : {};
 }
 
 export function parseUlimit(limit: Fields): { name: string; soft: number; hard: number } {

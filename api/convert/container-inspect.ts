@@ -3,14 +3,14 @@ import type { ContainerConfig, ContainerInfo } from '../../runtime/container/con
 import type { ContainerConfigJson, ContainerInspect, NetworkSettings } from '../types/container.ts';
 import { mountPoints } from './container-mounts.ts';
 import { stateOf } from './container-status.ts';
-import { networksOf } from './container-summary.ts';
+import { networksOf, type Sizes, sizesJson } from './container-summary.ts';
 import { Fields } from './fields.ts';
 import { healthConfigOf } from './health.ts';
 import { hostConfigOf } from './host-config.ts';
 import { portMapOf } from './ports.ts';
 import { goTime } from './time.ts';
 
-export function containerInspect(info: ContainerInfo, storageDriver: string): ContainerInspect {
+export function containerInspect(info: ContainerInfo, storageDriver: string, sizes?: Sizes): ContainerInspect {
   const [path = '', ...args] = info.args;
   return {
     Id: info.id,
@@ -22,7 +22,7 @@ export function containerInspect(info: ContainerInfo, storageDriver: string): Co
     ResolvConfPath: info.paths.resolvConf,
     HostnamePath: info.paths.hostname,
     HostsPath: info.paths.hosts,
-    LogPath: info.logPath,
+    LogPath: info.config.logDriver.name === 'local' ? '' : info.logPath,
     Name: `/${info.name}`,
     RestartCount: info.restartCount,
     Driver: storageDriver,
@@ -32,6 +32,7 @@ export function containerInspect(info: ContainerInfo, storageDriver: string): Co
     AppArmorProfile: '',
     ExecIDs: info.execIds.length > 0 ? [...info.execIds] : null,
     HostConfig: hostConfigOf(info.config),
+    ...sizesJson(sizes),
     GraphDriver: { Name: storageDriver, Data: layersOf(info) },
     Mounts: mountPoints(info),
     Config: configOf(info),

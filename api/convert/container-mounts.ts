@@ -89,7 +89,7 @@ export function parseMount(mount: Fields): ContainerMount {
     fail('invalid', 'invalid mount config for type "tmpfs": field Source must not be specified');
   if (type === 'volume' && source !== '') requireVolumeName(source);
   const bind = mount.object('BindOptions');
-  refuseUnsupportedOptions(mount, bind);
+  checkOptions(mount, bind);
   return {
     type,
     source,
@@ -99,21 +99,37 @@ export function parseMount(mount: Fields): ContainerMount {
     tmpfsOptions: type === 'tmpfs' ? tmpfsOptions(mount.object('TmpfsOptions')) : '',
     noCopy: mount.object('VolumeOptions').flag('NoCopy'),
     createSource: bind.flag('CreateMountpoint'),
+    ...belowOf(mount, bind),
+    ...volumeOf(type, mount.object('VolumeOptions')),
   };
 }
 
-function refuseUnsupportedOptions(mount: Fields, bind: Fields): void {
-  for (const option of ['NonRecursive', 'ReadOnlyNonRecursive', 'ReadOnlyForceRecursive']) {
-    bind.refuse(option, 'this bind option is');
-  }
-  const volume = mount.object('VolumeOptions');
-  volume.refuse('Subpath', 'mounting a part of a volume is');
-  volume.refuse('Labels', 'labels of a volume made by its mount are');
-  const driver = volume.object('DriverConfig');
-  driver.refuse('Options', 'driver options of a volume made by its mount are');
-  const name = driver.text('Name');
+function checkOptions(mount: Fields, bind: Fields): void {
+  const name = mount.object('VolumeOptions').object('DriverConfig').text('Name');
   if (name !== '' && name !== 'local') fail('not-found', `plugin "${name}" not found`);
-  mount.object('TmpfsOptions').refuse('Options', 'further tmpfs options are');
+  const isReadOnly = mount.flag('ReadOnly');
+  for (const option of ['ReadOnlyNonRecursive', 'ReadOnlyForceRecursive']) {
+    if (bind.flag(option) && !isReadOnly)
+      fail('invalid', `invalid mount config for type "bind": mount must be read-only to use ${option}`);
+  }
+}
+
+/** Read-only holds for everything below a source unless the mount says otherwise; every kernel we run on can do that. */
+function belowOf(mount: Fields, bind: Fields): Pick<ContainerMount, 'below'> {
+  if (bind.flag('NonRecursive')) return { below: 'left-out' };
+  return mount.flag('ReadOnly') && bind.flag('ReadOnlyNonRecursive') ? { below: 'writable' } : {};
+}
+
+function volumeOf(type: string, options: Fields): Pick<ContainerMount, 'subpath' | 'volume'> {
+  if (type !== 'volume') return {};
+  const subpath = options.text('Subpath');
+  if (subpath.startsWith('/') || subpath.split('/').includes('..')) {
+    fail('invalid', 'invalid mount config for type "volume": subpath must be a relative path within the volume');
+  }
+  return {
+    ...(subpath === '' ? {} : { subpath }),
+    volume: { labels: options.textMap('Labels'), options: options.object('DriverConfig').textMap('Options') },
+  };
 }
 
 export function optionalPropagation(bind: Fields): (typeof PROPAGATIONS)[number] | undefined {
@@ -126,7 +142,10 @@ export function optionalPropagation(bind: Fields): (typeof PROPAGATIONS)[number]
 function tmpfsOptions(options: Fields): string {
   const size = options.integer('SizeBytes', { min: 0 });
   const mode = options.integer('Mode', { min: 0 });
-  return [...(size > 0 ? [`size=${size}`] : []), ...(mode > 0 ? [`mode=${mode.toString(8)}`] : [])].join(',');
+  const further = options.lists('Options').map((words) => words.join('='));
+  return [...(size > 0 ? [`size=${size}`] : []), ...(mode > 0 ? [`mode=${mode.toString(8)}`] : []), ...further].join(
+    ',',
+  );
 }
 
 export function mountPoints(info: ContainerInfo): MountPoint[] {

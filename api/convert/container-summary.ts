@@ -31,7 +31,17 @@ export const CONTAINER_FILTERS = [
 const STATES = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'];
 const HEALTHS = ['starting', 'healthy', 'unhealthy', 'none'];
 
-export function containerSummary(info: ContainerInfo, tagStillThere: boolean, nowMs: number): ContainerSummary {
+export interface Sizes {
+  readonly ownBytes: number;
+  readonly rootBytes: number;
+}
+
+export function containerSummary(
+  info: ContainerInfo,
+  tagStillThere: boolean,
+  nowMs: number,
+  sizes?: Sizes,
+): ContainerSummary {
   return {
     Id: info.id,
     Names: [`/${info.name}`],
@@ -46,8 +56,12 @@ export function containerSummary(info: ContainerInfo, tagStillThere: boolean, no
     HostConfig: { NetworkMode: info.config.network },
     NetworkSettings: { Networks: networksOf(info) },
     Mounts: mountPoints(info),
+    ...sizesJson(sizes),
   };
 }
+
+export const sizesJson = (sizes: Sizes | undefined): { SizeRw?: number; SizeRootFs?: number } =>
+  sizes ? { SizeRw: sizes.ownBytes, SizeRootFs: sizes.rootBytes } : {};
 
 /** Arguments with spaces are quoted, as Docker does for reading, not for a shell. */
 function commandText(args: readonly string[]): string {

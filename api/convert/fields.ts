@@ -91,6 +91,11 @@ export class Fields {
     return optional(this.raw(key), this.path(key), (value, path) => asArray(value, path, read)) ?? [];
   }
 
+  lists(key: string): string[][] {
+    const read = (value: unknown, path: string): string[] => asArray(value, path, asString);
+    return optional(this.raw(key), this.path(key), (value, path) => asArray(value, path, read)) ?? [];
+  }
+
   keys(key: string): string[] {
     return Object.keys(this.object(key).json);
   }

@@ -17,10 +17,33 @@ export function parseLimits(host: Fields): ContainerLimits {
     memorySwapBytes: host.integer('MemorySwap', { min: -1 }),
     memoryReservationBytes: host.integer('MemoryReservation', { min: 0 }),
     pids: host.integer('PidsLimit', { min: -1 }),
+    ...furtherLimits(host),
   };
   requireConsistent(limits);
   return limits;
 }
+
+function furtherLimits(host: Fields): Partial<ContainerLimits> {
+  const blockIo = BLOCK_IO.flatMap(([key, kind, valueKey]) =>
+    host.objects(key).map((entry) => ({ kind, path: entry.text('Path'), value: entry.integer(valueKey, { min: 0 }) })),
+  );
+  const swappiness = host.integer('MemorySwappiness', { min: -1 }, -1);
+  return {
+    ...(host.text('CpusetMems') === '' ? {} : { cpusetMems: host.text('CpusetMems') }),
+    ...(host.flag('OomKillDisable') ? { oomKillDisable: true } : {}),
+    ...(swappiness < 0 ? {} : { memorySwappiness: swappiness }),
+    ...(host.integer('BlkioWeight', { min: 0 }) === 0 ? {} : { blockIoWeight: host.integer('BlkioWeight') }),
+    ...(blockIo.length > 0 ? { blockIo } : {}),
+  };
+}
+
+const BLOCK_IO = [
+  ['BlkioWeightDevice', 'weight', 'Weight'],
+  ['BlkioDeviceReadBps', 'read-bps', 'Rate'],
+  ['BlkioDeviceWriteBps', 'write-bps', 'Rate'],
+  ['BlkioDeviceReadIOps', 'read-iops', 'Rate'],
+  ['BlkioDeviceWriteIOps', 'write-iops', 'Rate'],
+] as const;
 
 function requireConsistent(limits: ContainerLimits): void {
   const { memoryBytes, memorySwapBytes, memoryReservationBytes } = limits;
@@ -57,7 +80,7 @@ function checkedCpuset(host: Fields): string {
 
 /** Only what the request names: an update leaves the rest alone. */
 export function parseLimitChange(body: Fields): Partial<ContainerLimits> {
-  const all = parseLimits(body);
+  const all: ContainerLimits = parseLimits(body);
   const named = LIMIT_KEYS.filter(([docker]) => body.has(docker) && body.raw(docker) !== 0 && body.raw(docker) !== '');
   return Object.fromEntries(named.map(([, ours]) => [ours, all[ours]]));
 }
@@ -72,12 +95,19 @@ const LIMIT_KEYS = [
   ['MemorySwap', 'memorySwapBytes'],
   ['MemoryReservation', 'memoryReservationBytes'],
   ['PidsLimit', 'pids'],
+  ['CpusetMems', 'cpusetMems'],
+  ['BlkioWeight', 'blockIoWeight'],
 ] as const satisfies readonly (readonly [string, keyof ContainerLimits])[];
 
 /** The limits in HostConfig's spelling. */
 export function limitsJson(limits: ContainerLimits): Record<string, unknown> {
   const entries = LIMIT_KEYS.map(([docker, ours]) => [docker, limits[ours]] as const);
-  return { ...Object.fromEntries(entries), PidsLimit: limits.pids > 0 ? limits.pids : null };
+  return {
+    ...Object.fromEntries(entries),
+    PidsLimit: limits.pids > 0 ? limits.pids : null,
+    CpusetMems: limits.cpusetMems ?? '',
+    BlkioWeight: limits.blockIoWeight ?? 0,
+  };
 }
 
 export function parseRestart(host: Fields): RestartRule {
@@ -102,14 +132,6 @@ export const restartJson = (rule: RestartRule): Record<string, unknown> => ({
 });
 
 export function refuseUnsupportedResources(host: Fields): void {
-  host.refuse('BlkioWeight', 'block I/O weights are');
-  host.refuse('BlkioWeightDevice', 'block I/O weights are');
-  host.refuse('BlkioDeviceReadBps', 'block I/O limits are');
-  host.refuse('BlkioDeviceWriteBps', 'block I/O limits are');
-  host.refuse('BlkioDeviceReadIOps', 'block I/O limits are');
-  host.refuse('BlkioDeviceWriteIOps', 'block I/O limits are');
   host.refuse('CpuRealtimePeriod', 'real-time scheduling is');
   host.refuse('CpuRealtimeRuntime', 'real-time scheduling is');
-  host.refuse('CpusetMems', 'choosing memory nodes is');
-  host.refuse('OomKillDisable', 'disabling the OOM killer is');
 }

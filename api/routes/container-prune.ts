@@ -2,22 +2,29 @@
 import type { Clock } from '../../base/clock.ts';
 import { codeOf } from '../../base/errors.ts';
 import type { ContainerInfo, Containers } from '../../runtime/container/contract.ts';
+import type { Runtime } from '../../runtime/contract.ts';
 import type { Images } from '../../runtime/image/contract.ts';
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import { parseFilters } from '../filters.ts';
 import type { Query } from '../request.ts';
+import { sizesOf } from '../sizes.ts';
 
-export async function pruneContainers(containers: Containers, query: Query, clock: Clock) {
+export async function pruneContainers(runtime: Runtime, query: Query, clock: Clock, abort: AbortSignal) {
+  const { containers } = runtime;
   const filters = parseFilters(query.text('filters'), ['label', 'label!', 'until']);
   const until = parseTimestampNs(filters.values('until')[0] ?? '', 'until', clock.nowMs());
   const deleted: string[] = [];
+  let bytes = 0;
   for (const info of containers.list()) {
     if (!['created', 'exited', 'dead'].includes(info.state)) continue;
     if (until !== undefined && info.createdAtMs >= nsToMs(until)) continue;
     if (!filters.matchLabels(info.config.labels)) continue;
-    if (await removed(containers, info.id)) deleted.push(info.id);
+    const size = (await sizesOf(runtime, [info], abort)).get(info.id);
+    if (!(await removed(containers, info.id))) continue;
+    deleted.push(info.id);
+    bytes += size?.ownBytes ?? 0;
   }
-  return { ContainersDeleted: deleted, SpaceReclaimed: 0 };
+  return { ContainersDeleted: deleted, SpaceReclaimed: bytes };
 }
 
 /** False when somebody started or removed it meanwhile: then it is not ours to remove. */

@@ -2,13 +2,14 @@
 import { CodedError, fail } from '../../base/errors.ts';
 import type { AttachedStdio, LogRequest } from '../../runtime/container/contract.ts';
 import { joinStdio } from '../attached-stdio.ts';
+import { logDetails } from '../convert/log-details.ts';
 import { statsOrNothing, statsSample, statsSamples } from '../convert/stats.ts';
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import { parseDetachKeys } from '../detach-keys.ts';
 import type { ApiDeps } from '../deps.ts';
-import { notImplemented } from '../faults.ts';
+import type { HijackedConnection } from '../hijack.ts';
 import { logChunks } from '../log-stream.ts';
-import { type Chunk, hijack, json, stream } from '../reply.ts';
+import { type Chunk, hijack, json, stream, webSocket } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
 import { frame, MULTIPLEXED_STREAM, RAW_STREAM } from '../stdio-frames.ts';
@@ -17,28 +18,36 @@ import { isBefore } from '../versions.ts';
 export function addContainerStreamRoutes(router: Routes, { runtime, clock }: ApiDeps): void {
   const { containers } = runtime;
 
-  router.add('POST', '/containers/{id}/attach', async (request) => {
+  /** Attached before the head leaves: the client starts the container as soon as it has seen it. */
+  const attach = async (request: ApiRequest, framed: boolean) => {
     const { query, abort } = request;
     const info = containers.get(request.param('id'));
     const { terminal, openStdin, stdinOnce } = info.config;
     const detachKeys = parseDetachKeys(query.text('detachKeys'));
     const stdin = query.flag('stdin') && openStdin;
     const want = { stdin, stdout: query.flag('stdout'), stderr: query.flag('stderr') };
-    // Attached before the head leaves: the client starts the container as soon as it has seen it.
     const stdio = query.flag('stream') ? await containers.attach(info.id, want) : nothingAttached();
     const past: LogRequest = { ...want, follow: false, tailLines: 'all', sinceMs: 0, untilMs: 0 };
-    return hijack(stdioType(request, terminal), async (connection) => {
+    const raw = terminal || !framed;
+    const run = async (connection: HijackedConnection): Promise<void> => {
       if (query.flag('logs')) {
         for await (const { stream: name, bytes } of containers.logs(info.id, past, abort)) {
-          await connection.write(terminal ? bytes : frame(name, bytes));
+          await connection.write(raw ? bytes : frame(name, bytes));
         }
       }
-      await joinStdio(connection, stdio, { terminal, stdin, closesStdin: stdinOnce, detachKeys });
-    });
+      await joinStdio(connection, stdio, { terminal, raw, stdin, closesStdin: stdinOnce, detachKeys });
+    };
+    return { terminal, run };
+  };
+
+  router.add('POST', '/containers/{id}/attach', async (request) => {
+    const { terminal, run } = await attach(request, true);
+    return hijack(stdioType(request, terminal), run);
   });
 
-  router.add('GET', '/containers/{id}/attach/ws', async () => {
-    throw notImplemented('attaching over a websocket');
+  router.add('GET', '/containers/{id}/attach/ws', async (request) => {
+    if (!request.upgraded) fail('invalid', 'this needs a websocket: Upgrade: websocket is missing');
+    return webSocket((await attach(request, false)).run);
   });
 
   router.add('POST', '/containers/{id}/wait', async (request) => {
@@ -56,7 +65,8 @@ export function addContainerStreamRoutes(router: Routes, { runtime, clock }: Api
     }
     const entries = containers.logs(info.id, wanted, request.abort);
     const raw = info.config.terminal;
-    const chunks = logChunks(entries, { timestamps: request.query.flag('timestamps'), raw });
+    const details = request.query.flag('details') ? logDetails(info) : undefined;
+    const chunks = logChunks(entries, { timestamps: request.query.flag('timestamps'), details, raw });
     return stream(stdioType({ upgraded: true, version: request.version }, raw), chunks);
   });
 

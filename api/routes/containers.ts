@@ -11,6 +11,7 @@ import { fail } from '../../base/errors.ts';
 import { empty, json } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
+import { sizesOf } from '../sizes.ts';
 import { containersWithoutImage, pruneContainers } from './container-prune.ts';
 
 const NO_CONTENT = empty(204);
@@ -18,14 +19,15 @@ const NO_CONTENT = empty(204);
 export function addContainerRoutes(router: Routes, { runtime, system, clock }: ApiDeps): void {
   const { containers } = runtime;
 
-  router.add('GET', '/containers/json', async ({ query }) => {
+  router.add('GET', '/containers/json', async ({ query, abort }) => {
     const filters = parseFilters(query.text('filters'), CONTAINER_FILTERS);
     const options = { all: query.flag('all'), limit: query.integer('limit') ?? 0 };
     const chosen = selectContainers(containers, filters, options);
     const untagged = containersWithoutImage(runtime.images, chosen);
+    const sizes = query.flag('size') ? await sizesOf(runtime, chosen, abort) : undefined;
     return json(
       200,
-      chosen.map((info) => containerSummary(info, !untagged.has(info.id), clock.nowMs())),
+      chosen.map((info) => containerSummary(info, !untagged.has(info.id), clock.nowMs(), sizes?.get(info.id))),
     );
   });
 
@@ -36,9 +38,11 @@ export function addContainerRoutes(router: Routes, { runtime, system, clock }: A
     return json(201, { Id: id, Warnings: warnings });
   });
 
-  router.add('GET', '/containers/{id}/json', async (request) =>
-    json(200, containerInspect(containers.get(request.param('id')), system.storageDriver)),
-  );
+  router.add('GET', '/containers/{id}/json', async (request) => {
+    const info = containers.get(request.param('id'));
+    const sizes = request.query.flag('size') ? await sizesOf(runtime, [info], request.abort) : undefined;
+    return json(200, containerInspect(info, system.storageDriver, sizes?.get(info.id)));
+  });
 
   router.add('POST', '/containers/{id}/start', async (request) => {
     await containers.start(request.param('id'));
@@ -102,8 +106,8 @@ export function addContainerRoutes(router: Routes, { runtime, system, clock }: A
     return empty(200);
   });
 
-  router.add('POST', '/containers/prune', async ({ query }) =>
-    json(200, await pruneContainers(containers, query, clock)),
+  router.add('POST', '/containers/prune', async ({ query, abort }) =>
+    json(200, await pruneContainers(runtime, query, clock, abort)),
   );
 }
 

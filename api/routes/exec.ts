@@ -2,6 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import type { ExecConfig, ExecInfo } from '../../runtime/container/contract.ts';
 import { joinStdio } from '../attached-stdio.ts';
+import { consoleSizeOf } from '../convert/container-config.ts';
 import { Fields } from '../convert/fields.ts';
 import { parseDetachKeys } from '../detach-keys.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -25,12 +26,13 @@ export function addExecRoutes(router: Routes, { runtime }: ApiDeps): void {
     const terminal = body.flag('Tty');
     const detach = body.flag('Detach');
     if (running) fail('conflict', `exec ${id} is already running`);
-    const stdio = await containers.execStart(id, { ...consoleSize(body), detach });
+    const stdio = await containers.execStart(id, { ...consoleSizeOf(body), detach });
     if (!stdio) return empty(200);
     const { stdin } = config;
+    const isTerminal = terminal || config.terminal;
     const detachKeys = parseDetachKeys(config.detachKeys);
-    return hijack(stdioType(request, terminal || config.terminal), (connection) =>
-      joinStdio(connection, stdio, { terminal: terminal || config.terminal, stdin, closesStdin: true, detachKeys }),
+    return hijack(stdioType(request, isTerminal), (connection) =>
+      joinStdio(connection, stdio, { terminal: isTerminal, raw: isTerminal, stdin, closesStdin: true, detachKeys }),
     );
   });
 
@@ -61,15 +63,6 @@ function parseExec(body: Fields): ExecConfig {
     stderr: body.flag('AttachStderr'),
     detachKeys,
   };
-}
-
-function consoleSize(body: Fields): { consoleSize?: { rows: number; columns: number } } {
-  const size = body.raw('ConsoleSize');
-  if (!Array.isArray(size) || size.length !== 2) return {};
-  const [rows, columns] = size.map((value: unknown) =>
-    new Fields({ value }, 'ConsoleSize').integer('value', { min: 0 }),
-  );
-  return rows && columns ? { consoleSize: { rows, columns } } : {};
 }
 
 function execInspect({ id, containerId, config, running, exitCode, pid }: ExecInfo): ExecInspect {

@@ -4,13 +4,14 @@ import type { Image } from '../../runtime/image/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { systemInfo } from '../convert/system-info.ts';
 import { imageSummary } from '../convert/image.ts';
-import { containerSummary } from '../convert/container-summary.ts';
+import { containerSummary, type Sizes } from '../convert/container-summary.ts';
 import { notImplemented } from '../faults.ts';
 import { empty, json, type Reply } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import { swarmInfoJson } from './swarm-info.ts';
 import type { SwarmInfo } from '../deps.ts';
 import { versionJson } from '../convert/version.ts';
+import { sizesOf, volumeSizes } from '../sizes.ts';
 import { volumeJson } from '../convert/volume.ts';
 
 const NO_CACHE = { 'Cache-Control': 'no-cache, no-store, must-revalidate', Pragma: 'no-cache' };
@@ -37,7 +38,9 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
     json(200, systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
   );
 
-  router.add('GET', '/system/df', async ({ query, version }) => json(200, diskUse(deps, query.list('type'), version)));
+  router.add('GET', '/system/df', async ({ query, version, abort }) =>
+    json(200, await diskUse(deps, query.list('type'), version, abort)),
+  );
 
   router.add('POST', '/auth', async () => {
     throw notImplemented('logging in to a registry');
@@ -45,22 +48,29 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
 }
 
 /** Everything, or the asked kinds alone. */
-function diskUse({ runtime, clock }: ApiDeps, kinds: readonly string[], version: string): object {
+async function diskUse(
+  { runtime, clock }: ApiDeps,
+  kinds: readonly string[],
+  version: string,
+  abort: AbortSignal,
+): Promise<object> {
   const wants = (kind: string): boolean => kinds.length === 0 || kinds.includes(kind);
   const unknown = kinds.find((kind) => !['container', 'image', 'volume', 'build-cache'].includes(kind));
   if (unknown !== undefined) fail('invalid', `unknown object type: ${unknown}`);
   const images = runtime.images.list();
   const containers = runtime.containers.list();
   const users = (image: Image): number => containers.filter((info) => info.imageId === image.id).length;
+  const sizes = wants('container') ? await sizesOf(runtime, containers, abort) : new Map<string, Sizes>();
+  const used = wants('volume') ? await volumeSizes(runtime, abort) : new Map<string, number>();
   const volumes = runtime.volumes.list().map((volume) => ({
     ...volumeJson(volume),
-    UsageData: { RefCount: volume.usedBy.length, Size: -1 },
+    UsageData: { RefCount: volume.usedBy.length, Size: used.get(volume.name) ?? -1 },
   }));
   return {
     ...(wants('image') ? { LayersSize: images.reduce((sum, image) => sum + image.sizeBytes, 0) } : {}),
     ...(wants('image') ? { Images: images.map((image) => imageSummary(image, users(image), version)) } : {}),
     ...(wants('container')
-      ? { Containers: containers.map((info) => ({ ...containerSummary(info, true, clock.nowMs()), SizeRw: 0 })) }
+      ? { Containers: containers.map((info) => containerSummary(info, true, clock.nowMs(), sizes.get(info.id))) }
       : {}),
     ...(wants('volume') ? { Volumes: volumes } : {}),
     ...(wants('build-cache') ? { BuildCache: [] } : {}),

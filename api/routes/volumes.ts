@@ -48,17 +48,20 @@ export function addVolumeRoutes(router: Routes, { runtime }: ApiDeps): void {
     const filters = parseFilters(query.text('filters'), ['all', 'label', 'label!']);
     const alsoNamed = filters.flag('all') ?? isBefore(version, '1.42');
     const deleted: string[] = [];
+    let bytes = 0;
     for (const volume of volumes.list()) {
       if (volume.usedBy.length > 0 || !filters.matchLabels(volume.labels)) continue;
       if (!volume.anonymous && !alsoNamed) continue;
       try {
+        const size = await volumes.sizeBytes(volume.name);
         await volumes.remove(volume.name, { force: false });
         deleted.push(volume.name);
+        bytes += size;
       } catch (error) {
         if (!['conflict', 'not-found'].includes(codeOf(error))) throw error; // taken or gone meanwhile
       }
     }
-    return json(200, { VolumesDeleted: deleted, SpaceReclaimed: 0 });
+    return json(200, { VolumesDeleted: deleted, SpaceReclaimed: bytes });
   });
 }
 

@@ -1,6 +1,6 @@
 // The machine's cgroups: prepares the parent folders, plans a container's, changes, freezes, reads and removes them.
 // The helper makes a container's folders; removing them is ours.
-import { watch } from 'node:fs';
+import { statSync, watch } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
@@ -8,8 +8,9 @@ import { errnoOf, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { CgroupPlan, DeviceRule } from '../native/contract.ts';
 import { type CgroupLayout, detectCgroups } from './cgroup-layout.ts';
-import { cgroupPlan, unifiedWrites } from './cgroup-plan.ts';
+import { type CgroupAbilities, cgroupPlan, unifiedWrites } from './cgroup-plan.ts';
 import type { ContainerLimits } from './contract.ts';
+import { majorOf, minorOf } from './devices.ts';
 import { cleanTarget } from './merge.ts';
 
 const CONTROLLERS = ['cpu', 'cpuset', 'io', 'memory', 'pids'];
@@ -24,17 +25,17 @@ export interface CgroupHostOptions {
 
 export class CgroupHost {
   readonly layout: CgroupLayout;
-  readonly swapIsAccounted: boolean;
+  readonly abilities: CgroupAbilities;
   readonly #memoryNodes: string;
   readonly #options: CgroupHostOptions;
 
   private constructor(
     options: CgroupHostOptions,
-    facts: { layout: CgroupLayout; swapIsAccounted: boolean; memoryNodes: string },
+    facts: { layout: CgroupLayout; abilities: CgroupAbilities; memoryNodes: string },
   ) {
     this.#options = options;
     this.layout = facts.layout;
-    this.swapIsAccounted = facts.swapIsAccounted;
+    this.abilities = facts.abilities;
     this.#memoryNodes = facts.memoryNodes;
   }
 
@@ -45,11 +46,8 @@ export class CgroupHost {
       fail('internal', 'this machine has no cgroups mounted: mount cgroup2 on /sys/fs/cgroup');
     }
     await prepareParent(layout, options.parent);
-    const swapFile = layout.unifiedControls
-      ? join(layout.unified ?? '', options.parent, 'memory.swap.max')
-      : join(layout.v1.memory ?? '', 'memory.memsw.limit_in_bytes');
     const memoryNodes = layout.v1.cpuset === undefined ? '' : await firstLine(join(layout.v1.cpuset, 'cpuset.mems'));
-    return new CgroupHost(options, { layout, swapIsAccounted: await exists(swapFile), memoryNodes });
+    return new CgroupHost(options, { layout, abilities: await abilitiesOf(layout, options.parent), memoryNodes });
   }
 
   plan(
@@ -62,7 +60,7 @@ export class CgroupHost {
       path: this.#path(containerId, parent),
       limits,
       devices,
-      swapIsAccounted: this.swapIsAccounted,
+      abilities: this.abilities,
       memoryNodes: this.#memoryNodes,
     });
   }
@@ -82,7 +80,7 @@ export class CgroupHost {
   }
 
   #unified(limits: ContainerLimits): readonly (readonly [string, string])[] {
-    return this.layout.unifiedControls ? unifiedWrites(limits, { swapIsAccounted: this.swapIsAccounted }) : [];
+    return this.layout.unifiedControls ? unifiedWrites(limits, this.abilities) : [];
   }
 
   /** Folder of one controller for a container: its own on version 1, the common one on version 2. */
@@ -187,6 +185,32 @@ export class CgroupHost {
       watcher.close();
     }
   }
+}
+
+async function abilitiesOf(layout: CgroupLayout, parent: string): Promise<CgroupAbilities> {
+  const { unifiedControls, unified = '', v1 } = layout;
+  const folder = (controller: 'memory' | 'blkio'): string =>
+    unifiedControls ? join(unified, parent) : join(v1[controller] ?? '/nowhere', parent);
+  const weights = unifiedControls ? ['io.bfq.weight', 'io.weight'] : ['blkio.bfq.weight', 'blkio.weight'];
+  const present = await Promise.all(weights.map((name) => exists(join(folder('blkio'), name))));
+  return {
+    swapIsAccounted: await exists(
+      join(folder('memory'), unifiedControls ? 'memory.swap.max' : 'memory.memsw.limit_in_bytes'),
+    ),
+    blockIoWeightFile: weights.find((_, index) => present[index]),
+    oomCanBeDisabled: !unifiedControls && v1.memory !== undefined,
+    blockDevice,
+  };
+}
+
+function blockDevice(path: string): string {
+  try {
+    const status = statSync(path);
+    if (status.isBlockDevice()) return `${majorOf(status.rdev)}:${minorOf(status.rdev)}`;
+  } catch (cause) {
+    fail('invalid', `no such file or directory: ${path}`, { cause });
+  }
+  return fail('invalid', `${path} is not a block device`);
 }
 
 const mountPoints = ({ unified, v1 }: CgroupLayout): string[] => [

@@ -29,5 +29,5 @@ export function detectCgroups(mountInfo: string): CgroupLayout {
 }
 
 /** mountinfo writes blanks in paths as \040. */
-const unescaped = (path: string): string =>
+export const unescaped = (path: string): string =>
   path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

@@ -2,17 +2,25 @@
 import { join } from 'node:path';
 import type { CgroupPlan, DeviceRule } from '../native/contract.ts';
 import type { CgroupLayout, V1Controller } from './cgroup-layout.ts';
-import type { ContainerLimits } from './contract.ts';
+import type { BlockIoLimit, ContainerLimits } from './contract.ts';
 
 type Write = readonly [file: string, value: string];
 type Group = CgroupPlan['groups'][number];
+
+/** What this machine's controllers offer, and which device a path names. */
+export interface CgroupAbilities {
+  readonly swapIsAccounted: boolean;
+  readonly blockIoWeightFile: string | undefined; // blkio.weight, blkio.bfq.weight, io.weight, io.bfq.weight
+  readonly oomCanBeDisabled: boolean; // so is swappiness
+  blockDevice(path: string): string; // 8:0
+}
 
 export interface CgroupRequest {
   readonly path: string; // /shoal/<container id>, below every hierarchy's mount point
   readonly limits: ContainerLimits;
   /** undefined: all devices are allowed. */
   readonly devices: readonly DeviceRule[] | undefined;
-  readonly swapIsAccounted: boolean;
+  readonly abilities: CgroupAbilities;
   /** Version 1 only: a cpuset group must name its memory nodes before a process can join. */
   readonly memoryNodes: string;
 }
@@ -27,24 +35,43 @@ export function cgroupPlan(layout: CgroupLayout, request: CgroupRequest): Cgroup
   return filter ? { groups, devices: filter } : { groups };
 }
 
-function unifiedGroup(layout: CgroupLayout, { path, limits, swapIsAccounted }: CgroupRequest): Group {
-  return { version: 2, path: join(layout.unified ?? '', path), writes: unifiedWrites(limits, { swapIsAccounted }) };
+function unifiedGroup(layout: CgroupLayout, { path, limits, abilities }: CgroupRequest): Group {
+  return { version: 2, path: join(layout.unified ?? '', path), writes: unifiedWrites(limits, abilities) };
 }
 
-export function unifiedWrites(limits: ContainerLimits, { swapIsAccounted }: { swapIsAccounted: boolean }): Write[] {
+export function unifiedWrites(limits: ContainerLimits, abilities: CgroupAbilities): Write[] {
   const writes: Write[] = [];
   const swap = swapBytes(limits);
   if (limits.memoryBytes > 0) writes.push(['memory.max', String(limits.memoryBytes)]);
   if (limits.memoryReservationBytes > 0) writes.push(['memory.low', String(limits.memoryReservationBytes)]);
-  if (swap !== undefined && swapIsAccounted) {
+  if (swap !== undefined && abilities.swapIsAccounted) {
     writes.push(['memory.swap.max', swap < 0 ? 'max' : String(swap - limits.memoryBytes)]);
   }
   const cpu = cpuQuota(limits);
   if (cpu) writes.push(['cpu.max', `${cpu.quotaUs > 0 ? cpu.quotaUs : 'max'} ${cpu.periodUs}`]);
   if (limits.cpuShares > 0) writes.push(['cpu.weight', String(weightOf(limits.cpuShares))]);
   if (limits.cpusetCpus !== '') writes.push(['cpuset.cpus', limits.cpusetCpus]);
+  if (limits.cpusetMems) writes.push(['cpuset.mems', limits.cpusetMems]);
   if (limits.pids > 0) writes.push(['pids.max', String(limits.pids)]);
-  return writes;
+  return [...writes, ...unifiedBlockIo(limits, abilities)];
+}
+
+const IO_MAX = { 'read-bps': 'rbps', 'write-bps': 'wbps', 'read-iops': 'riops', 'write-iops': 'wiops' } as const;
+
+function unifiedBlockIo({ blockIoWeight = 0, blockIo = [] }: ContainerLimits, abilities: CgroupAbilities): Write[] {
+  const file = abilities.blockIoWeightFile;
+  const scaled = (weight: number): number =>
+    file === 'io.weight' ? 1 + Math.floor(((weight - 10) * 9999) / 990) : weight;
+  const weights = blockIo.filter(({ kind }) => kind === 'weight');
+  return [
+    ...(file && blockIoWeight > 0 ? [[file, `default ${scaled(blockIoWeight)}`] as const] : []),
+    ...(file
+      ? weights.map(({ path, value }) => [file, `${abilities.blockDevice(path)} ${scaled(value)}`] as const)
+      : []),
+    ...blockIo.flatMap(({ kind, path, value }) =>
+      kind === 'weight' ? [] : [['io.max', `${abilities.blockDevice(path)} ${IO_MAX[kind]}=${value}`] as const],
+    ),
+  ];
 }
 
 /** Memory and swap together, as Docker counts: unset means twice the memory. Undefined: no limit of memory at all. */
@@ -83,30 +110,51 @@ function v1Groups(layout: CgroupLayout, request: CgroupRequest): Group[] {
 /** Each hierarchy costs a join, so only those that limit or count something. */
 function joinedControllers(layout: CgroupLayout, { limits, devices }: CgroupRequest): V1Controller[] {
   const controllers: V1Controller[] = ['memory', 'cpu', 'cpuacct', 'pids', 'blkio'];
-  if (limits.cpusetCpus !== '') controllers.push('cpuset');
+  if (limits.cpusetCpus !== '' || limits.cpusetMems) controllers.push('cpuset');
   if (layout.unified === undefined) controllers.push('freezer');
   if (layout.unified === undefined && devices) controllers.push('devices');
   return controllers;
 }
 
 function v1Writes(request: CgroupRequest): Partial<Record<V1Controller, Write[]>> {
-  const { limits, devices, swapIsAccounted } = request;
+  const { limits, devices, abilities } = request;
   const memory: Write[] = [];
   const swap = swapBytes(limits);
   if (limits.memoryBytes > 0) memory.push(['memory.limit_in_bytes', String(limits.memoryBytes)]);
-  if (swap !== undefined && swapIsAccounted) memory.push(['memory.memsw.limit_in_bytes', String(swap)]);
+  if (swap !== undefined && abilities.swapIsAccounted) memory.push(['memory.memsw.limit_in_bytes', String(swap)]);
   if (limits.memoryReservationBytes > 0)
     memory.push(['memory.soft_limit_in_bytes', String(limits.memoryReservationBytes)]);
+  if (abilities.oomCanBeDisabled && limits.oomKillDisable) memory.push(['memory.oom_control', '1']);
+  if (abilities.oomCanBeDisabled && limits.memorySwappiness !== undefined)
+    memory.push(['memory.swappiness', String(limits.memorySwappiness)]);
   const quota = cpuQuota(limits);
   const cpu: Write[] = [];
   if (limits.cpuShares > 0) cpu.push(['cpu.shares', String(limits.cpuShares)]);
   if (quota) cpu.push(['cpu.cfs_period_us', String(quota.periodUs)], ['cpu.cfs_quota_us', String(quota.quotaUs || -1)]);
   const cpuset: Write[] = [
-    ['cpuset.mems', request.memoryNodes],
-    ['cpuset.cpus', limits.cpusetCpus],
+    ['cpuset.mems', limits.cpusetMems || request.memoryNodes],
+    ...(limits.cpusetCpus === '' ? [] : [['cpuset.cpus', limits.cpusetCpus] as const]), // otherwise its parent's
   ];
   const rules = (devices ?? []).map(deviceWrite);
-  return { memory, cpu, pids: limits.pids > 0 ? [['pids.max', String(limits.pids)]] : [], cpuset, devices: rules };
+  const pids: Write[] = limits.pids > 0 ? [['pids.max', String(limits.pids)]] : [];
+  return { memory, cpu, pids, blkio: v1BlockIo(limits, abilities), cpuset, devices: rules };
+}
+
+const V1_THROTTLE: Readonly<Record<Exclude<BlockIoLimit['kind'], 'weight'>, string>> = {
+  'read-bps': 'blkio.throttle.read_bps_device',
+  'write-bps': 'blkio.throttle.write_bps_device',
+  'read-iops': 'blkio.throttle.read_iops_device',
+  'write-iops': 'blkio.throttle.write_iops_device',
+};
+
+function v1BlockIo({ blockIoWeight = 0, blockIo = [] }: ContainerLimits, abilities: CgroupAbilities): Write[] {
+  const file = abilities.blockIoWeightFile;
+  const device = ({ kind, path, value }: BlockIoLimit): Write[] => {
+    const line = `${abilities.blockDevice(path)} ${value}`;
+    if (kind !== 'weight') return [[V1_THROTTLE[kind], line]];
+    return file ? [[`${file}_device`, line]] : [];
+  };
+  return [...(file && blockIoWeight > 0 ? [[file, String(blockIoWeight)] as const] : []), ...blockIo.flatMap(device)];
 }
 
 function deviceWrite({ allow, type, major, minor, access }: DeviceRule): Write {

@@ -56,6 +56,7 @@ export class Container {
     this.#status = parts.status;
     this.folders = parts.folders;
     this.held = parts.held;
+    this.consoleSize = parts.record.config.consoleSize;
     this.attachPoint = new AttachPoint({ stdinOnce: parts.record.config.stdinOnce });
     if (!isUp(parts.status.state)) this.finished.abort();
   }

@@ -99,12 +99,21 @@ export class ContainerStore implements Containers {
   }
 
   #warnings({ limits }: ContainerConfig): string[] {
-    const isLimitedWithoutSwap = limits.memoryBytes > 0 && !this.#parts.cgroups.swapIsAccounted;
-    return isLimitedWithoutSwap
-      ? [
-          'Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.',
-        ]
-      : [];
+    const { abilities } = this.#parts.cgroups;
+    const lacks = (what: string): string => `Your kernel does not support ${what} or the cgroup is not mounted.`;
+    const asksForWeight = (limits.blockIoWeight ?? 0) > 0 || limits.blockIo?.some(({ kind }) => kind === 'weight');
+    return [
+      ...(limits.memoryBytes > 0 && !abilities.swapIsAccounted
+        ? [`${lacks('swap limit capabilities')} Memory limited without swap.`]
+        : []),
+      ...(asksForWeight && !abilities.blockIoWeightFile ? [`${lacks('Block I/O weight')} Weight discarded.`] : []),
+      ...(limits.oomKillDisable && !abilities.oomCanBeDisabled
+        ? ['Your kernel does not support OomKillDisable. OomKillDisable discarded.']
+        : []),
+      ...(limits.memorySwappiness !== undefined && !abilities.oomCanBeDisabled
+        ? [`${lacks('memory swappiness capabilities,')} Memory swappiness discarded.`]
+        : []),
+    ];
   }
 
   get(reference: string): ContainerInfo {

@@ -17,6 +17,15 @@ export interface ContainerMount {
   readonly noCopy: boolean;
   /** -v semantics: a missing host path is made; --mount semantics: it is an error. */
   readonly createSource: boolean;
+  /** Of a volume: mount this folder or file inside it, which must be there. */
+  readonly subpath?: string;
+  /** Of a bind: leave out what is mounted below the source, or leave that writable though the source is read-only. */
+  readonly below?: 'left-out' | 'writable';
+  /** For a volume that this mount makes. */
+  readonly volume?: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly options: Readonly<Record<string, string>>;
+  };
 }
 
 export interface RestartRule {
@@ -66,6 +75,11 @@ export interface ContainerConfig {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly sysctls: Readonly<Record<string, string>>;
   readonly devices: readonly { readonly hostPath: string; readonly containerPath: string; readonly access: string }[];
+  readonly deviceRules?: readonly string[]; // as people write them: c 1:3 rwm
+  /** Instead of the default ones; absent: those. */
+  readonly maskedPaths?: readonly string[];
+  readonly readOnlyPaths?: readonly string[];
+  readonly consoleSize?: { readonly rows: number; readonly columns: number };
   readonly pidMode: string;
   readonly ipcMode: string;
   readonly utsMode: string;
@@ -91,6 +105,17 @@ export interface ContainerLimits {
   readonly memorySwapBytes: number; // -1 unlimited, 0 unset
   readonly memoryReservationBytes: number;
   readonly pids: number; // 0 or -1: none
+  readonly cpusetMems?: string;
+  readonly oomKillDisable?: boolean;
+  readonly memorySwappiness?: number; // 0 to 100
+  readonly blockIoWeight?: number; // 10 to 1000; 0: none
+  readonly blockIo?: readonly BlockIoLimit[];
+}
+
+export interface BlockIoLimit {
+  readonly kind: 'weight' | 'read-bps' | 'write-bps' | 'read-iops' | 'write-iops';
+  readonly path: string; // of the device, on the host
+  readonly value: number;
 }
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';

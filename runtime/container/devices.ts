@@ -27,7 +27,18 @@ const allow = (type: 'b' | 'c', major: number, minor: number, access = 'rwm'): D
   access,
 });
 
-export async function planDevices(config: Pick<ContainerConfig, 'privileged' | 'devices'>): Promise<DevicePlan> {
+/** `c 1:3 mr`, `b *:* rwm`. */
+export function parseDeviceRule(text: string): DeviceRule {
+  const [, type = '', major = '', minor = '', access = ''] =
+    /^([abc]) (\d+|\*):(\d+|\*) ([rwm]{1,3})$/.exec(text) ?? [];
+  if (type === '') fail('invalid', `invalid device cgroup rule format: '${text}'`);
+  const number = (part: string): number => (part === '*' ? -1 : Number(part));
+  return { allow: true, type: type as DeviceRule['type'], major: number(major), minor: number(minor), access };
+}
+
+export async function planDevices(
+  config: Pick<ContainerConfig, 'privileged' | 'devices' | 'deviceRules'>,
+): Promise<DevicePlan> {
   if (config.privileged) return { nodes: await hostDevices('/dev', '/dev'), rules: undefined };
   const nodes: DeviceNode[] = [];
   const rules: DeviceRule[] = [];
@@ -39,7 +50,8 @@ export async function planDevices(config: Pick<ContainerConfig, 'privileged' | '
     nodes.push(...found);
     rules.push(...found.map(({ type, major, minor }) => allow(type, major, minor, access || 'rwm')));
   }
-  return { nodes, rules: [...DEFAULT_DEVICE_RULES, ...rules] };
+  const asked = (config.deviceRules ?? []).map(parseDeviceRule);
+  return { nodes, rules: [...DEFAULT_DEVICE_RULES, ...rules, ...asked] };
 }
 
 async function devicesAt(hostPath: string, path: string): Promise<DeviceNode[]> {
@@ -77,11 +89,11 @@ async function hostDevices(directory: string, path: string): Promise<DeviceNode[
 }
 
 // The kernel's layout of a 64-bit device number (source: makedev(3)).
-const majorOf = (rdev: number): number => {
+export const majorOf = (rdev: number): number => {
   const number = BigInt(rdev);
   return Number(((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n));
 };
-const minorOf = (rdev: number): number => {
+export const minorOf = (rdev: number): number => {
   const number = BigInt(rdev);
   return Number((number & 0xffn) | ((number >> 12n) & 0xffffff00n));
 };

@@ -26,7 +26,8 @@ export interface LaunchFacts {
 }
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const LOG_UNBOUNDED = { bytesMax: 0, filesMax: 1 };
+/** Bounds of the drivers unless an option says otherwise: Docker's. */
+const LOG_BOUNDS = { 'json-file': { size: '-1', files: 1 }, local: { size: '20m', files: 5 } } as const;
 
 export function launchRequest(facts: LaunchFacts): LaunchRequest {
   const { record, security } = facts;
@@ -59,13 +60,11 @@ export function launchRequest(facts: LaunchFacts): LaunchRequest {
 
 function logOf(config: ContainerConfig, directory: string): LaunchRequest['log'] {
   if (config.logDriver.name === 'none') return undefined;
-  const { options } = config.logDriver;
-  const size = options['max-size'];
-  const bounds =
-    size === undefined || size === '-1'
-      ? LOG_UNBOUNDED
-      : { bytesMax: parseBytes(size), filesMax: Number(options['max-file'] ?? 1) };
-  return { path: join(directory, 'container-json.log'), ...bounds };
+  const { name, options } = config.logDriver;
+  const usual = LOG_BOUNDS[name === 'local' ? 'local' : 'json-file'];
+  const size = options['max-size'] ?? usual.size;
+  const filesMax = size === '-1' ? 1 : Number(options['max-file'] ?? usual.files);
+  return { path: join(directory, 'container-json.log'), bytesMax: size === '-1' ? 0 : parseBytes(size), filesMax };
 }
 
 function processOf({ record, hostname, security, consoleSize }: LaunchFacts): ProcessSpec {
@@ -106,12 +105,15 @@ const mount = (type: NativeMount['type'], target: string, rest: Partial<NativeMo
 
 function systemMounts(config: ContainerConfig, namespaces: LaunchRequest['namespaces']): NativeMount[] {
   const taken = new Set([...config.mounts.map(({ target }) => target), ...Object.keys(config.tmpfs)]);
-  const ownIpc = namespaces.ipc.kind !== 'host';
+  const { ipc } = namespaces;
+  const ownIpc = ipc.kind === 'new';
   const { shmBytes, privileged } = config;
   const mounts = defaultMounts({ shmBytes, privileged, ownIpc });
   // A namespace's message queues can be mounted anywhere; its shared memory is a folder of the host.
-  if (!ownIpc)
-    mounts.push(mount('mqueue', '/dev/mqueue'), mount('bind', '/dev/shm', { source: '/dev/shm', recursive: true }));
+  if (!ownIpc) mounts.push(mount('mqueue', '/dev/mqueue'));
+  if (ipc.kind === 'host') mounts.push(mount('bind', '/dev/shm', { source: '/dev/shm', recursive: true }));
+  if (ipc.kind === 'path')
+    mounts.push(mount('foreign', '/dev/shm', { source: ipc.path.replace(/ipc$/, 'mnt'), data: 'dev/shm' }));
   if (config.ipcMode === 'none') taken.add('/dev/shm');
   return mounts.filter(({ target }) => !taken.has(target));
 }

@@ -1,8 +1,9 @@
 // From the mounts that were asked for to the ones a container has: volumes made, sources checked, in order of depth.
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { errnoOf, fail } from '../../base/errors.ts';
 import type { NativeMount } from '../native/contract.ts';
 import type { Volume, VolumeRequest } from '../volume/volumes.ts';
+import { unescaped } from './cgroup-layout.ts';
 import type { ContainerConfig, ContainerMount } from './contract.ts';
 import { cleanTarget } from './merge.ts';
 import type { MountPoint } from './record.ts';
@@ -23,7 +24,7 @@ export async function resolveMounts(config: ContainerConfig, volumes: VolumeMake
   for (const asked of config.mounts) {
     const mount = await resolve(asked, volumes);
     mounts.push(mount);
-    if (mount.type === 'volume' && !asked.noCopy) copyUp.push(mount);
+    if (mount.type === 'volume' && !asked.noCopy && asked.subpath === undefined) copyUp.push(mount);
   }
   return { mounts, copyUp };
 }
@@ -38,15 +39,23 @@ async function resolve(asked: ContainerMount, volumes: VolumeMaker): Promise<Mou
     readOnly: asked.readOnly,
     propagation: asked.propagation,
     tmpfsOptions: '',
+    ...(asked.subpath !== undefined && { subpath: asked.subpath }),
+    ...(asked.below !== undefined && { below: asked.below }),
   };
   switch (asked.type) {
     case 'tmpfs':
       return { ...base, tmpfsOptions: asked.tmpfsOptions };
     case 'bind':
       await checkSource(asked);
+      await checkPropagation(asked);
       return { ...base, source: cleanTarget(asked.source), propagation: asked.propagation || 'rprivate' };
     case 'volume': {
-      const volume = await volumes.create({ name: asked.source, driver: '', labels: {}, options: {} });
+      const volume = await volumes.create({
+        name: asked.source,
+        driver: '',
+        labels: asked.volume?.labels ?? {},
+        options: asked.volume?.options ?? {},
+      });
       return { ...base, name: volume.name, source: volume.mountpoint, driver: volume.driver };
     }
   }
@@ -63,6 +72,43 @@ async function checkSource({ source, createSource }: ContainerMount): Promise<vo
   }
 }
 
+/** Propagation to or from the machine needs a mount there that takes part in it. */
+async function checkPropagation({ source, propagation }: ContainerMount): Promise<void> {
+  const wanted = propagation.replace(/^r/, '');
+  if (wanted !== 'shared' && wanted !== 'slave') return;
+  const mounts = parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'));
+  const path = await realpath(source);
+  const isAbove = ({ point }: HostMount): boolean => point === '/' || path === point || path.startsWith(`${point}/`);
+  const [host] = mounts
+    .filter(isAbove)
+    .reverse()
+    .sort((a, b) => b.point.length - a.point.length);
+  if (host?.isShared || (wanted === 'slave' && host?.isSlave)) return;
+  const needed = wanted === 'shared' ? 'a shared mount' : 'a shared or slave mount';
+  fail('invalid', `path ${source} is mounted on ${host?.point ?? '/'} but it is not ${needed}`);
+}
+
+interface HostMount {
+  readonly point: string;
+  readonly isShared: boolean;
+  readonly isSlave: boolean;
+}
+
+export function parseMountInfo(text: string): HostMount[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const fields = (line.split(' - ', 1)[0] ?? '').split(' ');
+      const optional = fields.slice(6);
+      return {
+        point: unescaped(fields[4] ?? ''),
+        isShared: optional.some((field) => field.startsWith('shared:')),
+        isSlave: optional.some((field) => field.startsWith('master:')),
+      };
+    });
+}
+
 export function nativeMount(mount: MountPoint): NativeMount {
   if (mount.type === 'tmpfs') return tmpfsMount(mount.target, mount.tmpfsOptions, mount.readOnly);
   const propagation = (mount.propagation || 'rprivate') as NativeMount['propagation'];
@@ -71,10 +117,10 @@ export function nativeMount(mount: MountPoint): NativeMount {
     source: mount.source,
     target: mount.target,
     readOnly: mount.readOnly,
-    flags: [],
+    flags: mount.below === 'writable' ? ['top-only'] : [],
     propagation,
-    recursive: mount.type === 'bind',
-    data: '',
+    recursive: mount.type === 'bind' && mount.below !== 'left-out',
+    data: mount.subpath ?? '',
   };
 }
 

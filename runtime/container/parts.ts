@@ -16,7 +16,7 @@ import type { SecurityDefaults } from './security.ts';
 export type Cgroups = Pick<
   CgroupHost,
   | 'layout'
-  | 'swapIsAccounted'
+  | 'abilities'
   | 'plan'
   | 'prepare'
   | 'update'

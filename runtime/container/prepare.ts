@@ -197,5 +197,9 @@ function shared(mode: string, file: 'net' | 'pid' | 'ipc', parts: ContainerParts
     const what = { net: 'network', pid: 'PID', ipc: 'IPC' }[file];
     fail('conflict', `cannot join ${what} namespace of a non running container: ${other.id}`);
   }
+  if (file === 'ipc' && !['shareable', 'host'].includes(other.record.config.ipcMode)) {
+    const hint = 'non-shareable IPC (hint: use IpcMode:shareable for the donor container)';
+    fail('invalid', `can't join IPC of container ${other.id}: ${hint}`);
+  }
   return { kind: 'path', path: `/proc/${other.status.pid}/ns/${file}` };
 }

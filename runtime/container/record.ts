@@ -8,9 +8,10 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { CodedError, errnoOf } from '../../base/errors.ts';
 import { asArray, asObject, asOneOf, asString, type Json, parseJson } from '../../base/parse.ts';
 import type { Endpoint } from '../network/contract.ts';
-import type { ContainerConfig, ContainerInfo, ContainerState, HealthState } from './contract.ts';
+import type { ContainerConfig, ContainerInfo, ContainerMount, ContainerState, HealthState } from './contract.ts';
 
-export type MountPoint = ContainerInfo['mounts'][number] & { readonly tmpfsOptions: string };
+export type MountPoint = ContainerInfo['mounts'][number] &
+  Pick<ContainerMount, 'subpath' | 'below'> & { readonly tmpfsOptions: string };
 
 export interface ContainerRecord {
   readonly id: string;

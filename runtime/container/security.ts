@@ -38,8 +38,8 @@ export function securityOf(config: ContainerConfig, defaults: SecurityDefaults):
     capabilities,
     noNewPrivileges: options.noNewPrivileges,
     seccomp: privileged && options.seccomp === 'default' ? undefined : seccompOf(options, defaults, capabilities),
-    maskedPaths: hides ? defaults.maskedPaths : [],
-    readOnlyPaths: hides ? defaults.readOnlyPaths : [],
+    maskedPaths: hides ? (config.maskedPaths ?? defaults.maskedPaths) : [],
+    readOnlyPaths: hides ? (config.readOnlyPaths ?? defaults.readOnlyPaths) : [],
   };
 }
 

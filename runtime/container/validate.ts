@@ -1,12 +1,17 @@
 // What is wrong with a config whatever the state of the machine. Docker's sentences where clients match on them.
 import { fail } from '../../base/errors.ts';
 import type { ContainerConfig, ContainerLimits, RestartRule } from './contract.ts';
+import { parseBytes } from '../../base/units.ts';
+import { parseDeviceRule } from './devices.ts';
 import { cleanTarget } from './merge.ts';
 import { parseSignal } from './signals.ts';
 
 const MEMORY_MIN = 6 * 1024 * 1024;
 const NANO = 1e9;
-const LOG_DRIVERS = new Set(['json-file', 'none']);
+const LOG_DRIVERS = new Set(['json-file', 'local', 'none']);
+const LOG_OPTIONS = /^(max-size|max-file|compress|mode|max-buffer-size)$/;
+/** What the json-file driver tells of a container beside its lines, when details are asked for. */
+const LOG_DETAILS = /^(labels|labels-regex|env|env-regex|tag)$/;
 
 export function validateConfig(config: ContainerConfig, machine: { cpus: number }): void {
   if (config.workingDirectory !== '' && !config.workingDirectory.startsWith('/')) {
@@ -21,6 +26,7 @@ export function validateConfig(config: ContainerConfig, machine: { cpus: number 
   if (config.autoRemove && config.restart.name !== 'no') {
     fail('invalid', "can't create 'AutoRemove' container with restart policy");
   }
+  for (const rule of config.deviceRules ?? []) parseDeviceRule(rule);
   validateLogDriver(config);
 }
 
@@ -103,9 +109,19 @@ export function validateLimits(limits: ContainerLimits, { cpus }: { cpus: number
   }
   if (cpuQuota > 0 && cpuQuota < 1000) fail('invalid', 'CPU cfs quota can not be less than 1ms (i.e. 1000)');
   if (cpuShares < 0) fail('invalid', `invalid CPU shares (${cpuShares}): value must be a positive integer`);
-  if (!/^(|\d+(-\d+)?(,\d+(-\d+)?)*)$/.test(limits.cpusetCpus)) {
-    fail('invalid', `Invalid value ${limits.cpusetCpus} for cpuset cpus`);
-  }
+  const { cpusetMems = '', memorySwappiness = 0, blockIoWeight = 0, oomKillDisable = false } = limits;
+  const isSet = (text: string): boolean => /^(|\d+(-\d+)?(,\d+(-\d+)?)*)$/.test(text);
+  if (!isSet(limits.cpusetCpus)) fail('invalid', `Invalid value ${limits.cpusetCpus} for cpuset cpus`);
+  if (!isSet(cpusetMems)) fail('invalid', `Invalid value ${cpusetMems} for cpuset mems`);
+  if (memorySwappiness < 0 || memorySwappiness > 100)
+    fail('invalid', `Invalid value: ${memorySwappiness}, valid memory swappiness range is 0-100`);
+  if (blockIoWeight !== 0 && (blockIoWeight < 10 || blockIoWeight > 1000))
+    fail('invalid', 'Range of blkio weight is from 10 to 1000');
+  if (oomKillDisable && memoryBytes === 0)
+    fail(
+      'invalid',
+      'OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.',
+    );
 }
 
 export function validateRestart({ name, attemptsMax }: RestartRule): void {
@@ -115,17 +131,29 @@ export function validateRestart({ name, attemptsMax }: RestartRule): void {
   }
 }
 
+function validateLogOptions(options: Readonly<Record<string, string>>): void {
+  const { mode = 'blocking', compress = 'false' } = options;
+  const size = options['max-size'];
+  const files = options['max-file'];
+  if (size !== undefined && size !== '-1' && parseBytes(size) <= 0)
+    fail('invalid', 'max-size must be a positive number');
+  if (files !== undefined && !/^[1-9]\d{0,3}$/.test(files)) fail('invalid', `max-file cannot be '${files}'`);
+  if (!['blocking', 'non-blocking'].includes(mode)) fail('invalid', `logger: logging mode not supported: ${mode}`);
+  if (options['max-buffer-size'] !== undefined) parseBytes(options['max-buffer-size']);
+  if (!['true', 'false'].includes(compress)) fail('invalid', `invalid value for compress: ${compress}`);
+  if (compress === 'true') fail('not-implemented', 'compressing rotated logs is not implemented yet');
+}
+
 function validateLogDriver({ logDriver }: ContainerConfig): void {
   const { name, options } = logDriver;
   if (name === '' || LOG_DRIVERS.has(name)) {
     for (const option of Object.keys(options)) {
-      if (
-        name === 'none' ||
-        !/^(max-size|max-file|labels|labels-regex|env|env-regex|tag|mode|max-buffer-size)$/.test(option)
-      ) {
+      const isKnown = LOG_OPTIONS.test(option) || (name !== 'local' && LOG_DETAILS.test(option));
+      if (name === 'none' || !isKnown) {
         fail('invalid', `unknown log opt '${option}' for ${name || 'json-file'} log driver`);
       }
     }
+    validateLogOptions(options);
     return;
   }
   fail('invalid', `logger: no log driver named '${name}' is registered`);

@@ -24,14 +24,16 @@ export interface DeviceRule {
 }
 
 export interface NativeMount {
-  readonly type: 'bind' | 'tmpfs' | 'proc' | 'sysfs' | 'devpts' | 'mqueue' | 'cgroup';
+  /** `foreign`: what another mount namespace (`source`, its file) has at the path `data`. */
+  readonly type: 'bind' | 'tmpfs' | 'proc' | 'sysfs' | 'devpts' | 'mqueue' | 'cgroup' | 'foreign';
   readonly source: string; // absolute host path for bind; otherwise the name that is shown, '' for the type's
   readonly target: string; // inside the container; resolved by openat2 under its root
   readonly readOnly: boolean;
-  readonly flags: readonly ('nosuid' | 'nodev' | 'noexec' | 'strictatime')[];
+  /** `top-only`: of a recursive bind, read-only and the other flags do not concern what is mounted below. */
+  readonly flags: readonly ('nosuid' | 'nodev' | 'noexec' | 'strictatime' | 'top-only')[];
   readonly propagation: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave';
   readonly recursive: boolean;
-  readonly data: string; // file system options: size=…,mode=…
+  readonly data: string; // file system options: size=…,mode=…; of a bind: a path below the source, which it can not leave
 }
 
 /** `host`: the daemon's own · `new` · a path to a namespace file to join. */

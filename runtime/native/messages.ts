@@ -15,8 +15,8 @@ import type {
 } from './contract.ts';
 import { FRAME, type Frame, FrameReader, FrameWriter, PROTOCOL } from './wire.ts';
 
-const MOUNT_TYPE = { bind: 0, tmpfs: 1, proc: 2, sysfs: 3, devpts: 4, mqueue: 5, cgroup: 6 } as const;
-const MOUNT_FLAG = { nosuid: 1, nodev: 2, noexec: 4, strictatime: 8 } as const;
+const MOUNT_TYPE = { bind: 0, tmpfs: 1, proc: 2, sysfs: 3, devpts: 4, mqueue: 5, cgroup: 6, foreign: 7 } as const;
+const MOUNT_FLAG = { nosuid: 1, nodev: 2, noexec: 4, strictatime: 8, 'top-only': 16 } as const;
 const PROPAGATION = { private: 0, rprivate: 0, shared: 1, rshared: 1, slave: 2, rslave: 2 } as const;
 const NAMESPACE = { host: 0, new: 1, path: 2 } as const;
 const ACTION = { allow: 0, kill: 1, trap: 2, log: 3, errno: 4, 'kill-process': 5 } as const;

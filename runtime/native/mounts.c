@@ -5,6 +5,7 @@
 #include "syscalls.h"
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -26,8 +27,22 @@ static int set_attributes(int tree, bool recursive, struct mount_attr_ attribute
   return sys_mount_setattr(tree, recursive ? AT_RECURSIVE : 0, &attributes);
 }
 
+// A part of the source: what a link in it leads to counts only inside (CVE-2017-1002101).
+static int open_part(const struct mount_plan *plan, unsigned flags, struct fault *fault) {
+  int whole = open(plan->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int part = whole < 0 ? -1 : sys_openat2(whole, plan->data, O_PATH | O_CLOEXEC, 0, RESOLVE_BENEATH_ | RESOLVE_NO_MAGICLINKS_);
+  int tree = part < 0 ? -1 : sys_open_tree(part, "", flags | AT_EMPTY_PATH);
+  if (tree < 0) fault_invalid(fault, "cannot access path %s/%s", plan->source, plan->data);
+  if (part >= 0) close(part);
+  if (whole >= 0) close(whole);
+  return tree;
+}
+
 static int open_bind_source(struct mount_plan *plan, struct fault *fault) {
-  plan->tree = sys_open_tree(AT_FDCWD, plan->source, OPEN_TREE_CLONE | (plan->recursive ? AT_RECURSIVE : 0));
+  unsigned how = OPEN_TREE_CLONE | (plan->recursive ? AT_RECURSIVE : 0);
+  bool all = plan->recursive && !(plan->flags & MF_TOP_ONLY);
+  plan->tree = plan->data[0] != 0 ? open_part(plan, how, fault) : sys_open_tree(AT_FDCWD, plan->source, how);
+  if (plan->tree < 0 && fault->kind != FAULT_NONE) return -1;
   if (plan->tree < 0 && errno == ENOENT)
     return fault_say(fault, FAULT_INVALID, "bind source path does not exist: %s", plan->source);
   if (plan->tree < 0) return fault_set(fault, "open bind source %s", plan->source);
@@ -35,13 +50,37 @@ static int open_bind_source(struct mount_plan *plan, struct fault *fault) {
   struct mount_attr_ flags = {.set = attributes_of(plan, true)};
   if (set_attributes(plan->tree, plan->propagation_recursive, propagation) < 0)
     return fault_set(fault, "set the propagation of %s", plan->source);
-  if (set_attributes(plan->tree, plan->recursive, flags) < 0) return fault_set(fault, "set the flags of %s", plan->source);
+  if (set_attributes(plan->tree, all, flags) < 0) return fault_set(fault, "set the flags of %s", plan->source);
   return 0;
 }
 
+static int open_there(struct mount_plan *plan, struct fault *fault) {
+  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int at = root < 0 ? -1 : open_in_root_straight(root, plan->data, O_PATH);
+  plan->tree = at < 0 ? -1 : sys_open_tree(at, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+  if (plan->tree < 0) fault_set(fault, "open %s of the other container", plan->data);
+  if (at >= 0) close(at);
+  if (root >= 0) close(root);
+  return plan->tree < 0 ? -1 : 0;
+}
+
+// A mount can only be copied from within its namespace.
+static int open_foreign_source(struct mount_plan *plan, struct fault *fault) {
+  int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC), other = open(plan->source, O_RDONLY | O_CLOEXEC);
+  int result = own < 0 || other < 0 || setns(other, CLONE_NEWNS) < 0 ? fault_set(fault, "enter %s", plan->source) : 0;
+  if (result == 0) result = open_there(plan, fault);
+  if (own >= 0 && setns(own, CLONE_NEWNS) < 0) result = fault_set(fault, "return to the own mounts");
+  if (own >= 0) close(own);
+  if (other >= 0) close(other);
+  return result;
+}
+
 int open_bind_sources(struct launch_request *request, struct fault *fault) {
-  for (uint32_t i = 0; i < request->mount_count; i++)
-    if (request->mounts[i].type == M_BIND && open_bind_source(&request->mounts[i], fault) < 0) return -1;
+  for (uint32_t i = 0; i < request->mount_count; i++) {
+    struct mount_plan *plan = &request->mounts[i];
+    if (plan->type == M_BIND && open_bind_source(plan, fault) < 0) return -1;
+    if (plan->type == M_FOREIGN && open_foreign_source(plan, fault) < 0) return -1;
+  }
   return 0;
 }
 
@@ -147,7 +186,7 @@ static int mount_one(struct rootfs *rootfs, struct mount_plan *plan, const struc
   static const char *const types[] = {
       [M_TMPFS] = "tmpfs", [M_PROC] = "proc", [M_SYSFS] = "sysfs", [M_DEVPTS] = "devpts", [M_MQUEUE] = "mqueue"};
   switch (plan->type) {
-  case M_BIND: return attach(rootfs, plan->tree, plan->target, false, fault);
+  case M_BIND: case M_FOREIGN: return attach(rootfs, plan->tree, plan->target, false, fault);
   case M_CGROUP: return mount_cgroup(rootfs, plan, request, fault);
   default: return mount_new(rootfs, plan, types[plan->type], fault);
   }

@@ -26,8 +26,8 @@ struct namespace_choice {
   const char *path;
 };
 
-enum mount_type { M_BIND, M_TMPFS, M_PROC, M_SYSFS, M_DEVPTS, M_MQUEUE, M_CGROUP, M_TYPES };
-enum mount_flag { MF_NOSUID = 1, MF_NODEV = 2, MF_NOEXEC = 4, MF_STRICTATIME = 8 };
+enum mount_type { M_BIND, M_TMPFS, M_PROC, M_SYSFS, M_DEVPTS, M_MQUEUE, M_CGROUP, M_FOREIGN, M_TYPES };
+enum mount_flag { MF_NOSUID = 1, MF_NODEV = 2, MF_NOEXEC = 4, MF_STRICTATIME = 8, MF_TOP_ONLY = 16 };
 struct mount_plan {
   enum mount_type type;
   const char *source, *target, *data;

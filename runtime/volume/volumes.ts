@@ -34,6 +34,8 @@ export interface VolumeOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Bytes of the files below a folder. */
+  readonly sizeOf: (folder: string) => Promise<number>;
   readonly onEvent: (action: string, name: string, attributes: Readonly<Record<string, string>>) => void;
 }
 
@@ -104,6 +106,10 @@ export class VolumeStore {
       await rm(doomed, { recursive: true, force: true });
       this.#options.onEvent('destroy', name, { driver: volume.driver });
     });
+  }
+
+  async sizeBytes(name: string): Promise<number> {
+    return await this.#options.sizeOf(this.get(name).mountpoint);
   }
 
   /** The container keeps the volume from being removed until it releases it. */

@@ -191,7 +191,7 @@ describe('/containers', () => {
     const created = await api.create({ Cmd: ['sleep', '60'] });
     await api.call('POST', `/containers/${running}/start`);
     const answer = await api.call('POST', '/containers/prune');
-    assert.deepEqual(answer.json(), { ContainersDeleted: [created], SpaceReclaimed: 0 });
+    assert.deepEqual(answer.json(), { ContainersDeleted: [created], SpaceReclaimed: 12 });
   });
 
   it('tells of a file in a header, and copies it out and in', async () => {
@@ -227,7 +227,6 @@ describe('/containers', () => {
   });
 
   for (const [method, path] of [
-    ['GET', '/containers/web/attach/ws'],
     ['POST', '/build'],
     ['POST', '/auth'],
     ['GET', '/images/search?term=x'],

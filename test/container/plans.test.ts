@@ -15,6 +15,14 @@ import { validateConfig } from '../../runtime/container/validate.ts';
 import { EMPTY_CONFIG } from '../../runtime/image/image-config.ts';
 import { aConfig, LIMITS } from './support.ts';
 
+const ABILITIES = {
+  swapIsAccounted: true,
+  blockIoWeightFile: 'io.weight',
+  oomCanBeDisabled: true,
+  blockDevice: () => '8:0',
+};
+const BLKIO = '40 32 0:37 / /sys/fs/cgroup/blkio rw,nosuid - cgroup cgroup rw,blkio';
+
 describe('merging with the image', () => {
   const image = { ...EMPTY_CONFIG, entrypoint: ['/e'], command: ['c'] };
   for (const [name, asked, args] of [
@@ -101,6 +109,7 @@ describe('refused configs', () => {
       /working directory 'x' is invalid, it needs to be an absolute path/,
     ],
     ['a wrong stop signal', { stopSignal: 'SIGFOO' }, /Invalid signal: SIGFOO/],
+    ['a wrong device rule', { deviceRules: ['x 1:3 r'] }, /invalid device cgroup rule format: 'x 1:3 r'/],
     ['too little memory', limits({ memoryBytes: 1024 }), /Minimum memory limit allowed is 6MB/],
     [
       'swap without memory',
@@ -193,9 +202,35 @@ describe('cgroups', () => {
     path: '/shoal/c1',
     limits: { ...LIMITS, ...change },
     devices: undefined,
-    swapIsAccounted: true,
+    abilities: ABILITIES,
     memoryNodes: '0',
   });
+  it('writes block input and output for both versions', () => {
+    const limits = {
+      blockIoWeight: 500,
+      blockIo: [
+        { kind: 'weight', path: '/dev/sda', value: 200 },
+        { kind: 'read-bps', path: '/dev/sda', value: 1024 },
+        { kind: 'write-iops', path: '/dev/sda', value: 7 },
+      ],
+    } as const;
+    const [v2] = cgroupPlan(detectCgroups(unified), ask(limits)).groups;
+    assert.deepEqual(v2?.writes, [
+      ['io.weight', 'default 4950'],
+      ['io.weight', '8:0 1920'],
+      ['io.max', '8:0 rbps=1024'],
+      ['io.max', '8:0 wiops=7'],
+    ]);
+    const abilities = { ...ABILITIES, blockIoWeightFile: 'blkio.weight' };
+    const v1 = cgroupPlan(detectCgroups(`${hybrid}\n${BLKIO}`), { ...ask(limits), abilities }).groups;
+    assert.deepEqual(v1.find(({ path }) => path.includes('blkio'))?.writes, [
+      ['blkio.weight', '500'],
+      ['blkio.weight_device', '8:0 200'],
+      ['blkio.throttle.read_bps_device', '8:0 1024'],
+      ['blkio.throttle.write_iops_device', '8:0 7'],
+    ]);
+  });
+
   const all = { memoryBytes: 1e8, nanoCpus: 5e8, cpuShares: 1024, pids: 20, cpusetCpus: '0-1' };
 
   it('knows version 2, version 1 and the hybrid', () => {
@@ -256,7 +291,10 @@ describe('cgroups', () => {
     [0, false, undefined],
   ] as const) {
     it(`treats a swap of ${swap} as Docker does`, () => {
-      const request = { ...ask({ memoryBytes: 1e8, memorySwapBytes: swap }), swapIsAccounted: accounted };
+      const request = {
+        ...ask({ memoryBytes: 1e8, memorySwapBytes: swap }),
+        abilities: { ...ABILITIES, swapIsAccounted: accounted },
+      };
       const [group] = cgroupPlan(detectCgroups(unified), request).groups;
       assert.deepEqual(
         group?.writes.find(([file]) => file.includes('swap')),

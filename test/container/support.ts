@@ -311,7 +311,12 @@ function fakeCgroups(): Cgroups & { frozen: Set<string>; removed: string[] } {
     frozen,
     removed,
     layout: { unified: '/cg', unifiedControls: true, v1: {} },
-    swapIsAccounted: true,
+    abilities: {
+      swapIsAccounted: true,
+      blockIoWeightFile: undefined,
+      oomCanBeDisabled: false,
+      blockDevice: () => '8:0',
+    },
     plan: () => ({ groups: [] }),
     prepare: () => Promise.resolve(),
     update: () => Promise.resolve(),
@@ -357,7 +362,12 @@ export async function machine(options: { config?: object; preparesAhead?: boolea
     unpack: fakeUnpack,
     onEvent: () => undefined,
   });
-  const volumes = await VolumeStore.open({ ...common, root: join(root, 'volumes'), onEvent: () => undefined });
+  const volumes = await VolumeStore.open({
+    ...common,
+    root: join(root, 'volumes'),
+    sizeOf: () => Promise.resolve(0),
+    onEvent: () => undefined,
+  });
   await images.load(
     streamOf(await dockerArchive({ tags: ['app:latest'], config: options.config ?? {} })),
     () => undefined,

@@ -22,7 +22,7 @@ describe('files of containers', () => {
   before(async function () {
     requireRoot(this);
     requireTool(this, '/usr/bin/busybox');
-    this.timeout(60_000);
+    this.timeout(120_000); // the helper may have to be compiled
     client = await ClientLab.open();
     at = join(client.lab.root, 'host');
     mkdirSync(at);
@@ -257,7 +257,7 @@ describe('files of containers', () => {
   });
 
   it('can not be swapped for a link to the host while they are copied', async function () {
-    this.timeout(60_000);
+    this.timeout(120_000); // the helper may have to be compiled
     const host = join(client.lab.root, 'outside');
     mkdirSync(host);
     writeFileSync(join(host, 'secret'), 'host canary');

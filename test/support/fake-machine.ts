@@ -220,6 +220,7 @@ export class FakeMachine implements Runtime {
       return volume;
     },
     remove: async (name) => void this.#volumes.delete(name),
+    sizeBytes: async () => 0,
   };
 
   readonly networks: Networks = {

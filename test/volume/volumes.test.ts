@@ -12,6 +12,7 @@ describe('volumes', () => {
   const events: string[] = [];
   const open = (): Promise<VolumeStore> =>
     VolumeStore.open({
+      sizeOf: () => Promise.resolve(0),
       root,
       clock: new ManualClock(),
       random: seededRandom(3),

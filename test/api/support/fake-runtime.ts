@@ -158,6 +158,11 @@ export class FakeVolumes implements Volumes {
     return volume;
   }
 
+  async sizeBytes(name: string) {
+    this.get(name);
+    return 5;
+  }
+
   async remove(name: string) {
     const volume = this.get(name);
     if (volume.usedBy.length > 0) fail('conflict', `remove ${name}: volume is in use - [${volume.usedBy.join(', ')}]`);
