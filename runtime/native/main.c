@@ -1,5 +1,6 @@
 // One binary, several parts: the first argument says which.
 #include "lock.h"
+#include "spread.h"
 #include "title.h"
 #include "unpack.h"
 #include <stdio.h>
@@ -28,6 +29,7 @@ int main(int argc, char **argv) {
   if (strcmp(part, "unpack") == 0) return unpack_main(argc, argv);
   if (strcmp(part, "seccomp-dump") == 0) return seccomp_dump_main();
   if (strcmp(part, "lock") == 0) return lock_main(argc - 1, argv + 1);
-  fprintf(stderr, "usage: shoal-native zygote|netd|unpack|lock …\n");
+  if (strcmp(part, "spread") == 0) return spread_main(argc - 1, argv + 1);
+  fprintf(stderr, "usage: shoal-native zygote|netd|unpack|lock|spread …\n");
   return 2;
 }

@@ -235,6 +235,10 @@ export class FakeNative implements NativeRuntime {
 
   unpack = fakeUnpack as unknown as NativeRuntime['unpack'];
 
+  spread(): Promise<void> {
+    return Promise.resolve();
+  }
+
   readonly files = {} as NativeRuntime['files'];
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,3 @@
+#pragma once
+
+int spread_main(int argc, char **argv);
