@@ -55,6 +55,7 @@ export interface SwarmSpecChange {
   readonly logEntriesForSlowFollowers?: number;
   readonly heartbeatMs?: number;
   readonly certificateLifetimeMs?: number;
+  readonly autoLockManagers?: boolean;
 }
 
 export interface SwarmJoinRequest {
@@ -75,6 +76,8 @@ export interface SwarmAccess {
   /** Resolves when the node is a member. */
   join(request: SwarmJoinRequest): Promise<void>;
   leave(options: { force: boolean }): Promise<void>;
+  /** Opens a locked node with the cluster's unlock key. `unauthenticated`: another key; `conflict`: it is not locked. */
+  unlock(key: string): Promise<void>;
 }
 
 /** Facts about the machine and this daemon. Functions are read at every request. */

@@ -33,6 +33,7 @@ const JOIN_WITHIN_MS = 10_000;
 const RETRY_MS = 300;
 const RETIRE_WITHIN_MS = 5_000;
 const RESUME_WITHIN_MS = 5_000;
+const LOCK_RETRY_MS = 1_000;
 
 export class SwarmMember {
   readonly #options: MemberOptions;
@@ -43,6 +44,7 @@ export class SwarmMember {
   readonly #turn = new Mutex(); // starting and stopping the manager, one after the other
   #manager: Manager | undefined;
   #managerError = '';
+  #lockKeeper: Background | undefined;
   #stopped = false;
 
   private constructor(
@@ -175,7 +177,9 @@ export class SwarmMember {
     await this.#turn.run(async () => {
       const { role } = this.#options.credentials.identity;
       if (role === 'manager' && !this.#manager) await this.#persist({ kind: 'join' });
-      if (role === 'worker' && this.#manager) await this.#stopManager();
+      if (role !== 'worker') return;
+      if (this.#manager) await this.#stopManager();
+      await this.#options.files.open();
     });
   }
 
@@ -201,6 +205,7 @@ export class SwarmMember {
       nodeId,
       clusterId,
       directory: files.raftDirectory,
+      nodeKeys: files.nodeKeys,
       addresses: state.advertise,
       listen: state.listen,
       start,
@@ -215,7 +220,27 @@ export class SwarmMember {
     }
     this.#manager = manager;
     this.#managerError = '';
+    this.#lockKeeper = new Background({
+      onFailure: (name, error) => log.error('a part of the node failed', { name, error }),
+    });
+    this.#lockKeeper.run('lock', (abort) => this.#keepLock(manager, abort));
     log.info('manager started', { nodeId, how: start.kind });
+  }
+
+  /** The disk of a manager is locked with the key that the cluster has now. */
+  async #keepLock(manager: Manager, abort: AbortSignal): Promise<void> {
+    const { files, clock, log } = this.#options;
+    for await (const unlockKey of manager.unlockKeys(abort)) {
+      for (;;) {
+        try {
+          await files.lock(unlockKey, (how) => manager.rekey(how));
+          break;
+        } catch (error) {
+          log.error('the disk could not be sealed as the swarm wants it', { error });
+          await clock.sleep(LOCK_RETRY_MS, { abort });
+        }
+      }
+    }
   }
 
   /** Asks the other managers, one after the other, to make this one a member. */
@@ -248,8 +273,10 @@ export class SwarmMember {
   }
 
   async #stopManager(): Promise<void> {
-    const manager = this.#manager;
+    const [manager, lockKeeper] = [this.#manager, this.#lockKeeper];
     this.#manager = undefined;
-    await manager?.[Symbol.asyncDispose]();
+    this.#lockKeeper = undefined;
+    await manager?.[Symbol.asyncDispose](); // first, as the keeper may be waiting for its log
+    await lockKeeper?.stop();
   }
 }

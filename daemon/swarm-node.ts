@@ -3,24 +3,20 @@
 import type { Executor } from '../agent/executor.ts';
 import { enrol } from '../agent/enrolment.ts';
 import { ContainerExecutor } from '../agent/container/container-executor.ts';
-import { changedClusterSpec } from '../api/convert/cluster.ts';
 import type { SwarmAccess, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from '../api/deps.ts';
 import type { Clock } from '../base/clock.ts';
-import { CodedError, fail } from '../base/errors.ts';
-import { newId } from '../base/id.ts';
+import { invariant } from '../base/assert.ts';
+import { CodedError, codeOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import type { Random } from '../base/random.ts';
-import { createAuthority, parseRequest, signRequest } from '../manager/ca/authority.ts';
 import type { ManagerStart } from '../manager/manager.ts';
-import { materialOf, newCertificateRequest, newKeyPair } from '../proto/certificate-request.ts';
 import type { ClusterControl } from '../proto/control.ts';
 import { Credentials } from '../proto/credentials.ts';
-import { DEFAULT_CLUSTER_SPEC } from '../proto/defaults.ts';
 import type { CertificateMaterial } from '../proto/identity.ts';
-import { newJoinToken, parseJoinToken } from '../proto/join-token.ts';
-import type { ManagerAddresses } from '../proto/objects.ts';
+import { parseJoinToken } from '../proto/join-token.ts';
 import type { Runtime } from '../runtime/contract.ts';
+import { foundCluster } from './found-cluster.ts';
 import { swarmAddresses, withPort } from './swarm-addresses.ts';
 import { SwarmMember } from './swarm-member.ts';
 import { SwarmFiles, type SwarmState } from './swarm-state.ts';
@@ -58,24 +54,58 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   readonly #files: SwarmFiles;
   readonly #turn = new Mutex(); // init, join and leave exclude each other
   #member: SwarmMember | undefined;
+  #isLocked = false;
   #pending = false;
 
   constructor(deps: SwarmNodeDeps) {
     this.#deps = deps;
-    this.#files = new SwarmFiles(deps.dataRoot);
+    this.#files = new SwarmFiles(deps.dataRoot, deps.random);
   }
 
   async resume(): Promise<void> {
     const found = await this.#files.load();
     if (!found) return;
-    this.#member = await this.#open(found.state, found.material);
+    if (found.kind === 'locked') {
+      this.#isLocked = true;
+      this.#deps.log.warn('this manager is locked: it waits for the unlock key');
+      return;
+    }
+    await this.#resumeWith(found.state, found.material);
+  }
+
+  async unlock(key: string): Promise<void> {
+    await this.#turn.run(async () => {
+      if (!this.#isLocked) {
+        if (!this.#member) fail('unavailable', 'This node is not part of a swarm');
+        fail('conflict', 'swarm is not locked');
+      }
+      const found = await this.#files.load();
+      invariant(found, 'a locked node is part of a swarm');
+      const material = await this.#unlocked(key);
+      this.#isLocked = false;
+      await this.#resumeWith(found.state, material);
+      this.#deps.log.info('unlocked');
+    });
+  }
+
+  async #unlocked(key: string): Promise<CertificateMaterial> {
+    try {
+      return await this.#files.unlock(key);
+    } catch (cause) {
+      if (codeOf(cause) !== 'forbidden') throw cause;
+      throw new CodedError('unauthenticated', 'swarm could not be unlocked: invalid key provided');
+    }
+  }
+
+  async #resumeWith(state: SwarmState, material: CertificateMaterial): Promise<void> {
+    this.#member = await this.#open(state, material);
     await this.#member.resume();
   }
 
   info(): SwarmInfo {
     const member = this.#member;
     if (!member) {
-      const state = this.#pending ? 'pending' : 'inactive';
+      const state = this.#isLocked ? 'locked' : this.#pending ? 'pending' : 'inactive';
       return { state, nodeId: '', nodeAddress: '', controlAvailable: false, error: '', remoteManagers: [] };
     }
     const { advertise } = member.state;
@@ -91,6 +121,7 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   }
 
   control(): ClusterControl {
+    if (this.#isLocked) throw new CodedError('unavailable', LOCKED);
     if (!this.#member) throw new CodedError('unavailable', NOT_IN_SWARM);
     return this.#member.manager?.control ?? fail('unavailable', NOT_A_MANAGER);
   }
@@ -102,7 +133,8 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
       const addresses = swarmAddresses(request, { advertise: this.#deps.defaultAdvertiseAddress });
       const { material, start } = await foundCluster(request, addresses.advertise, this.#deps);
       const state = { ...addresses, managers: [addresses.advertise.controlAddress] };
-      const member = await this.#begin(state, material, start);
+      const unlockKey = start.kind === 'bootstrap' ? start.cluster.unlockKey : undefined;
+      const member = await this.#begin(state, material, start, unlockKey);
       await this.#connected(member);
       return member.nodeId;
     });
@@ -129,6 +161,7 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
 
   async leave({ force }: { force: boolean }): Promise<void> {
     await this.#turn.run(async () => {
+      if (this.#isLocked) return await this.#leaveLocked(force);
       const member = this.#member ?? fail('unavailable', 'This node is not part of a swarm');
       if (member.manager && !force) fail('unavailable', leavingSentence(member.manager.managers().length));
       await member.leave();
@@ -139,6 +172,17 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
     });
   }
 
+  /** Nobody can be told: the certificate is locked as well. */
+  async #leaveLocked(force: boolean): Promise<void> {
+    if (!force) fail('unavailable', LOCKED);
+    const { executor, log } = this.#deps;
+    for (const taskId of executor.held()) await executor.discard(taskId);
+    await this.#files.erase();
+    this.#isLocked = false;
+    await executor.clearIngress();
+    log.info('left the swarm while locked');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#turn.run(async () => {
       await this.#member?.stop();
@@ -147,11 +191,16 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   }
 
   /** Makes the membership durable and starts it; leaves nothing behind when that fails. */
-  async #begin(state: SwarmState, material: CertificateMaterial, start: ManagerStart): Promise<SwarmMember> {
+  async #begin(
+    state: SwarmState,
+    material: CertificateMaterial,
+    start: ManagerStart,
+    unlockKey?: string,
+  ): Promise<SwarmMember> {
     this.#pending = true;
     let member: SwarmMember | undefined;
     try {
-      await this.#files.create(state, material);
+      await this.#files.create(state, material, unlockKey);
       member = await this.#open(state, material);
       if (new Credentials(material).identity.role === 'manager') await member.startManagerNow(start);
       member.startAgent();
@@ -183,7 +232,7 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   }
 
   #refuseIfMember(): void {
-    if (!this.#member) return;
+    if (!this.#member && !this.#isLocked) return;
     fail(
       'unavailable',
       'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
@@ -191,6 +240,8 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   }
 }
 
+const LOCKED =
+  'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.';
 const NOT_IN_SWARM =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm ' +
   'and try again.';
@@ -217,49 +268,9 @@ function leavingSentence(managers: number): string {
 function refuseUnsupported(request: SwarmInitRequest): void {
   if (request.forceNewCluster)
     fail('not-implemented', 'making a new cluster out of one manager is not implemented yet');
-  if (request.autoLockManagers) fail('not-implemented', 'locking managers (autolock) is not implemented yet');
   if (request.defaultAddressPools.length > 0) {
     fail('not-implemented', 'address pools are for overlay networks, which are not implemented yet');
   }
-}
-
-/** The first manager makes the root, signs itself, and writes the first objects. */
-async function foundCluster(
-  request: SwarmInitRequest,
-  addresses: ManagerAddresses,
-  means: Pick<SwarmNodeDeps, 'clock' | 'random'>,
-): Promise<{ material: CertificateMaterial; start: ManagerStart }> {
-  const { clock, random } = means;
-  const [clusterId, nodeId] = [newId<'cluster'>(random), newId<'node'>(random)];
-  const authority = await createAuthority(clusterId, means);
-  const keys = await newKeyPair();
-  const certificateRequest = await parseRequest(await newCertificateRequest(keys));
-  const spec = changedClusterSpec(DEFAULT_CLUSTER_SPEC, request.spec);
-  const subject = { clusterId, nodeId, role: 'manager' } as const;
-  const certificatePem = await signRequest(authority, certificateRequest, subject, spec.certificates.lifetimeMs, means);
-  const material = materialOf({ certificatePem, rootsPem: [authority.rootPem] }, keys);
-  return {
-    material,
-    start: {
-      kind: 'bootstrap',
-      cluster: {
-        id: clusterId,
-        spec,
-        formatVersion: 1,
-        rootCertificates: [authority.rootPem],
-        rootKey: authority.keyPem,
-        tokens: { worker: newJoinToken(authority.rootPem, random), manager: newJoinToken(authority.rootPem, random) },
-      },
-      node: {
-        id: nodeId,
-        spec: { name: '', labels: {}, role: 'manager', availability: request.availability },
-        role: 'manager',
-        manager: addresses,
-        status: { state: 'unknown', message: 'founding the swarm', address: '', sinceMs: clock.nowMs() },
-        certificateKeyDigest: new Credentials(material).identity.keyDigest,
-      },
-    },
-  };
 }
 
 const hostOf = (address: string): string => address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');

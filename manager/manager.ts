@@ -32,6 +32,7 @@ export interface ManagerOptions {
   readonly nodeId: NodeId;
   readonly clusterId: ClusterId;
   readonly directory: string; // consensus keeps its log here
+  readonly nodeKeys: readonly Uint8Array[]; // what its data keys are sealed with
   readonly credentials: Credentials;
   readonly addresses: ManagerAddresses; // as others reach this manager
   readonly listen: { readonly join: string; readonly control: string; readonly raft: string };
@@ -54,6 +55,10 @@ export interface Manager extends AsyncDisposable {
   /** All managers as this one knows them, by the address that a join command would name. */
   managers(): readonly { readonly nodeId: NodeId; readonly address: string }[];
   status(): ConsensusStatus;
+  /** The cluster's unlock key as this manager knows it, now and on every change; '' while managers do not lock. */
+  unlockKeys(abort: AbortSignal): AsyncIterable<string>;
+  /** As `Consensus.rekey`. */
+  rekey(options: { nodeKeys: readonly Uint8Array[]; rotate: boolean }): Promise<void>;
   /** Asks the leader to demote this manager; resolves when it has left the raft group. */
   retire(abort: AbortSignal): Promise<void>;
 }
@@ -115,6 +120,8 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     control: forwarded,
     managers: () => [...store.view().nodes.all()].flatMap(toManagerAddress),
     status: () => consensus.status(),
+    unlockKeys: (abort) => unlockKeys(store, abort),
+    rekey: (how) => consensus.rekey(how),
     retire: (abort) => retire({ nodeId, consensus, store, leader }, clock, abort),
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
@@ -144,6 +151,7 @@ async function openState(
       nodeId: options.nodeId,
       clusterId: options.clusterId,
       directory: options.directory,
+      nodeKeys: options.nodeKeys,
       listenAddress: options.listen.raft,
       advertise: addresses,
       certificate: credentials.material,
@@ -160,6 +168,13 @@ async function openState(
     }),
   );
   return { store, consensus: running };
+}
+
+async function* unlockKeys(store: ReplicatedStore, abort: AbortSignal): AsyncGenerator<string> {
+  const { changes } = store.viewAndWatch(['cluster'], { abort });
+  const known = (): string[] => [...store.view().clusters.all()].map(({ unlockKey }) => unlockKey ?? '');
+  yield* known();
+  for await (const _change of changes) yield* known();
 }
 
 async function found(

@@ -78,9 +78,17 @@ export interface ControlMethods {
     reply: { cluster: PublicCluster; managers: readonly ManagerState[]; nodesTotal: number };
   };
   UpdateCluster: {
-    request: { version: number; spec: ClusterSpec; rotateWorkerToken: boolean; rotateManagerToken: boolean };
+    request: {
+      version: number;
+      spec: ClusterSpec;
+      rotateWorkerToken: boolean;
+      rotateManagerToken: boolean;
+      rotateUnlockKey?: boolean;
+    };
     reply: { cluster: PublicCluster };
   };
+  /** '' while managers do not lock themselves. */
+  GetUnlockKey: { request: Record<string, never>; reply: { unlockKey: string } };
   CreateNetwork: { request: { spec: NetworkSpec }; reply: { network: Network } };
   GetNetwork: { request: { network: string }; reply: { network: Network } };
   ListNetworks: { request: { filter: ObjectFilter }; reply: { networks: readonly Network[] } };
@@ -104,6 +112,7 @@ export const CONTROL_METHODS = {
   RemoveNode: 'write',
   GetCluster: 'read',
   UpdateCluster: 'write',
+  GetUnlockKey: 'read',
   CreateNetwork: 'write',
   GetNetwork: 'read',
   ListNetworks: 'read',
@@ -114,7 +123,7 @@ export type ControlRequest<M extends ControlMethod> = ControlMethods[M]['request
 export type ControlReply<M extends ControlMethod> = ControlMethods[M]['reply'];
 
 /** The cluster without its private key. Tokens are for operators on managers: `swarm join-token` needs them. */
-export type PublicCluster = Omit<Cluster, 'rootKey' | 'tokens'> & { readonly tokens: JoinTokens };
+export type PublicCluster = Omit<Cluster, 'rootKey' | 'tokens' | 'unlockKey'> & { readonly tokens: JoinTokens };
 
 export interface ServiceStatus {
   readonly runningTasks: number;

@@ -370,6 +370,8 @@ export interface ClusterSpec {
     readonly orphanAfterMs: number;
   };
   readonly certificates: { readonly lifetimeMs: number };
+  /** Managers' disks open only with the cluster's unlock key. Absent: false. */
+  readonly autoLockManagers?: boolean;
 }
 
 export interface JoinTokens {
@@ -387,4 +389,6 @@ export interface Cluster extends ObjectMeta {
   /** PEM (PKCS#8). Never leaves the managers; the log and the snapshots that hold it are sealed. */
   readonly rootKey: string;
   readonly tokens: JoinTokens;
+  /** What a restarted manager asks for; present while managers lock themselves. Never leaves them but for operators. */
+  readonly unlockKey?: string;
 }

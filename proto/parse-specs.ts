@@ -190,4 +190,5 @@ export const parseClusterSpec: Parser<ClusterSpec> = object<ClusterSpec>({
   }),
   dispatcher: object({ heartbeatMs: integer(), nodeDownAfterMs: integer(), orphanAfterMs: integer() }),
   certificates: object({ lifetimeMs: integer() }),
+  autoLockManagers: maybe(flag),
 });

@@ -47,7 +47,7 @@ function specJson(spec: ClusterSpec): SwarmSpec {
     Dispatcher: { HeartbeatPeriod: nanosFromMs(spec.dispatcher.heartbeatMs) },
     CAConfig: { NodeCertExpiry: nanosFromMs(spec.certificates.lifetimeMs) },
     TaskDefaults: {},
-    EncryptionConfig: { AutoLockManagers: false },
+    EncryptionConfig: { AutoLockManagers: spec.autoLockManagers ?? false },
   };
 }
 
@@ -84,7 +84,6 @@ function derContent(bytes: Buffer): { content: Buffer; length: number } {
 
 /** Docker's swarm spec as changes to ours. A zero period means: leave it. */
 export function parseSwarmSpec(spec: Fields): SwarmSpecChange {
-  spec.object('EncryptionConfig').refuse('AutoLockManagers', 'locking managers (autolock) is');
   spec.object('CAConfig').refuse('ExternalCAs', 'external certificate authorities are');
   spec.object('CAConfig').refuse('SigningCACert', 'replacing the certificate authority is');
   spec.object('CAConfig').refuse('SigningCAKey', 'replacing the certificate authority is');
@@ -93,11 +92,13 @@ export function parseSwarmSpec(spec: Fields): SwarmSpecChange {
   if (name !== '' && name !== 'default') fail('invalid', 'invalid swarm name: it must be "default"');
   const raft = spec.object('Raft');
   const limit = spec.object('Orchestration');
+  const encryption = spec.object('EncryptionConfig');
   return {
     ...(spec.has('Labels') ? { labels: spec.textMap('Labels') } : {}),
     ...named(limit, 'TaskHistoryRetentionLimit', (key) => ({
       taskHistoryLimit: limit.integer(key, { min: 0, max: 100_000 }),
     })),
+    ...named(encryption, 'AutoLockManagers', (key) => ({ autoLockManagers: encryption.flag(key) })),
     ...positive(raft, 'SnapshotInterval', (entries) => ({ snapshotIntervalEntries: entries })),
     ...named(raft, 'KeepOldSnapshots', (key) => ({ keepOldSnapshots: raft.integer(key, { min: 0, max: 1_000 }) })),
     ...positive(raft, 'LogEntriesForSlowFollowers', (entries) => ({ logEntriesForSlowFollowers: entries })),
@@ -149,5 +150,6 @@ export function changedClusterSpec(spec: ClusterSpec, change: SwarmSpecChange): 
     },
     dispatcher: { ...spec.dispatcher, heartbeatMs: change.heartbeatMs ?? spec.dispatcher.heartbeatMs },
     certificates: { lifetimeMs: change.certificateLifetimeMs ?? spec.certificates.lifetimeMs },
+    autoLockManagers: change.autoLockManagers ?? spec.autoLockManagers ?? false,
   };
 }

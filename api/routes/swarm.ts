@@ -4,7 +4,6 @@ import { fail } from '../../base/errors.ts';
 import { changedClusterSpec, parseSwarmSpec, refuseOtherTicks, swarmJson } from '../convert/cluster.ts';
 import { Fields } from '../convert/fields.ts';
 import type { ApiDeps, SwarmInitRequest, SwarmJoinRequest } from '../deps.ts';
-import { notImplemented } from '../faults.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 
@@ -31,7 +30,6 @@ export function addSwarmRoutes(router: Routes, { swarm }: ApiDeps): void {
   router.add('POST', '/swarm/update', async (request) => {
     const { query, abort } = request;
     const version = query.requiredInteger('version', { min: 0 });
-    if (query.flag('rotateManagerUnlockKey')) throw notImplemented('locking managers (autolock)');
     const asked = new Fields(await request.json());
     const change = parseSwarmSpec(asked);
     const control = swarm.control();
@@ -40,18 +38,21 @@ export function addSwarmRoutes(router: Routes, { swarm }: ApiDeps): void {
     const rotation = {
       rotateWorkerToken: query.flag('rotateWorkerToken'),
       rotateManagerToken: query.flag('rotateManagerToken'),
+      rotateUnlockKey: query.flag('rotateManagerUnlockKey'),
     };
     const spec = changedClusterSpec(cluster.spec, change);
     await control.call('UpdateCluster', { version, spec, ...rotation }, { abort });
     return empty(200);
   });
 
-  // Managers are never locked: there is no key to give, and nothing to unlock.
   router.add('GET', '/swarm/unlockkey', async ({ abort }) => {
-    await swarm.control().call('GetCluster', {}, { abort });
-    return json(200, { UnlockKey: '' });
+    const { unlockKey } = await swarm.control().call('GetUnlockKey', {}, { abort });
+    return json(200, { UnlockKey: unlockKey });
   });
-  router.add('POST', '/swarm/unlock', async () => fail('conflict', 'swarm is not locked'));
+  router.add('POST', '/swarm/unlock', async (request) => {
+    await swarm.unlock(new Fields(await request.json()).text('UnlockKey'));
+    return empty(200);
+  });
 }
 
 const AVAILABILITIES = ['active', 'pause', 'drain'] as const;

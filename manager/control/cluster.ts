@@ -2,13 +2,15 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller, ControlReply, ControlRequest, PublicCluster } from '../../proto/control.ts';
 import type { Cluster, ClusterSpec } from '../../proto/objects.ts';
+import { newUnlockKey } from '../../proto/unlock-key.ts';
 import { checkClusterSpec } from '../../proto/validate.ts';
 import type { View } from '../store/contract.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
 
-export function clusterHandlers(deps: HandlerDeps): Pick<Handlers, 'GetCluster' | 'UpdateCluster'> {
+export function clusterHandlers(deps: HandlerDeps): Pick<Handlers, 'GetCluster' | 'UpdateCluster' | 'GetUnlockKey'> {
   return {
     GetCluster: async (_, { caller }) => getCluster(deps, caller),
+    GetUnlockKey: async () => ({ unlockKey: theCluster(deps.store.view()).unlockKey ?? '' }),
     UpdateCluster: (request, { caller, abort }) => updateCluster(deps, request, caller, abort),
   };
 }
@@ -19,7 +21,7 @@ function getCluster({ store, members }: HandlerDeps, caller: Caller): ControlRep
 }
 
 async function updateCluster(
-  { store, newJoinToken }: HandlerDeps,
+  { store, newJoinToken, random }: HandlerDeps,
   request: ControlRequest<'UpdateCluster'>,
   caller: Caller,
   abort: AbortSignal | undefined,
@@ -32,7 +34,10 @@ async function updateCluster(
       if (cluster.version !== request.version) fail('out-of-sequence', 'update out of sequence');
       const worker = request.rotateWorkerToken ? newJoinToken(cluster, 'worker') : cluster.tokens.worker;
       const manager = request.rotateManagerToken ? newJoinToken(cluster, 'manager') : cluster.tokens.manager;
-      tx.clusters.put({ ...cluster, spec, tokens: { worker, manager } });
+      const { unlockKey, ...rest } = cluster;
+      const isLocked = spec.autoLockManagers === true;
+      const key = unlockKey === undefined || request.rotateUnlockKey ? newUnlockKey(random) : unlockKey;
+      tx.clusters.put({ ...rest, spec, tokens: { worker, manager }, ...(isLocked ? { unlockKey: key } : {}) });
     },
     { abort },
   );

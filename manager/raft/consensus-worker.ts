@@ -62,7 +62,7 @@ export class ConsensusWorker implements Machine {
   #wasLeader = false;
 
   static async start(options: WorkerOptions, deps: WorkerDeps): Promise<ConsensusWorker> {
-    const storageDeps = { ...deps, clusterId: options.clusterId, nodeId: options.nodeId };
+    const storageDeps = { ...deps, clusterId: options.clusterId, nodeId: options.nodeId, nodeKeys: options.nodeKeys };
     await deps.disk.makeDirectory('.');
     const isThere = (await deps.disk.list('.')).includes(FORMAT_FILE);
     if (options.start === 'bootstrap' || (options.start === 'join' && !isThere)) {
@@ -189,6 +189,8 @@ export class ConsensusWorker implements Machine {
         return this.#changes.replace(request.leaving, request.nodeId, request.raftAddress);
       case 'transfer':
         return this.#transfer(request.to);
+      case 'rekey':
+        return this.#storage.rekey(request);
       case 'stop':
         return this.#stop();
     }

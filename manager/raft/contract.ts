@@ -58,6 +58,11 @@ export interface Consensus extends AsyncDisposable {
     options: { abort?: AbortSignal | undefined },
   ): Promise<void>;
   transferLeadership(to?: NodeId): Promise<void>;
+  /**
+   * Seals the data keys with the first of these keys of the node from now on; with `rotate`, log and snapshots get a new
+   * data key as well. Resolves when it is durable.
+   */
+  rekey(options: { nodeKeys: readonly Uint8Array[]; rotate: boolean }): Promise<void>;
   /** New certificate material for both directions, without a restart. */
   setCertificate(material: CertificateMaterial): void;
   /** Leader gives up leadership by transfer if it can, then the worker stops. */
@@ -74,6 +79,8 @@ export interface ConsensusOptions {
   readonly nodeId: NodeId;
   readonly clusterId: string;
   readonly directory: string; // for log, snapshots and the data key; created if absent
+  /** What the data keys are sealed with on disk, the present one first. Empty: they lie open beside the log. */
+  readonly nodeKeys?: readonly Uint8Array[];
   readonly listenAddress: string; // host:port of the raft listener
   readonly advertise: ManagerAddresses;
   readonly certificate: CertificateMaterial;

@@ -124,6 +124,10 @@ class ConsensusDriver implements Consensus {
     return this.#request({ kind: 'transfer', to });
   }
 
+  rekey({ nodeKeys, rotate }: { nodeKeys: readonly Uint8Array[]; rotate: boolean }): Promise<void> {
+    return this.#request({ kind: 'rekey', nodeKeys, rotate });
+  }
+
   setCertificate(certificate: CertificateMaterial): void {
     this.#post({ type: 'certificate', certificate });
   }

@@ -25,6 +25,7 @@ export type MemberRequest =
       readonly raftAddress: string;
     }
   | { readonly kind: 'transfer'; readonly to: NodeId | undefined }
+  | { readonly kind: 'rekey'; readonly nodeKeys: readonly Uint8Array[]; readonly rotate: boolean }
   | { readonly kind: 'stop' };
 
 export type FromWorker =

@@ -202,7 +202,6 @@ describe('bad input', () => {
       /join token is required/,
     ],
     ['a join without an address', 'POST', '/swarm/join', { JoinToken: 'x' }, 400, /RemoteAddr/],
-    ['autolock', 'POST', '/swarm/init', { Spec: { EncryptionConfig: { AutoLockManagers: true } } }, 501, /autolock/],
     [
       'an overlay network of two subnets',
       'POST',

@@ -99,6 +99,18 @@ describe('the swarm', () => {
     assert.deepEqual(request.spec.raft, cluster.cluster.spec.raft);
   });
 
+  it('locks managers, rotates their key, shows it, and takes it', async () => {
+    api.swarm.cluster.answers.UpdateCluster = () => ({ cluster: cluster.cluster });
+    api.swarm.cluster.answers.GetUnlockKey = () => ({ unlockKey: 'SWMKEY-1-x' });
+    const lock = { EncryptionConfig: { AutoLockManagers: true } };
+    assert.equal((await api.call('POST', '/swarm/update?version=7&rotateManagerUnlockKey=1', lock)).status, 200);
+    const request = requestOf('UpdateCluster') as { rotateUnlockKey: boolean; spec: { autoLockManagers: boolean } };
+    assert.deepEqual([request.rotateUnlockKey, request.spec.autoLockManagers], [true, true]);
+    assert.deepEqual((await api.call('GET', '/swarm/unlockkey')).json(), { UnlockKey: 'SWMKEY-1-x' });
+    assert.equal((await api.call('POST', '/swarm/unlock', { UnlockKey: 'SWMKEY-1-y' })).status, 200);
+    assert.deepEqual(api.swarm.requests.at(-1), { unlock: 'SWMKEY-1-y' });
+  });
+
   it('takes its own ticks back, and refuses others', async () => {
     api.swarm.cluster.answers.UpdateCluster = () => ({ cluster: cluster.cluster });
     const { Spec } = (await api.call('GET', '/swarm')).json<{ Spec: { Raft: object } }>();

@@ -72,6 +72,10 @@ export class FakeSwarm implements SwarmAccess {
     this.requests.push(request);
   }
 
+  async unlock(key: string) {
+    this.requests.push({ unlock: key });
+  }
+
   async leave(options: { force: boolean }) {
     this.requests.push(options);
   }

@@ -69,6 +69,15 @@ export interface ControlClient extends grpc.Client {
   getTask(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   getTask(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   
+  GetUnlockKey(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  GetUnlockKey(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  GetUnlockKey(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  GetUnlockKey(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getUnlockKey(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getUnlockKey(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getUnlockKey(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getUnlockKey(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  
   ListNetworks(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   ListNetworks(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   ListNetworks(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
@@ -176,6 +185,8 @@ export interface ControlHandlers extends grpc.UntypedServiceImplementation {
   
   GetTask: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
+  GetUnlockKey: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
+  
   ListNetworks: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
   ListNodes: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
@@ -206,6 +217,7 @@ export interface ControlDefinition extends grpc.ServiceDefinition {
   GetNode: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetService: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetTask: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
+  GetUnlockKey: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   ListNetworks: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   ListNodes: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   ListServices: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
