@@ -9,6 +9,7 @@ import type { SnapshotChunk } from './contract.ts';
 import { Conditions } from './conditions.ts';
 import { Raft } from './core/raft.ts';
 import { DEFAULT_LIMITS, type MemberId, type Message, type SnapshotMeta } from './core/types.ts';
+import { DiskSpace } from './disk-full.ts';
 import { claimOf, judge } from './judgement.ts';
 import { type CommittedBatch, type Failure, type Machine, Member } from './member.ts';
 import { MembershipChanges } from './membership-changes.ts';
@@ -44,6 +45,7 @@ export class ConsensusWorker implements Machine {
   readonly #deps: WorkerDeps;
   readonly #log: Log;
   readonly #storage: Storage;
+  readonly #space: DiskSpace;
   readonly #member: Member;
   readonly #transport: Transport;
   readonly #conditions: Conditions;
@@ -62,6 +64,13 @@ export class ConsensusWorker implements Machine {
   #wasLeader = false;
 
   static async start(options: WorkerOptions, deps: WorkerDeps): Promise<ConsensusWorker> {
+    const opened: { worker?: ConsensusWorker } = {};
+    const log = postedLog(deps.post, {});
+    const onFull = (): void => {
+      const { worker } = opened;
+      if (worker) worker.#onDiskFull();
+    };
+    const space = new DiskSpace({ clock: deps.clock, log, onFull });
     const storageDeps = { ...deps, clusterId: options.clusterId, nodeId: options.nodeId, nodeKeys: options.nodeKeys };
     await deps.disk.makeDirectory('.');
     const isThere = (await deps.disk.list('.')).includes(FORMAT_FILE);
@@ -71,16 +80,22 @@ export class ConsensusWorker implements Machine {
         options.start === 'bootstrap' ? { raftAddress: options.raftAddress } : undefined,
       );
     }
-    const opened = await Storage.open(storageDeps);
+    const { storage, initial, recovered } = await Storage.open({ ...storageDeps, space });
     const limits = { ...DEFAULT_LIMITS, ...options.timing };
-    const raft = new Raft({ id: options.nodeId, limits, random: deps.random, initial: opened.initial });
-    const worker = new ConsensusWorker(options, deps, opened.storage, raft);
-    await worker.#begin(opened.recovered.tornBytes);
+    const raft = new Raft({ id: options.nodeId, limits, random: deps.random, initial });
+    const worker = new ConsensusWorker(options, deps, { storage, raft, space });
+    opened.worker = worker;
+    await worker.#begin(recovered.tornBytes);
     return worker;
   }
 
-  private constructor(options: WorkerOptions, deps: WorkerDeps, storage: Storage, raft: Raft) {
+  private constructor(
+    options: WorkerOptions,
+    deps: WorkerDeps,
+    { storage, raft, space }: { storage: Storage; raft: Raft; space: DiskSpace },
+  ) {
     this.#options = options;
+    this.#space = space;
     this.#deps = deps;
     this.#isJoining = options.start === 'join';
     this.#joinAfter = raft.log.lastIndex;
@@ -148,6 +163,7 @@ export class ConsensusWorker implements Machine {
     this.#ticksSinceMain = 0;
     switch (message.type) {
       case 'propose': {
+        if (this.#refusesForSpace(message.ids)) return;
         const payloads = unpack(message.payloads);
         return this.#member.propose(payloads.map((bytes, at) => ({ id: message.ids[at] ?? 0, bytes })));
       }
@@ -196,6 +212,24 @@ export class ConsensusWorker implements Machine {
     }
   }
 
+  /** A leader that can not store anything asks its followers in vain for what it could not keep itself. */
+  #refusesForSpace(ids: readonly number[]): boolean {
+    const refuses = this.#space.isFull && this.#member.raft.leading !== undefined;
+    if (refuses) this.#deps.post({ type: 'failed', ids, code: 'exhausted', message: this.#fullSentence() });
+    return refuses;
+  }
+
+  #fullSentence(): string {
+    return `the disk of manager ${this.#options.nodeId} is full: writes are refused until there is space again`;
+  }
+
+  #onDiskFull(): void {
+    const ids = this.#member.abandonProposals();
+    const message = `${this.#fullSentence()}; this one may yet be committed`;
+    if (ids.length > 0) this.#deps.post({ type: 'failed', ids, code: 'unknown-outcome', message });
+    if (this.#member.raft.leading?.successor()) this.#giveUpLeading('the disk is full; handing leadership over', {});
+  }
+
   async #makeSnapshot(index: number): Promise<void> {
     try {
       await this.#member.snapshotMade(index, this.#snapshots.begin());
@@ -235,6 +269,7 @@ export class ConsensusWorker implements Machine {
     }
     this.#ticker.stop();
     this.#member.end();
+    this.#space.stop();
     this.#conditions.failAll(new CodedError('unavailable', 'this manager is stopping'));
     await this.#transport.stop();
     await this.#storage.close();

@@ -126,6 +126,13 @@ export class Member {
     this.pump();
   }
 
+  /** The requests of proposals that are under way here: nobody waits for them any more, and they may yet be committed. */
+  abandonProposals(): number[] {
+    const ids = [...this.#pending.values()].map(({ id }) => id);
+    this.#pending.clear();
+    return ids;
+  }
+
   /** Returns the index of the change's entry, or why it was not begun. */
   proposeChange(change: MembershipChange): { index: number } | { refusal: Refusal } {
     const refusal = this.raft.proposeChange(change);

@@ -35,7 +35,7 @@ export interface StorageDeps {
   readonly segmentBytesMax?: number;
   /** What the data keys are sealed with, the present one first; none: they lie open in a file of the owner's. */
   readonly nodeKeys?: NodeKeys | undefined;
-  readonly untilSpace?: LogDeps['untilSpace'];
+  readonly space?: LogDeps['space'];
 }
 
 type Opened = StorageDeps & { readonly keys: KeyRing };

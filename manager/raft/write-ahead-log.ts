@@ -12,7 +12,7 @@ import { encodeRecords, type LogRecord } from './records.ts';
 import { damaged, Replay } from './replay.ts';
 import type { KeyRing } from './data-keys.ts';
 import { type DataKey, SALT_BYTES } from './seal.ts';
-import { isDiskFull } from './disk-full.ts';
+import { isDiskFull, type Space } from './disk-full.ts';
 
 export const LOG_DIRECTORY = 'log';
 const FLAG_CHECKPOINT = 1;
@@ -27,8 +27,8 @@ export interface LogDeps {
   readonly clusterId: string;
   readonly nodeId: string;
   readonly segmentBytesMax: number;
-  /** The disk has no space left: resolves when it is worth trying again. Absent: a full disk is a failure like another. */
-  readonly untilSpace?: ((error: unknown) => Promise<void>) | undefined;
+  /** Absent: a full disk is a failure like another. */
+  readonly space?: Space | undefined;
 }
 
 /** What a log held, in the order of its writing made whole: later entries have replaced earlier ones. */
@@ -181,13 +181,15 @@ export class WriteAheadLog {
   }
 
   async #withSpace(work: () => Promise<void>): Promise<void> {
-    const { untilSpace } = this.#deps;
-    for (;;) {
+    const { space } = this.#deps;
+    for (let attempt = 0; ; attempt += 1) {
       try {
-        return await work();
+        await work();
+        if (attempt > 0) space?.found();
+        return;
       } catch (error) {
-        if (!untilSpace || !isDiskFull(error)) throw error;
-        await untilSpace(error);
+        if (!space || !isDiskFull(error)) throw error;
+        await space.wait(error);
       }
     }
   }

@@ -72,3 +72,20 @@ export class MemoryDisk implements Disk {
     return bytes;
   }
 }
+
+/** A disk with so much space left; what does not fit is written in part. */
+export class SmallDisk extends MemoryDisk {
+  bytesLeft = Number.POSITIVE_INFINITY;
+
+  override async create(path: string): Promise<DiskFile> {
+    const file = await super.create(path);
+    return {
+      ...file,
+      append: async (bytes) => {
+        if (bytes.length > this.bytesLeft) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+        this.bytesLeft -= bytes.length;
+        await file.append(bytes);
+      },
+    };
+  }
+}

@@ -5,7 +5,7 @@ import { seededRandom } from '../../base/random.ts';
 import type { Entry, HardState } from '../../manager/raft/core/types.ts';
 import { inspectDirectory } from '../../manager/raft/inspect.ts';
 import { Storage, type StorageDeps } from '../../manager/raft/storage.ts';
-import { MemoryDisk } from './memory-disk.ts';
+import { MemoryDisk, SmallDisk } from './memory-disk.ts';
 
 const OWNER = { clusterId: 'cluster', nodeId: 'n1' };
 const entry = (index: number, term = 1): Entry => ({
@@ -37,23 +37,6 @@ class FailingDisk extends MemoryDisk {
   override async create(path: string): Promise<DiskFile> {
     const file = await super.create(path);
     return { ...file, sync: () => (this.fails ? Promise.reject(new Error('EIO')) : file.sync()) };
-  }
-}
-
-/** A disk with so much space left; what does not fit is written in part. */
-class SmallDisk extends MemoryDisk {
-  bytesLeft = Number.POSITIVE_INFINITY;
-
-  override async create(path: string): Promise<DiskFile> {
-    const file = await super.create(path);
-    return {
-      ...file,
-      append: async (bytes) => {
-        if (bytes.length > this.bytesLeft) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
-        this.bytesLeft -= bytes.length;
-        await file.append(bytes);
-      },
-    };
   }
 }
 
@@ -288,16 +271,22 @@ describe('the durable log', () => {
   it('waits for space on a full disk, and goes on where it stood', async () => {
     const disk = new SmallDisk();
     let waited = 0;
-    const untilSpace = async (): Promise<void> => {
-      waited += 1;
-      if (waited === 3) disk.bytesLeft = Number.POSITIVE_INFINITY;
+    let found = 0;
+    const space = {
+      wait: async (): Promise<void> => {
+        waited += 1;
+        if (waited === 3) disk.bytesLeft = Number.POSITIVE_INFINITY;
+      },
+      found: () => {
+        found += 1;
+      },
     };
     await Storage.create(depsOf(disk), undefined);
-    const { storage } = await Storage.open(depsOf(disk, { untilSpace }));
+    const { storage } = await Storage.open(depsOf(disk, { space }));
     await storage.save({ snapshot: undefined, entries: [entry(1)], hardState: state(1, 1) });
     disk.bytesLeft = 20;
     await storage.save({ snapshot: undefined, entries: [entry(2)], hardState: state(1, 2) });
-    assert.equal(waited, 3);
+    assert.deepEqual([waited, found], [3, 1]);
     await storage.save({ snapshot: undefined, entries: [entry(3)], hardState: state(1, 3) });
     assert.equal(await outcomeOf(disk), '1,2,3');
   });
@@ -308,9 +297,12 @@ describe('the durable log', () => {
     await Storage.create(deps, undefined);
     const { storage } = await Storage.open({
       ...deps,
-      untilSpace: async () => {
-        assert.equal(disk.files.has('log/0000000000000003.wal.tmp'), false);
-        disk.bytesLeft = Number.POSITIVE_INFINITY;
+      space: {
+        wait: async () => {
+          assert.equal(disk.files.has('log/0000000000000003.wal.tmp'), false);
+          disk.bytesLeft = Number.POSITIVE_INFINITY;
+        },
+        found: () => undefined,
       },
     });
     disk.bytesLeft = 30;
