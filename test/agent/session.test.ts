@@ -62,6 +62,6 @@ describe('an agent and its manager', () => {
       ),
     );
     const ids = await Promise.all(agents.map(({ nodeId }) => assign(manager, nodeId)));
-    await until('all tasks run', () => ids.every((id) => stateOf(manager, id) === 'running'), { withinMs: 20_000 });
-  }).timeout(30_000);
+    await until('all tasks run', () => ids.every((id) => stateOf(manager, id) === 'running'), { withinMs: 60_000 });
+  }).timeout(90_000);
 });
