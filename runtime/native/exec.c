@@ -32,12 +32,20 @@ static int exec_ready(struct exec_plan *plan, struct ready *ready, struct fault 
   return result;
 }
 
+// The shim knows this process from here on.
+static int exec_wait(const struct exec_plan *plan, struct fault *fault) {
+  struct sync_message message;
+  int passed;
+  if (sync_receive(plan->sync, &message, &passed) == 1 && message.kind == SYNC_GO) return 0;
+  return fault_say(fault, FAULT_INTERNAL, "the shim went away");
+}
+
 static void exec_child(struct exec_plan *plan) {
   static struct ready ready;
   struct fault fault = {0};
   prctl(PR_SET_NAME, "shoal-exec", 0, 0, 0);
   setsid();
-  if (exec_ready(plan, &ready, &fault) == 0)
+  if (exec_ready(plan, &ready, &fault) == 0 && exec_wait(plan, &fault) == 0)
     process_become(&plan->process, &ready, &plan->stdio, false, &fault);
   sync_send_fault(plan->sync, &fault);
   _exit(127);

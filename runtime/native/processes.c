@@ -69,6 +69,21 @@ static void fail(struct process *process, const struct fault *fault) {
   process->state = P_FREE; // its remains are reaped like any orphan's
 }
 
+// The exec's process holds still until its id is known here: its end must never be reaped as a stranger's. Only a kill
+// can end it before, and then it is no child of ours any more.
+static void take_child(struct process *process, pid_t pid) {
+  struct sync_message go = {.kind = SYNC_GO};
+  struct fault fault = {0};
+  siginfo_t info;
+  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
+    fault_say(&fault, FAULT_INTERNAL, "the process was killed before it could start");
+    fail(process, &fault);
+    return;
+  }
+  process->pid = pid;
+  sync_send(process->sync, &go, -1); // fails for one that has just been killed: its end is reaped as any other
+}
+
 void process_sync(struct process *process) {
   struct sync_message message;
   int passed, got = sync_receive(process->sync, &message, &passed);
@@ -87,7 +102,7 @@ void process_sync(struct process *process) {
     return;
   }
   if (got == 1 && message.kind == SYNC_FAULT) fail(process, &message.fault);
-  else if (got == 1 && message.kind == SYNC_CHILD) process->pid = message.value;
+  else if (got == 1 && message.kind == SYNC_CHILD) take_child(process, message.value);
   else if (got == 1 && message.kind == SYNC_PREPARED) take_terminal(process, passed);
   else if (passed >= 0) close(passed);
 }
