@@ -1,8 +1,9 @@
 // The judge: sees all nodes, knows what must never happen, and throws when it did. After every step it looks at the node
 // that took the step. The properties are those of figure 3 of the Raft paper and what clients rely on.
 import { crc32 } from 'node:zlib';
+import { decodeChange } from '../../manager/raft/core/membership.ts';
 import type { Raft } from '../../manager/raft/core/raft.ts';
-import type { Entry, Message } from '../../manager/raft/core/types.ts';
+import type { Entry, Message, SnapshotMeta } from '../../manager/raft/core/types.ts';
 import type { Applied } from './sim-machine.ts';
 
 export class Violation extends Error {
@@ -22,6 +23,8 @@ interface NodeView {
 }
 
 export class Oracle {
+  readonly #lagMax: number;
+  readonly #lastIndexOf: (id: string) => number | undefined;
   readonly #leaders = new Map<number, string>();
   readonly #views = new Map<string, NodeView>();
   /** Log matching: what the log up to an entry hashes to, by index and term. */
@@ -34,6 +37,12 @@ export class Oracle {
   readonly #acked = new Map<string, number>();
   #commitMax = 0;
   #ackedMax = 0;
+
+  /** `lagMax`: by how much a learner may lag that gets a vote. `lastIndexOf`: how far a member's log really goes, while it is up. */
+  constructor(lagMax: number, lastIndexOf: (id: string) => number | undefined) {
+    this.#lagMax = lagMax;
+    this.#lastIndexOf = lastIndexOf;
+  }
 
   get commitMax(): number {
     return this.#commitMax;
@@ -98,8 +107,15 @@ export class Oracle {
     this.#applied[index] = text;
   }
 
-  restored(id: string, applied: readonly Applied[]): void {
+  /** A snapshot is what a replay of everything up to its index would be. */
+  restored(id: string, { index: upTo }: SnapshotMeta, applied: readonly Applied[]): void {
     for (const one of applied) this.applied(id, one);
+    const last = applied.at(-1)?.index ?? 0;
+    if (last > upTo) throw new Violation('snapshots end at their index', `${id} has ${last} in one of ${upTo}`);
+    let known = 0;
+    for (let index = 1; index <= upTo; index += 1) if (this.#applied[index] !== undefined) known += 1;
+    if (known !== applied.length)
+      throw new Violation('snapshots hold everything', `${id} has ${applied.length} of ${known} up to ${upTo}`);
   }
 
   acknowledged(text: string, index: number): void {
@@ -155,7 +171,10 @@ export class Oracle {
       fresh.push(entry);
       at -= 1;
     }
-    if (fresh.some(({ kind }) => kind === 'membership')) this.#checkOneChange(id, raft);
+    if (raft.role === 'leader') {
+      for (const entry of fresh)
+        if (entry.kind === 'membership' && entry.term === raft.term) this.#checkChange(id, raft, entry);
+    }
     let hash = this.#hashBefore(id, raft, view, at);
     for (const entry of fresh.reverse()) {
       hash = crc32(entry.bytes, crc32(`${entry.index}/${entry.term}/${entry.kind}/${hash}`));
@@ -165,9 +184,15 @@ export class Oracle {
     view.lastIndex = log.lastIndex;
   }
 
-  /** A leader begins a change of the membership only when the one before is applied. */
-  #checkOneChange(id: string, raft: Raft): void {
-    if (raft.role !== 'leader' || raft.log.lastIndex === raft.applied) return;
+  /** A leader begins a change when the one before is applied and something of its term committed, with a learner that knows the log. */
+  #checkChange(id: string, raft: Raft, entry: Entry): void {
+    if (raft.log.termAt(raft.committed) !== raft.term)
+      throw new Violation('changes wait for an entry of the term', `${id} begins one at ${entry.index}`);
+    const change = decodeChange(entry.bytes);
+    const has = this.#lastIndexOf(change.id) ?? Number.POSITIVE_INFINITY;
+    if ((change.op === 'promote' || change.op === 'replace') && has < entry.index - 1 - this.#lagMax)
+      throw new Violation('only who has caught up gets a vote', `${change.id} has ${has} of ${entry.index - 1}`);
+    if (raft.log.lastIndex === raft.applied) return;
     const open = raft.log.slice(raft.applied + 1, Number.POSITIVE_INFINITY).filter(({ kind }) => kind === 'membership');
     if (open.length > 1) {
       throw new Violation('one change of the membership at once', `${id} has ${open.map(({ index }) => index).join()}`);
@@ -196,6 +221,7 @@ export class Oracle {
   #checkLeader(id: string, raft: Raft, view: NodeView): void {
     if (raft.role !== 'leader') return;
     const { term, log } = raft;
+    if (!raft.isVoter) throw new Violation('only voters lead', `${id} leads in ${term} and is none`);
     const other = this.#leaders.get(term);
     if (other !== undefined && other !== id)
       throw new Violation('election safety', `${other} and ${id} lead in term ${term}`);

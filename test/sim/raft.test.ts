@@ -1,81 +1,64 @@
-// The simulator's gate: some seeds of the production code, all clean, and every planted bug caught.
-// More seeds: node dist/test/sim/run.js --seeds 200, or SHOAL_SIM_SEEDS=200 npm test.
+// The simulator's gate: many seeds of the production code, all clean, and everything that matters met.
+// Others: npm run simulate -- --first-seed S, or SHOAL_SIM_SEEDS=200000 npm test.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { sentenceOf } from '../../base/errors.ts';
-import { MUTANTS, mutate } from './mutants.ts';
 import { report, Tally } from './report.ts';
-import { simulate } from './simulate.ts';
+import { ordersOf, runSeeds } from './seed-pool.ts';
+import { type Mode, simulate } from './simulate.ts';
 
-const SEEDS = Number(process.env['SHOAL_SIM_SEEDS'] ?? 30);
-const STORE_SEEDS = Math.ceil(SEEDS / 3);
-const EVENTS = 20_000;
-const MUTANT_SEEDS_MAX = 60;
-
-/** A simulation that never meets these proves nothing about them. */
-const MUST_BE_MET = [
-  'acknowledged',
-  'read',
-  'crash',
-  'torn end cut off',
-  'flush failed',
-  'log truncated',
-  'append rejected',
-  'snapshot made',
-  'snapshot received',
-  'snapshot restored',
-  'membership changed',
-  'transfer',
-  'pre-vote held off',
-  'removed refused',
-  'removed member returns',
-  'message lost',
-  'message doubled',
-  'majority counted on disks',
-];
+const SEEDS = Number(process.env['SHOAL_SIM_SEEDS'] ?? 1_000);
+const FIRST_SEED = Number(process.env['SHOAL_SIM_FIRST_SEED'] ?? 1);
+const LIVENESS_SEEDS = Math.ceil(SEEDS / 20);
+const STEPS = 20_000;
+const REGRESSIONS = resolve(import.meta.dirname, '../../../test/sim/regressions');
 
 describe('raft under simulation', function () {
-  this.timeout(600_000);
+  this.timeout(60 * 60_000);
 
-  it(`keeps its promises in ${SEEDS} seeds of ${EVENTS} events`, async () => {
+  async function passes(first: number, count: number, mode: Mode): Promise<void> {
     const tally = new Tally();
-    for (let seed = 1; seed <= SEEDS; seed += 1) {
-      const result = await simulate(seed, EVENTS);
-      tally.add(result);
-      assert.equal(result.failure, undefined, `seed ${seed}: ${sentenceOf(result.failure)}`);
-    }
+    await runSeeds(ordersOf(first, count, STEPS, mode), (figures) => tally.add(figures));
     console.log(report(tally).replaceAll(/^/gm, '      '));
-    const missed = MUST_BE_MET.filter((what) => !tally.met.has(what));
-    assert.deepEqual(missed, [], 'everything that matters was met');
-  });
+    const failed = tally.failed.map(({ seed, failure }) => `seed ${seed}: ${failure}`);
+    assert.deepEqual(failed, [], `again: npm run simulate -- --mode ${mode} --seeds 1 --first-seed SEED --trace`);
+    assert.deepEqual(tally.missed(), [], 'everything that matters was met');
+  }
 
-  it(`keeps them with the real store as state machine, in ${STORE_SEEDS} seeds`, async () => {
-    const tally = new Tally();
-    for (let seed = 1; seed <= STORE_SEEDS; seed += 1) {
-      const result = await simulate(seed, EVENTS, { withStore: true });
-      tally.add(result);
-      assert.equal(result.failure, undefined, `seed ${seed}: ${sentenceOf(result.failure)}`);
+  it(`keeps its promises in ${SEEDS} seeds of ${STEPS} steps, faults all the time`, () =>
+    passes(FIRST_SEED, SEEDS, 'safety'));
+
+  it(`works again after every healing in ${LIVENESS_SEEDS} seeds`, () =>
+    passes(FIRST_SEED + SEEDS, LIVENESS_SEEDS, 'liveness'));
+
+  it('replays a seed exactly, whatever the clock on the wall says', async () => {
+    const once = await simulate(7, 5_000);
+    const { now } = Date;
+    let jumps = 0;
+    Date.now = () => now() + (jumps++ % 3) * 86_400_000 - 86_400_000;
+    try {
+      assert.deepEqual(await simulate(7, 5_000), once);
+    } finally {
+      Date.now = now;
     }
-    for (const what of ['transaction acknowledged', 'snapshot restored']) assert.ok(tally.met.has(what), what);
-    console.log(report(tally).split('\n').slice(0, 2).join('\n').replaceAll(/^/gm, '      '));
   });
 
-  it('replays a seed exactly', async () => {
-    const [once, again] = [await simulate(7, 5_000), await simulate(7, 5_000)];
-    assert.deepEqual(again, once);
-  });
-
-  for (const mutant of MUTANTS) {
-    it(`catches code that ${mutant.name}`, async () => {
-      await using mutated = await mutate(mutant);
-      const seeds = Array.from({ length: MUTANT_SEEDS_MAX }, (_, at) => at + 1);
-      for (const seed of [...(mutant.caughtBySeed ? [mutant.caughtBySeed] : []), ...seeds]) {
-        const { failure, events } = await simulate(seed, EVENTS, { modules: mutated.modules });
-        if (failure === undefined) continue;
-        console.log(`      seed ${seed}, event ${events}: ${sentenceOf(failure)}`);
-        return;
-      }
-      assert.fail(`not caught by ${MUTANT_SEEDS_MAX} seeds`);
+  for (const name of readdirSync(REGRESSIONS).filter((file) => file.endsWith('.json'))) {
+    const { seed, steps, mode, withStore, without, why } = JSON.parse(
+      readFileSync(join(REGRESSIONS, name), 'utf8'),
+    ) as {
+      seed: number;
+      steps: number;
+      mode?: Mode;
+      withStore?: boolean;
+      without?: number[];
+      why: string;
+    };
+    it(`has not forgotten: ${why}`, async () => {
+      const { failure } = await simulate(seed, steps, { mode, withStore, without });
+      assert.equal(failure === undefined ? undefined : sentenceOf(failure), undefined);
     });
   }
 });

@@ -7,10 +7,13 @@ export interface Applied {
 }
 
 const KIND = 'applied';
+const CHUNK = 64;
 
 export class SimMachine {
   applied: Applied[] = [];
   index = 0;
+  /** Full chunks never change, and a snapshot is made often. */
+  #full: SnapshotChunk[] = [];
 
   /** Returns what the operation is known by. */
   apply(index: number, bytes: Uint8Array): string {
@@ -20,15 +23,18 @@ export class SimMachine {
   }
 
   async snapshot(): Promise<SnapshotChunk[]> {
-    const chunks: SnapshotChunk[] = [];
-    for (let at = 0; at < this.applied.length; at += 64) {
-      chunks.push({ kind: KIND, bytes: Buffer.from(JSON.stringify(this.applied.slice(at, at + 64))) });
-    }
-    return chunks;
+    const chunkAt = (at: number): SnapshotChunk => ({
+      kind: KIND,
+      bytes: Buffer.from(JSON.stringify(this.applied.slice(at, at + CHUNK))),
+    });
+    const end = Math.floor(this.applied.length / CHUNK) * CHUNK;
+    for (let at = this.#full.length * CHUNK; at < end; at += CHUNK) this.#full.push(chunkAt(at));
+    return end < this.applied.length ? [...this.#full, chunkAt(end)] : [...this.#full];
   }
 
   async restore(index: number, chunks: readonly SnapshotChunk[]): Promise<void> {
     const own = chunks.filter(({ kind }) => kind === KIND);
+    this.#full = [];
     this.applied = own.flatMap(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()) as Applied[]);
     this.index = index;
   }
@@ -38,7 +44,7 @@ export class SimMachine {
     return '';
   }
 
-  protected nameOf(bytes: Uint8Array): string {
+  nameOf(bytes: Uint8Array): string {
     return Buffer.from(bytes).toString();
   }
 }

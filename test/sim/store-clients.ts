@@ -11,7 +11,8 @@ import { createStore } from '../../manager/store/store.ts';
 import type { NetworkId } from '../../proto/objects.ts';
 import { Violation } from './oracle.ts';
 import { SimMachine } from './sim-machine.ts';
-import type { SimNode, World } from './world.ts';
+import type { SimNode } from './sim-node.ts';
+import type { World } from './world.ts';
 
 const COUNTERS = 5;
 
@@ -49,7 +50,7 @@ export class StoreMachine extends SimMachine {
     return Number(this.store.view().networks.get(id)?.spec.labels['count'] ?? 0);
   }
 
-  protected override nameOf(bytes: Uint8Array): string {
+  override nameOf(bytes: Uint8Array): string {
     return `${bytes.length}/${crc32(bytes)}`;
   }
 }

@@ -25,6 +25,11 @@ export class Progress {
     this.heardAtTick = tick;
   }
 
+  /** Appends that are under way, as far as they are counted. */
+  get inflight(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#inflight.length, bytes: this.#inflightBytes };
+  }
+
   isPaused(limits: RaftLimits): boolean {
     switch (this.state) {
       case 'probe':
