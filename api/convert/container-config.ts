@@ -3,6 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Json } from '../../base/parse.ts';
 import type { ContainerConfig, ContainerMount } from '../../runtime/container/contract.ts';
+import { checkedMac, parseAttachment, parseLink } from './attachment.ts';
 import { parseBind, parseMount } from './container-mounts.ts';
 import { Fields } from './fields.ts';
 import { parseHealthCheck } from './health.ts';
@@ -63,7 +64,6 @@ export function parseContainerConfig(
 
 function refuseUnsupported(config: Fields, host: Fields): void {
   config.refuse('OnBuild', 'ONBUILD triggers of a container are');
-  host.refuse('Links', 'links to other containers are');
   host.refuse('DeviceRequests', 'requesting devices such as GPUs is');
   host.refuse('StorageOpt', 'storage options are');
   refuseUnsupportedResources(host);
@@ -178,36 +178,29 @@ function checkedHost(entry: string): string {
   return entry;
 }
 
-function networkOf(config: Fields, host: Fields) {
+/** Networks by the names that were asked for; the mode's one comes first, with the options of the container itself. */
+function networkOf(
+  config: Fields,
+  host: Fields,
+): Pick<ContainerConfig, 'network' | 'networkAliases' | 'macAddress' | 'attachments'> {
   const endpoints = config.object('NetworkingConfig').object('EndpointsConfig');
   const asked = Object.keys(endpoints.json);
   const mode = host.text('NetworkMode');
-  const network = realNetwork(mode === '' || mode === 'default' ? (asked[0] ?? '') : mode);
-  const others = asked.filter((name) => realNetwork(name) !== network);
-  if (others.length > 0) {
-    fail(
-      'not-implemented',
-      `Container cannot be connected to network endpoints: ${[network, ...others].join(', ')}: more than one network is not implemented yet`,
-    );
-  }
-  const endpoint = endpoints.object(asked[0] ?? network);
-  endpoint.refuse('Links', 'links to other containers are');
-  endpoint.refuse('IPAMConfig', 'choosing the address of a container is');
-  endpoint.refuse('DriverOpts', 'driver options of an endpoint are');
-  return {
-    network: config.flag('NetworkDisabled') ? 'none' : network,
-    networkAliases: endpoint.texts('Aliases'),
-    macAddress: checkedMac(endpoint.text('MacAddress') || config.text('MacAddress')),
-  };
+  const chosen = realNetwork(mode === '' || mode === 'default' ? (asked[0] ?? '') : mode);
+  const network = config.flag('NetworkDisabled') ? 'none' : chosen;
+  const others = asked.filter((name) => realNetwork(name) !== chosen);
+  const own = endpoints.object(asked.find((name) => realNetwork(name) === chosen) ?? chosen);
+  const macAddress = checkedMac(own.text('MacAddress') || config.text('MacAddress'));
+  const links = (host.textsOrAbsent('Links') ?? []).map(parseLink);
+  const first = { ...parseAttachment(network, own), macAddress };
+  const attachments = [
+    { ...first, links: [...first.links, ...links] },
+    ...others.map((name) => parseAttachment(realNetwork(name), endpoints.object(name))),
+  ];
+  return { network, networkAliases: first.aliases, macAddress, attachments };
 }
 
 const realNetwork = (name: string): string => (name === '' || name === 'default' ? 'bridge' : name);
-
-function checkedMac(address: string): string {
-  if (address !== '' && !/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(address))
-    fail('invalid', `invalid MAC address: ${address}`);
-  return address;
-}
 
 /** What is named here wins over what is inherited, and both over the image's and anonymous volumes. */
 function mountsOf(config: Fields, host: Fields, inherited: readonly ContainerMount[]): ContainerMount[] {

@@ -3,7 +3,8 @@ import type { ContainerConfig, ContainerInfo } from '../../runtime/container/con
 import type { ContainerConfigJson, ContainerInspect, NetworkSettings } from '../types/container.ts';
 import { mountPoints } from './container-mounts.ts';
 import { stateOf } from './container-status.ts';
-import { networksOf, type Sizes, sizesJson } from './container-summary.ts';
+import { networksOf } from './attachment.ts';
+import { type Sizes, sizesJson } from './container-summary.ts';
 import { Fields } from './fields.ts';
 import { healthConfigOf } from './health.ts';
 import { hostConfigOf } from './host-config.ts';
@@ -91,7 +92,7 @@ function networkSettings(info: ContainerInfo): NetworkSettings {
     Bridge: '',
     SandboxID: info.endpoint?.id ?? '',
     SandboxKey: info.endpoint?.sandboxPath ?? '',
-    Ports: portMapOf(info.endpoint, info.config.exposedPorts),
+    Ports: portMapOf(info.endpoints, info.config.exposedPorts),
     HairpinMode: false,
     LinkLocalIPv6Address: '',
     LinkLocalIPv6PrefixLen: 0,

@@ -2,10 +2,10 @@
 import { fail } from '../../base/errors.ts';
 import type { ContainerInfo, Containers } from '../../runtime/container/contract.ts';
 import { type Filters, matchesName } from '../filters.ts';
-import type { ContainerSummary, EndpointSettings } from '../types/container.ts';
+import type { ContainerSummary } from '../types/container.ts';
 import { mountPoints } from './container-mounts.ts';
 import { statusText } from './container-status.ts';
-import { endpointSettings } from './endpoint.ts';
+import { networksOf } from './attachment.ts';
 import { portSummaries } from './ports.ts';
 import { unixSeconds } from './time.ts';
 
@@ -49,7 +49,7 @@ export function containerSummary(
     ImageID: info.imageId,
     Command: commandText(info.args),
     Created: unixSeconds(info.createdAtMs),
-    Ports: portSummaries(info.endpoint, info.config.exposedPorts),
+    Ports: portSummaries(info.endpoints, info.config.exposedPorts),
     Labels: { ...info.config.labels },
     State: info.state,
     Status: statusText(info, nowMs),
@@ -67,12 +67,6 @@ export const sizesJson = (sizes: Sizes | undefined): { SizeRw?: number; SizeRoot
 function commandText(args: readonly string[]): string {
   const [path = '', ...rest] = args;
   return [path, ...rest.map((word) => (word.includes(' ') ? `'${word}'` : word))].join(' ');
-}
-
-export function networksOf(info: ContainerInfo): Record<string, EndpointSettings> {
-  if (info.config.network.startsWith('container:')) return {};
-  const name = info.endpoint?.networkName ?? info.config.network;
-  return { [name]: endpointSettings(info.endpoint, info) };
 }
 
 /** Newest first, filtered; `all` off leaves the stopped ones out unless the filters ask for a state. */
@@ -136,15 +130,18 @@ function isAncestor(info: ContainerInfo, image: string): boolean {
   return tagged === reference || byId;
 }
 
-function isOn(info: ContainerInfo, network: string): boolean {
-  const id = info.endpoint?.networkId ?? '';
-  return info.config.network === network || info.endpoint?.networkName === network || (id !== '' && id === network);
+function isOn({ attachments, endpoints }: ContainerInfo, network: string): boolean {
+  return (
+    attachments.some((attachment) => attachment.network === network) ||
+    endpoints.some(({ networkName, networkId }) => networkName === network || networkId.startsWith(network))
+  );
 }
 
 const samePort = (exposed: string, asked: string): boolean =>
   exposed === (asked.includes('/') ? asked : `${asked}/tcp`);
 
 function publishes(info: ContainerInfo, asked: string): boolean {
-  const published = info.endpoint?.published ?? info.config.publish;
+  const running = info.endpoints.flatMap((endpoint) => endpoint.published);
+  const published = info.endpoints.length > 0 ? running : info.config.publish;
   return published.some(({ containerPort, protocol }) => samePort(`${containerPort}/${protocol}`, asked));
 }

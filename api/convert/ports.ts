@@ -82,11 +82,11 @@ export function bindingsOf(publish: readonly PortPublish[]): Record<string, Port
 }
 
 /** NetworkSettings.Ports: null for ports that are exposed only; empty once the container has no endpoint. */
-export function portMapOf(endpoint: Endpoint | undefined, exposed: readonly string[]): PortMap {
-  if (!endpoint) return {};
+export function portMapOf(endpoints: readonly Endpoint[], exposed: readonly string[]): PortMap {
+  if (endpoints.length === 0) return {};
   const map: PortMap = {};
   for (const port of exposed) map[port.includes('/') ? port : `${port}/tcp`] = null;
-  for (const entry of endpoint.published) {
+  for (const entry of endpoints.flatMap(({ published }) => published)) {
     const list = map[keyOf(entry)] ?? [];
     map[keyOf(entry)] = [...list, { HostIp: entry.hostAddress || '0.0.0.0', HostPort: String(entry.hostPort) }];
   }
@@ -94,8 +94,8 @@ export function portMapOf(endpoint: Endpoint | undefined, exposed: readonly stri
 }
 
 /** The PORTS column: published ones with their address, the rest bare; none while there is no endpoint. */
-export function portSummaries(endpoint: Endpoint | undefined, exposed: readonly string[]): PortSummary[] {
-  return Object.entries(portMapOf(endpoint, exposed)).flatMap(([key, bindings]): PortSummary[] => {
+export function portSummaries(endpoints: readonly Endpoint[], exposed: readonly string[]): PortSummary[] {
+  return Object.entries(portMapOf(endpoints, exposed)).flatMap(([key, bindings]): PortSummary[] => {
     const [port = '', type = 'tcp'] = key.split('/');
     const bare = { PrivatePort: Number(port), Type: type };
     if (!bindings) return [bare];

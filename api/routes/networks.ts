@@ -3,6 +3,8 @@ import { codeOf, fail } from '../../base/errors.ts';
 import type { NetworkInfo } from '../../runtime/network/contract.ts';
 import type { Network } from '../../proto/objects.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
+import { parseAttachment } from '../convert/attachment.ts';
+import { Fields } from '../convert/fields.ts';
 import {
   clusterNetworkJson,
   isClusterRequest,
@@ -13,7 +15,6 @@ import {
 } from '../convert/network.ts';
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
-import { notImplemented } from '../faults.ts';
 import { type Filters, matchesName, parseFilters } from '../filters.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
@@ -69,15 +70,16 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('POST', '/networks/{id}/connect', async (request) => {
-    networks.get(request.param('id'));
-    throw notImplemented(
-      'connecting a container to a further network',
-      'name its network at create: docker run --network',
-    );
+    const { name } = networks.get(request.param('id'));
+    const body = new Fields(await request.json());
+    await containers.connect(body.text('Container'), parseAttachment(name, body.object('EndpointConfig')));
+    return empty(200);
   });
   router.add('POST', '/networks/{id}/disconnect', async (request) => {
-    networks.get(request.param('id'));
-    throw notImplemented('disconnecting a container from its network');
+    const { name } = networks.get(request.param('id'));
+    const body = new Fields(await request.json());
+    await containers.disconnect(body.text('Container'), name);
+    return empty(200);
   });
 
   router.add('POST', '/networks/prune', async ({ query }) => {

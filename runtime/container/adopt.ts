@@ -4,9 +4,10 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Shim } from '../native/contract.ts';
 import { readExitRecord } from '../native/exit-record.ts';
-import type { Endpoint } from '../network/contract.ts';
 import { Container } from './container.ts';
 import { clearRun } from './prepare.ts';
+import { notInNetworks } from './launch.ts';
+import { leaveNetworks } from './network-places.ts';
 import type { ContainerParts } from './parts.ts';
 import { readRecord, type ContainerStatus, type ContainerRecord } from './record.ts';
 import { DOOMED, removeNow } from './remove.ts';
@@ -104,8 +105,11 @@ async function noteEnd(container: Container, parts: ContainerParts): Promise<voi
 /** Once all are known and the networks have their endpoints back: supervise, clean up, restart what has to. */
 export async function continueContainers(parts: ContainerParts, adopted: readonly Adopted[]): Promise<void> {
   const running = adopted.filter(({ shim }) => shim !== undefined);
-  const endpoints = running.flatMap(({ container }) => container.status.endpoint ?? []);
-  await parts.networks.adopt(endpoints);
+  const endpoints = running.flatMap(({ container }) => container.status.endpoints);
+  const sandboxPaths = running.flatMap(({ container: { status } }) =>
+    status.sandboxPath === '' ? [] : [status.sandboxPath],
+  );
+  await parts.networks.adopt(endpoints, sandboxPaths);
   for (const { container, shim } of running) if (shim) await resume(container, parts, shim);
   await inParallel(
     adopted.filter(({ shim }) => shim === undefined),
@@ -119,9 +123,9 @@ async function resume(container: Container, parts: ContainerParts, shim: Shim): 
 }
 
 async function settle(container: Container, parts: ContainerParts, wasUp: boolean): Promise<void> {
-  const { endpoint, exitCode, stoppedByHand, restartCount } = container.status;
-  await tolerate(container, parts, 'leaving the network', () => leave(parts, endpoint));
-  container.change({ endpoint: undefined });
+  const { endpoints, exitCode, stoppedByHand, restartCount } = container.status;
+  await tolerate(container, parts, 'leaving the network', () => leaveNetworks(container, parts));
+  container.change(notInNetworks);
   const { config } = container.record;
   if (container.state === 'removing' || (wasUp && config.autoRemove)) {
     return tolerate(container, parts, 'removing after the restart', () =>
@@ -143,11 +147,7 @@ async function settle(container: Container, parts: ContainerParts, wasUp: boolea
       restartLater(container, parts, delayMs);
     }
   }
-  if (wasUp || endpoint) await container.save();
-}
-
-async function leave(parts: ContainerParts, endpoint: Endpoint | undefined): Promise<void> {
-  if (endpoint) await parts.networks.leave(endpoint);
+  if (wasUp || endpoints.length > 0) await container.save();
 }
 
 /** Shims whose container was removed or never written, and cgroups nobody claims. */

@@ -1,5 +1,6 @@
 // One container in memory: what it is, how it fares, its process if there is one. Operations on it live in files of
 // their own (launch, supervise, stop, remove …); those that change its state run one at a time under `lock`.
+import { attachmentsOf } from './attachments.ts';
 import { join } from 'node:path';
 import type { Timer } from '../../base/clock.ts';
 import { Mutex } from '../../base/mutex.ts';
@@ -108,7 +109,9 @@ export class Container {
       finishedAtMs: status.finishedAtMs,
       restartCount: status.restartCount,
       health: status.health,
-      endpoint: status.endpoint,
+      attachments: attachmentsOf(record.config),
+      endpoints: status.endpoints,
+      endpoint: status.endpoints[0],
       mounts: record.mounts,
       logPath: record.config.logDriver.name === 'none' ? '' : join(directory, 'container-json.log'),
       paths: {

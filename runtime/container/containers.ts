@@ -14,6 +14,7 @@ import type {
   ExecInfo,
   LogEntry,
   LogRequest,
+  NetworkAttachment,
   RestartRule,
   Stats,
 } from './contract.ts';
@@ -21,6 +22,7 @@ import { createContainer } from './create.ts';
 import { Execs } from './exec.ts';
 import { FilesOfContainers } from './files.ts';
 import { Names } from './names.ts';
+import { connect, disconnect } from './connect.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { discardAhead, prepareAhead } from './prepare-ahead.ts';
 import { RecordFlusher, writeRecord } from './record.ts';
@@ -182,6 +184,16 @@ export class ContainerStore implements Containers {
       this.#names.release(oldName, container.id);
       publishContainer(this.#parts, container, 'rename', { oldName: `/${oldName}` });
     });
+  }
+
+  async connect(reference: string, attachment: NetworkAttachment): Promise<void> {
+    const container = this.#find(reference);
+    await container.lock.run(() => connect(container, this.#parts, attachment));
+  }
+
+  async disconnect(reference: string, network: string): Promise<void> {
+    const container = this.#find(reference);
+    await container.lock.run(() => disconnect(container, this.#parts, network));
   }
 
   async remove(reference: string, options: { force: boolean; volumes: boolean }): Promise<void> {

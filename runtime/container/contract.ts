@@ -28,6 +28,17 @@ export interface ContainerMount {
   };
 }
 
+/** A network that a container is to be in. Empty texts: not asked for. */
+export interface NetworkAttachment {
+  readonly network: string; // name or id
+  readonly aliases: readonly string[];
+  readonly links: readonly { readonly to: string; readonly alias: string }[];
+  readonly macAddress: string;
+  readonly address: string;
+  readonly address6: string;
+  readonly gatewayPriority: number;
+}
+
 export interface RestartRule {
   readonly name: 'no' | 'always' | 'unless-stopped' | 'on-failure';
   readonly attemptsMax: number;
@@ -58,6 +69,8 @@ export interface ContainerConfig {
   readonly network: string; // 'bridge' | 'none' | 'host' | 'container:ID' | name
   readonly networkAliases: readonly string[];
   readonly macAddress: string;
+  /** All its networks, `network` first. Absent: that one, with `networkAliases` and `macAddress`. */
+  readonly attachments?: readonly NetworkAttachment[];
   readonly dns: {
     readonly servers: readonly string[];
     readonly search: readonly string[];
@@ -138,6 +151,9 @@ export interface ContainerInfo {
   readonly finishedAtMs: number; // 0 never
   readonly restartCount: number;
   readonly health: HealthState | undefined;
+  readonly attachments: readonly NetworkAttachment[]; // none for one that shares another's
+  /** While it runs; `endpoint` is the first. */
+  readonly endpoints: readonly Endpoint[];
   readonly endpoint: Endpoint | undefined;
   readonly mounts: readonly {
     readonly type: 'bind' | 'volume' | 'tmpfs';
@@ -285,6 +301,9 @@ export interface Containers {
   pause(reference: string): Promise<void>;
   unpause(reference: string): Promise<void>;
   rename(reference: string, name: string): Promise<void>;
+  /** Puts it into a further network, at once where it runs. */
+  connect(reference: string, attachment: NetworkAttachment): Promise<void>;
+  disconnect(reference: string, network: string): Promise<void>;
   remove(reference: string, options: { force: boolean; volumes: boolean }): Promise<void>;
   /** Subscribes at once (before the returned promise is awaited). `removed` answers with the code although it is gone by then. */
   wait(

@@ -7,6 +7,7 @@ import { Scope } from '../../base/scope.ts';
 import type { Image } from '../image/contract.ts';
 import { runDirectoryOf } from './adopt.ts';
 import { Container } from './container.ts';
+import { attachmentsOf } from './attachments.ts';
 import type { ContainerConfig } from './contract.ts';
 import { copyUp } from './copy-up.ts';
 import { mergeImage } from './merge.ts';
@@ -88,7 +89,7 @@ function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
   const others = [config.network, config.pidMode, config.ipcMode].filter((mode) => mode.startsWith('container:'));
   try {
     for (const mode of others) parts.find(mode.slice('container:'.length));
-    if (!config.network.startsWith('container:')) parts.networks.get(config.network);
+    for (const { network } of attachmentsOf(config)) parts.networks.get(network);
   } catch (error) {
     throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
   }

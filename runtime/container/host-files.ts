@@ -18,7 +18,7 @@ export interface HostsFacts {
   readonly base: string | undefined; // the machine's own file, with its network
   readonly hostname: string;
   readonly domainName: string;
-  readonly address: string; // '' none
+  readonly addresses: readonly string[];
   readonly gateway: string; // what host-gateway means
   readonly extraHosts: readonly string[];
 }
@@ -30,8 +30,8 @@ export function hostsText(facts: HostsFacts): string {
     return `${plain === 'host-gateway' ? facts.gateway : plain}\t${name}\n`;
   });
   const full = facts.domainName === '' ? '' : `${facts.hostname}.${facts.domainName} `;
-  const own = facts.address === '' ? '' : `${facts.address}\t${full}${facts.hostname}\n`;
-  return (facts.base ?? LOCAL) + extra.join('') + own;
+  const own = facts.addresses.map((address) => `${address}\t${full}${facts.hostname}\n`);
+  return (facts.base ?? LOCAL) + extra.join('') + own.join('');
 }
 
 /** `resolver`: one answers at 127.0.0.11, and asks the others itself. */

@@ -3,10 +3,11 @@ import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
 import type { Shim } from '../native/contract.ts';
 import type { Endpoint } from '../network/contract.ts';
 import type { Container } from './container.ts';
+import { publishPlace } from './network-places.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { takeAhead } from './prepare-ahead.ts';
-import type { ContainerStatus } from './record.ts';
+import { type ContainerStatus, NEW_STATUS } from './record.ts';
 
 /** Leaves the container running, or as it was with the error noted. The caller holds the lock. */
 export async function launch(container: Container, parts: ContainerParts): Promise<Shim> {
@@ -15,7 +16,7 @@ export async function launch(container: Container, parts: ContainerParts): Promi
   } catch (error) {
     container.attachPoint.disconnect();
     const failure = startFailure(error);
-    container.change({ exitCode: exitCodeOf(failure.message), error: failure.message, pid: 0, endpoint: undefined });
+    container.change({ ...notInNetworks, exitCode: exitCodeOf(failure.message), error: failure.message, pid: 0 });
     await container.save();
     throw failure;
   }
@@ -23,8 +24,8 @@ export async function launch(container: Container, parts: ContainerParts): Promi
 
 async function startCommand(container: Container, parts: ContainerParts, prepared: Prepared): Promise<Shim> {
   await using undo = prepared.undo;
-  const { shim, endpoint } = prepared;
-  const running = runningStatus(container, parts, shim, endpoint);
+  const { shim, endpoints } = prepared;
+  const running = runningStatus(container, parts, shim, endpoints);
   // On disk before the command starts: whoever finds the shim after a crash then finds its network too.
   await Promise.all([container.attachPoint.connect(shim), container.save(running)]);
   const { consoleSize, record } = container;
@@ -34,7 +35,7 @@ async function startCommand(container: Container, parts: ContainerParts, prepare
   container.change(running);
   container.shim = shim;
   for (const warning of shim.warnings) parts.log.warn('a setting was lowered', { containerId: container.id, warning });
-  if (endpoint) publishNetwork(container, parts, endpoint, 'connect');
+  for (const endpoint of endpoints) publishPlace(parts, container, endpoint, 'connect');
   publishMounts(container, parts, 'mount');
   publishContainer(parts, container, 'start');
   return shim;
@@ -44,7 +45,7 @@ function runningStatus(
   container: Container,
   parts: ContainerParts,
   shim: Shim,
-  endpoint: Endpoint | undefined,
+  endpoints: readonly Endpoint[],
 ): ContainerStatus {
   return {
     ...container.status,
@@ -55,7 +56,8 @@ function runningStatus(
     oomKilled: false,
     startedAtMs: parts.clock.nowMs(),
     finishedAtMs: 0,
-    endpoint,
+    endpoints,
+    sandboxPath: endpoints[0]?.sandboxPath ?? '',
     health: hasProbe(container.record.config.healthCheck)
       ? { status: 'starting', failingStreak: 0, log: [] }
       : undefined,
@@ -65,21 +67,8 @@ function runningStatus(
 export const hasProbe = (check: { readonly test: readonly string[] } | undefined): boolean =>
   check !== undefined && check.test.length > 0 && check.test[0] !== 'NONE';
 
-export async function leaveNetwork(container: Container, parts: ContainerParts, endpoint: Endpoint): Promise<void> {
-  await parts.networks.leave(endpoint);
-  publishNetwork(container, parts, endpoint, 'disconnect');
-}
-
-function publishNetwork(container: Container, parts: ContainerParts, endpoint: Endpoint, action: string): void {
-  const { networkId, networkName } = endpoint;
-  const type = ['host', 'none'].includes(networkName) ? networkName.replace('none', 'null') : 'bridge';
-  parts.publish({
-    type: 'network',
-    action,
-    id: networkId,
-    attributes: { container: container.id, name: networkName, type },
-  });
-}
+/** How it fares in networks when it does not run. */
+export const notInNetworks = { endpoints: NEW_STATUS.endpoints, sandboxPath: NEW_STATUS.sandboxPath };
 
 export function publishMounts(container: Container, parts: ContainerParts, action: 'mount' | 'unmount'): void {
   for (const mount of container.record.mounts) {

@@ -1,11 +1,13 @@
 // A new container is prepared as soon as its creation is answered: most are started at once, and the kernel's slow steps
 // then overlap with the client's next requests. What is not started soon is taken down again, unseen.
 // `ahead` changes under the container's lock only, so it is either used or taken down.
+import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
 import type { ContainerParts } from './parts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { raceAbort } from './race.ts';
 
+const ALWAYS_THERE = ['bridge', 'none', 'host', 'default'];
 const KEPT_MS = 2_000;
 
 export interface Ahead {
@@ -30,8 +32,11 @@ export function prepareAhead(container: Container, parts: ContainerParts): void 
 /** Only what nobody else can miss meanwhile: no published ports, no network that could be removed, no other container. */
 function isPlain({ record: { config } }: Container): boolean {
   const isShared = [config.pidMode, config.ipcMode].some((mode) => mode.startsWith('container:'));
-  const isOwnNetwork = ['bridge', 'none', 'host', 'default'].includes(config.network);
-  return isOwnNetwork && !isShared && config.publish.length === 0 && !config.publishAll;
+  const attachments = attachmentsOf(config);
+  const isOwnNetwork = attachments.every(
+    ({ network, links, address }) => ALWAYS_THERE.includes(network) && links.length === 0 && address === '',
+  );
+  return attachments.length > 0 && isOwnNetwork && !isShared && config.publish.length === 0 && !config.publishAll;
 }
 
 async function attempt(container: Container, parts: ContainerParts): Promise<Prepared | undefined> {

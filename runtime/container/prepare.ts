@@ -6,18 +6,20 @@ import { errnoOf, fail } from '../../base/errors.ts';
 import { removeIfThere } from '../../base/files.ts';
 import { Scope } from '../../base/scope.ts';
 import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts';
-import type { Endpoint, PortPublish } from '../network/contract.ts';
+import type { Endpoint } from '../network/contract.ts';
+import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
 import { planDevices } from './devices.ts';
 import { hostsText, resolvText } from './host-files.ts';
 import { launchRequest } from './launch-request.ts';
+import { addressesOf, joinNetworks } from './network-places.ts';
 import type { ContainerParts } from './parts.ts';
 import { securityOfContainer } from './security-of.ts';
 import { isAlive } from './state.ts';
 
 export interface Prepared {
   readonly shim: Shim;
-  readonly endpoint: Endpoint | undefined;
+  readonly endpoints: readonly Endpoint[];
   /** Takes all of it down again, unless it was handed over. */
   readonly undo: Scope;
 }
@@ -25,12 +27,12 @@ export interface Prepared {
 export async function prepare(container: Container, parts: ContainerParts): Promise<Prepared> {
   await using undo = new Scope();
   const { config } = container.record;
-  const endpoint = await joinNetwork(container, parts, undo);
   const hostname = hostnameOf(container, parts);
+  const endpoints = await joinNetworks(container, parts, hostname, undo);
   await prepareFolders(container, parts, undo);
   const [devices] = await Promise.all([
     planDevices(config),
-    writeHostFiles(container, parts, { hostname, endpoint }),
+    writeHostFiles(container, parts, { hostname, endpoints }),
     parts.cgroups.prepare(config.cgroupParent),
   ]);
   const cgroups = parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent);
@@ -42,7 +44,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     lowers: [...container.held.lowers, parts.mountPoints],
     hostname,
     etc: etcOf(container, parts),
-    namespaces: namespacesOf(container, parts, endpoint),
+    namespaces: namespacesOf(container, parts, endpoints[0]),
     cgroups,
     devices,
     security: securityOfContainer(container, parts),
@@ -50,40 +52,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
   });
   const shim = await parts.native.launch(request);
   undo.defer(() => shim.kill());
-  return { shim, endpoint, undo: undo.handOver() };
-}
-
-async function joinNetwork(container: Container, parts: ContainerParts, undo: Scope): Promise<Endpoint | undefined> {
-  const { id, config } = { id: container.id, config: container.record.config };
-  if (config.network.startsWith('container:')) return undefined;
-  const endpoint = await parts.networks.join({
-    containerId: id,
-    containerName: container.record.name,
-    network: config.network,
-    hostname: hostnameOf(container, parts),
-    aliases: [...config.networkAliases, id.slice(0, 12)],
-    ...(config.macAddress !== '' && { macAddress: config.macAddress }),
-    publish: publishedPorts(container),
-  });
-  undo.defer(() => parts.networks.leave(endpoint));
-  return endpoint;
-}
-
-function publishedPorts({ record: { config } }: Container): readonly PortPublish[] {
-  if (!config.publishAll) return config.publish;
-  const known = new Set(config.publish.map(({ protocol, containerPort }) => `${containerPort}/${protocol}`));
-  const exposed = config.exposedPorts
-    .filter((port) => !known.has(port))
-    .map((port) => {
-      const [number, protocol = 'tcp'] = port.split('/');
-      return {
-        protocol: protocol as PortPublish['protocol'],
-        containerPort: Number(number),
-        hostAddress: '',
-        hostPort: 0,
-      };
-    });
-  return [...config.publish, ...exposed];
+  return { shim, endpoints, undo: undo.handOver() };
 }
 
 function hostnameOf(container: Container, parts: ContainerParts): string {
@@ -129,26 +98,37 @@ export async function clearRun(container: Container, parts: ContainerParts): Pro
 async function writeHostFiles(
   container: Container,
   parts: ContainerParts,
-  facts: { hostname: string; endpoint: Endpoint | undefined },
+  facts: { hostname: string; endpoints: readonly Endpoint[] },
 ): Promise<void> {
   if (networkOwner(container, parts)) return; // shares the other's files
   const { config } = container.record;
   const isHost = config.network === 'host';
-  const { hostname, endpoint } = facts;
+  const { hostname, endpoints } = facts;
   const hosts = hostsText({
     base: isHost ? await parts.hostFiles.hosts() : undefined,
     hostname,
     domainName: config.domainName,
-    address: endpoint?.address ?? '',
-    gateway: isHost ? '127.0.0.1' : (endpoint?.gateway ?? ''),
-    extraHosts: config.extraHosts,
+    addresses: endpoints.flatMap(addressesOf),
+    gateway: isHost ? '127.0.0.1' : (endpoints.find(({ gateway }) => gateway !== '')?.gateway ?? ''),
+    extraHosts: [...config.extraHosts, ...linkedHosts(container, parts)],
   });
-  const own = { ownNetwork: !isHost };
+  const own = { ownNetwork: !isHost, resolver: endpoints.some(({ resolver }) => resolver === true) };
   const resolv = resolvText(await parts.hostFiles.resolvConf(own), config.dns, own);
   const { runDirectory } = container.folders;
   writeFileSync(join(runDirectory, 'hostname'), `${hostname}\n`, { mode: 0o644 });
   writeFileSync(join(runDirectory, 'hosts'), hosts, { mode: 0o644 });
   writeFileSync(join(runDirectory, 'resolv.conf'), resolv, { mode: 0o644 });
+}
+
+/** On the default bridge, where no resolver answers, links are lines of the hosts file. */
+function linkedHosts({ record: { config } }: Container, parts: ContainerParts): string[] {
+  const attachment = attachmentsOf(config).find(({ network }) => network === 'bridge' || network === 'default');
+  return (attachment?.links ?? []).flatMap(({ to, alias }) => {
+    const other = parts.find(to);
+    const place = other.status.endpoints.find(({ networkName }) => networkName === 'bridge');
+    if (!place) fail('conflict', `Cannot link to a non running container: /${other.record.name} AS ${alias}`);
+    return [`${alias} ${other.id.slice(0, 12)} ${other.record.name}:${place.address}`];
+  });
 }
 
 function etcOf(container: Container, parts: ContainerParts): { hosts: string; hostname: string; resolvConf: string } {

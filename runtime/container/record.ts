@@ -37,7 +37,9 @@ export interface ContainerStatus {
   /** Stopped by a person: no restart policy brings it back, except `always` when the daemon starts. */
   readonly stoppedByHand: boolean;
   readonly health: HealthState | undefined;
-  readonly endpoint: Endpoint | undefined;
+  readonly endpoints: readonly Endpoint[];
+  /** Of the network namespace, also while it is in no network; '' the machine's, or another container's. */
+  readonly sandboxPath: string;
 }
 
 export const NEW_STATUS: ContainerStatus = {
@@ -51,7 +53,8 @@ export const NEW_STATUS: ContainerStatus = {
   restartCount: 0,
   stoppedByHand: false,
   health: undefined,
-  endpoint: undefined,
+  endpoints: [],
+  sandboxPath: '',
 };
 
 const CONFIG = 'config.json';
@@ -154,7 +157,11 @@ function restoreAbsent(json: Json): Json {
 function parseStatus(text: string): ContainerStatus {
   const json = asObject(parseJson(text, STATUS), STATUS);
   asOneOf(json['state'], 'state', STATES);
-  return { ...NEW_STATUS, ...json };
+  // Written before containers could be in several networks.
+  const { endpoint, ...rest } = json;
+  const first = endpoint as Endpoint | undefined;
+  const places = first ? { endpoints: [first], sandboxPath: first.sandboxPath } : {};
+  return { ...NEW_STATUS, ...places, ...rest };
 }
 
 export async function makeContainerFolders(directory: string): Promise<void> {

@@ -120,9 +120,10 @@ async function blockIoV2(folder: string): Promise<Stats['blockIo']> {
 
 /** As the container sees its own interface; one of the host's network has none. */
 async function readNetwork({ status }: Container): Promise<Stats['network']> {
-  if (!status.endpoint || status.endpoint.address === '' || status.pid === 0) return undefined;
+  const [endpoint] = status.endpoints;
+  if (!endpoint || endpoint.address === '' || status.pid === 0) return undefined;
   const text = await read(`/proc/${status.pid}/net/dev`);
-  const line = text.split('\n').find((each) => each.trim().startsWith(`${status.endpoint?.interfaceName}:`));
+  const line = text.split('\n').find((each) => each.trim().startsWith(`${endpoint.interfaceName}:`));
   const numbers = line?.replace(/^.*:/, '').trim().split(/\s+/).map(Number) ?? [];
   const at = (index: number): number => numbers[index] ?? 0;
   return {

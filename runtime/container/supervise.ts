@@ -2,7 +2,8 @@
 import type { ExitRecord, Shim } from '../native/contract.ts';
 import type { Container } from './container.ts';
 import { watchHealth } from './health.ts';
-import { launch, leaveNetwork, publishMounts } from './launch.ts';
+import { launch, notInNetworks, publishMounts } from './launch.ts';
+import { leaveNetworks } from './network-places.ts';
 import { clearRun } from './prepare.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { raceAbort } from './race.ts';
@@ -39,7 +40,7 @@ async function onExit(container: Container, parts: ContainerParts, shim: Shim, e
   });
   // Before anybody hears of the exit: who starts a successor then finds address and ports free.
   await tolerate(container, parts, 'leaving the network', async () => {
-    if (status.endpoint) await leaveNetwork(container, parts, status.endpoint);
+    await leaveNetworks(container, parts);
   });
   publishMounts(container, parts, 'unmount');
   const delayMs = nextDelay(container, parts, exit, ranMs);
@@ -49,7 +50,7 @@ async function onExit(container: Container, parts: ContainerParts, shim: Shim, e
     exitCode: exit.exitCode,
     oomKilled: exit.oomKilled,
     finishedAtMs: exit.atMs,
-    endpoint: undefined,
+    ...notInNetworks,
     health: status.health,
   });
   container.waiters.tell('exit', { exitCode: exit.exitCode, error: '' });

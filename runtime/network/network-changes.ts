@@ -14,7 +14,7 @@ import {
   type Subnet,
 } from './addresses.ts';
 import { checkBridgeName, checkNameIsFree, ensureBridge, OPTION, removeBridge, routedSubnets } from './bridges.ts';
-import type { NetworkInfo, Networks } from './contract.ts';
+import type { Endpoint, NetworkInfo, Networks } from './contract.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { checkRequest, infoOf, isPredefined, type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
@@ -110,7 +110,7 @@ export class NetworkChanges {
     const { name, id } = state.record;
     if (isPredefined(name)) throw new CodedError('forbidden', `${name} is a pre-defined network and cannot be removed`);
     if (state.endpoints.size > 0 || state.joining > 0) {
-      const users = [...state.endpoints.values()].map(({ endpoint }) => endpoint.containerId.slice(0, 12)).join(', ');
+      const users = [...state.endpoints.values()].map(({ endpoint }) => ownerText(endpoint)).join(', ');
       const sentence = `error while removing network: network ${name} id ${id} has active endpoints (${users})`;
       throw new CodedError('forbidden', sentence);
     }
@@ -120,6 +120,9 @@ export class NetworkChanges {
     if (state.bridge) await removeBridge(netd(), state.bridge.name);
   }
 }
+
+const ownerText = ({ names, containerId }: Endpoint): string =>
+  `name:"${names?.[0] ?? ''}" id:"${containerId.slice(0, 12)}"`;
 
 function chooseGateway(subnet: Subnet, asked: string | undefined): number {
   if (asked === undefined) return subnet.base + 1;

@@ -52,7 +52,7 @@ const CONTAINERS: readonly (readonly [name: string, body: unknown, status: numbe
   ['a wrong extra host', host({ ExtraHosts: ['nohost'] }), 400, /bad format for add-host/],
   ['an unknown health test', container({ Healthcheck: { Test: ['TRY'] } }), 400, /unknown health check type/],
   ['a wrong MAC address', container({ MacAddress: 'zz' }), 400, /invalid MAC address/],
-  ['links', host({ Links: ['a:b'] }), 501, /^HostConfig\.Links: links .* not implemented/],
+  ['links to nothing', host({ Links: [':b'] }), 400, /^bad format for links: :b/],
   [
     'a part of a volume that leads out of it',
     host({ Mounts: [{ Type: 'volume', Target: '/x', VolumeOptions: { Subpath: '../y' } }] }),
@@ -62,10 +62,10 @@ const CONTAINERS: readonly (readonly [name: string, body: unknown, status: numbe
   ['an unknown volume driver', host({ VolumeDriver: 'cloud' }), 404, /plugin "cloud" not found/],
   ['GPUs', host({ DeviceRequests: [{ Count: -1 }] }), 501, /DeviceRequests: .* not implemented/],
   [
-    'two networks',
-    container({ NetworkingConfig: { EndpointsConfig: { a: {}, b: {} } } }),
-    501,
-    /more than one network is not implemented yet/,
+    'an address that is none',
+    { Image: 'busybox', NetworkingConfig: { EndpointsConfig: { red: { IPAMConfig: { IPv4Address: '1.2.3' } } } } },
+    400,
+    /^invalid IPv4 address: 1\.2\.3/,
   ],
 ];
 

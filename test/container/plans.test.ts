@@ -359,7 +359,7 @@ describe('files of the network', () => {
       base: undefined,
       hostname: 'c1',
       domainName: 'example.org',
-      address: '172.17.0.2',
+      addresses: ['172.17.0.2'],
       gateway: '172.17.0.1',
       extraHosts: ['db:10.0.0.9', 'up:host-gateway', 'six=[fd00::1]'],
     });

@@ -182,6 +182,8 @@ export class FakeMachine implements Runtime {
     execGet: notInThisFake,
     execStart: notInThisFake,
     execResize: notInThisFake,
+    connect: notInThisFake,
+    disconnect: notInThisFake,
     files: {
       stat: notInThisFake,
       read: notInThisFake,
@@ -274,6 +276,8 @@ function infoOf(id: string, config: ContainerConfig): ContainerInfo {
     finishedAtMs: 0,
     restartCount: 0,
     health: undefined,
+    attachments: [],
+    endpoints: [],
     endpoint: undefined,
     mounts: [],
     logPath: '',

@@ -11,6 +11,7 @@ import type {
   ExecConfig,
   ExecInfo,
   LogEntry,
+  NetworkAttachment,
   OutputFrame,
 } from '../../../runtime/container/contract.ts';
 import { FakeFiles } from './fake-files.ts';
@@ -114,7 +115,8 @@ export class FakeContainers implements Containers {
         `Conflict. The container name "/${name}" is already in use by container "${taken.info.id}". You have to remove (or rename) that container to be able to reuse that name.`,
       );
     }
-    const info = { ...blank(id, name), config, imageReference: config.image, args: argsOf(config) };
+    const attachments = config.attachments ?? [];
+    const info = { ...blank(id, name), config, attachments, imageReference: config.image, args: argsOf(config) };
     this.#records.set(id, { info, process: new FakeProcess(), exits: [] });
     return { id, warnings: [] };
   }
@@ -282,6 +284,18 @@ export class FakeContainers implements Containers {
     return stdio;
   }
 
+  async connect(reference: string, attachment: NetworkAttachment) {
+    const record = this.#record(reference);
+    this.calls.push(`connect ${attachment.network}`);
+    this.#set(record, { attachments: [...record.info.attachments, attachment] });
+  }
+
+  async disconnect(reference: string, network: string) {
+    const record = this.#record(reference);
+    this.calls.push(`disconnect ${network}`);
+    this.#set(record, { attachments: record.info.attachments.filter((each) => each.network !== network) });
+  }
+
   async execResize(execId: string, size: { rows: number; columns: number }) {
     this.calls.push(`execResize ${size.rows}x${size.columns}`);
     this.#exec(execId);
@@ -321,6 +335,8 @@ function blank(id: string, name: string): Omit<ContainerInfo, 'config' | 'imageR
     finishedAtMs: 0,
     restartCount: 0,
     health: undefined,
+    attachments: [],
+    endpoints: [],
     endpoint: undefined,
     mounts: [],
     logPath: '',
