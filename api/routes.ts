@@ -13,6 +13,7 @@ import { addExecRoutes } from './routes/exec.ts';
 import { addImageRoutes } from './routes/images.ts';
 import { addNetworkRoutes } from './routes/networks.ts';
 import { addNodeRoutes } from './routes/nodes.ts';
+import { addRegistryRoutes } from './routes/registry.ts';
 import { addServiceRoutes } from './routes/services.ts';
 import { addSwarmRoutes } from './routes/swarm.ts';
 import { addSystemRoutes } from './routes/system.ts';
@@ -31,6 +32,7 @@ export function createRoutes(deps: ApiDeps): Routes {
   addContainerFileRoutes(router, deps);
   addExecRoutes(router, deps);
   addImageRoutes(router, deps);
+  addRegistryRoutes(router, deps);
   addNetworkRoutes(router, deps);
   addVolumeRoutes(router, deps);
   addSwarmRoutes(router, deps);

@@ -1,9 +1,12 @@
 // The daemon's settings: flags and the configuration file, with dockerd's names and meanings. Pure parsing.
 // A setting given in both places is an error, as in dockerd: nobody should have to guess which one holds.
+import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { fail } from '../base/errors.ts';
 import type { LogLevel } from '../base/log.ts';
-import { asArray, asBoolean, asObject, asString, type Json } from '../base/parse.ts';
+import { asArray, asBoolean, asInteger, asObject, asString, type Json } from '../base/parse.ts';
+import type { RegistrySettings } from '../runtime/registry/contract.ts';
+import { DEFAULT_SETTINGS } from '../runtime/registry/settings.ts';
 
 export interface DaemonConfig {
   readonly hosts: readonly ListenAddress[];
@@ -18,6 +21,7 @@ export interface DaemonConfig {
   readonly tls: TlsFiles | undefined;
   readonly swarmAdvertiseAddress: string; // '' : found out
   readonly dashboard: string; // host:port, '' : none
+  readonly registries: RegistrySettings;
 }
 
 export interface TlsFiles {
@@ -48,6 +52,11 @@ const SETTINGS = {
   tlskey: { key: 'tlskey' },
   'swarm-default-advertise-addr': { key: 'swarm-default-advertise-addr' },
   dashboard: { key: 'dashboard' },
+  'registry-mirror': { key: 'registry-mirrors', many: true },
+  'insecure-registry': { key: 'insecure-registries', many: true },
+  'max-concurrent-downloads': { key: 'max-concurrent-downloads' },
+  'max-concurrent-uploads': { key: 'max-concurrent-uploads' },
+  'max-download-attempts': { key: 'max-download-attempts' },
   debug: { key: 'debug', short: 'D', boolean: true },
   tls: { key: 'tls', boolean: true },
   tlsverify: { key: 'tlsverify', boolean: true },
@@ -123,6 +132,7 @@ export function daemonConfig(flags: ParsedFlags, file: unknown): DaemonConfig {
     tls,
     swarmAdvertiseAddress: text('swarm-default-advertise-addr', ''),
     dashboard: text('dashboard', ''),
+    registries: registrySettings(list, (flag) => settings.get(flag)),
   };
   refuseOpenTcp(config);
   refuseLongPaths(config);
@@ -139,6 +149,52 @@ function merge(flags: ReadonlyMap<Flag, Value>, file: Json): ReadonlyMap<Flag, u
     merged.set(flag, value);
   }
   return merged;
+}
+
+type RegistryCount = 'max-concurrent-downloads' | 'max-concurrent-uploads' | 'max-download-attempts';
+
+function registrySettings(list: (flag: Flag) => string[], value: (flag: RegistryCount) => unknown): RegistrySettings {
+  const { downloadsMax, uploadsMax, attemptsMax } = DEFAULT_SETTINGS;
+  return {
+    mirrors: list('registry-mirror').map(parseMirror),
+    insecure: list('insecure-registry').map(parseInsecureRegistry),
+    downloadsMax: count('max-concurrent-downloads', value, downloadsMax),
+    uploadsMax: count('max-concurrent-uploads', value, uploadsMax),
+    attemptsMax: count('max-download-attempts', value, attemptsMax),
+  };
+}
+
+/** The file has a number, the flag its text. */
+function count(flag: RegistryCount, value: (flag: RegistryCount) => unknown, fallback: number): number {
+  const given = value(flag);
+  if (given === undefined) return fallback;
+  const number = typeof given === 'string' && /^\d+$/.test(given) ? Number(given) : given;
+  return asInteger(number, `--${flag}`, { min: 1, max: 1_000 });
+}
+
+function parseMirror(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : fail('invalid', `invalid mirror: "${text}" is not a valid URI`);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    fail('invalid', `invalid mirror: unsupported scheme "${url.protocol.slice(0, -1)}" in "${text}"`);
+  }
+  if (url.username !== '' || url.password !== '')
+    fail('invalid', 'invalid mirror: username/password not allowed in URI');
+  if (url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname)) {
+    fail('invalid', `invalid mirror: path, query, or fragment at end of the URI "${text}"`);
+  }
+  return url.origin;
+}
+
+/** host, host:port or CIDR. */
+function parseInsecureRegistry(text: string): string {
+  if (/^https?:\/\//i.test(text)) fail('invalid', `insecure registry ${text} should not contain '://'`);
+  const [address = '', bits] = text.split('/');
+  const family = isIP(address);
+  const isCidr = family !== 0 && bits !== undefined && /^\d+$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32);
+  const isHost = bits === undefined && /^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9._-]+)(:\d{1,5})?$/.test(text);
+  return isCidr || isHost
+    ? text
+    : fail('invalid', `insecure registry ${text} is not valid: give host[:port] or a CIDR`);
 }
 
 function tlsFiles(

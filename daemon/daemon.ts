@@ -51,7 +51,15 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   });
   undo.defer(() => networks.shutdown({ keep: true }));
   const runtime = undo.own(
-    await createRuntime({ dataRoot, execRoot, native, networks, cgroupParent: config.cgroupParent, ...deps }),
+    await createRuntime({
+      dataRoot,
+      execRoot,
+      native,
+      networks,
+      cgroupParent: config.cgroupParent,
+      registries: config.registries,
+      ...deps,
+    }),
   );
   const machine = machineFacts();
   const swarm = undo.own(

@@ -2,6 +2,7 @@
 import type { Containers } from './container/contract.ts';
 import type { Images } from './image/contract.ts';
 import type { Networks } from './network/contract.ts';
+import type { Registries } from './registry/contract.ts';
 
 /** As Docker's event stream has it; times are nanoseconds in a bigint because they pass 2^53. */
 export interface RuntimeEvent {
@@ -49,6 +50,7 @@ export interface Volumes {
 export interface Runtime extends AsyncDisposable {
   readonly containers: Containers;
   readonly images: Images;
+  readonly registries: Registries;
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly events: Events;

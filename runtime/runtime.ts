@@ -19,12 +19,15 @@ import type { SecurityDefaults } from './container/security.ts';
 import { unlessAlreadySo } from './container/stop.ts';
 import type { Runtime, RuntimeEvent } from './contract.ts';
 import { EventStream } from './events.ts';
-import { ImageStore } from './image/images.ts';
+import { ARCHITECTURE, ImageStore } from './image/images.ts';
 import type { NativeRuntime } from './native/contract.ts';
 import { defaultSeccomp, seccompArchitecture } from './native/default-seccomp.ts';
 import { DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS } from './native/defaults.ts';
 import { resolveSeccompProfile } from './native/seccomp-profile.ts';
 import type { Networks } from './network/contract.ts';
+import type { RegistrySettings } from './registry/contract.ts';
+import { RegistryClient } from './registry/registries.ts';
+import { DEFAULT_SETTINGS } from './registry/settings.ts';
 import { VolumeStore } from './volume/volumes.ts';
 
 export interface RuntimeOptions {
@@ -37,6 +40,7 @@ export interface RuntimeOptions {
   readonly log: Log;
   /** Where containers' cgroups go, below every hierarchy's mount point. */
   readonly cgroupParent?: string;
+  readonly registries?: RegistrySettings;
 }
 
 export interface MachineRuntime extends Runtime {
@@ -64,6 +68,13 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     root: join(dataRoot, 'image'),
     unpack: (directory, choice) => native.unpack(directory, choice),
     onEvent: (action, id, name) => publish({ type: 'image', action, id, attributes: { name } }),
+  });
+  const registries = new RegistryClient({
+    door: images.door,
+    settings: options.registries ?? DEFAULT_SETTINGS,
+    platform: { os: 'linux', architecture: ARCHITECTURE, variant: '' },
+    clock,
+    random,
   });
   const volumes = await VolumeStore.open({
     ...common,
@@ -97,12 +108,14 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
   return {
     containers,
     images,
+    registries,
     volumes,
     events,
     networks: options.networks,
     stopAll: (choice) => stopAll(containers, choice),
     async [Symbol.asyncDispose]() {
       await background.stop();
+      registries[Symbol.dispose]();
       await containers.flush();
       await cgroups.removeParent();
     },

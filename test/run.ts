@@ -18,7 +18,7 @@ const SUITES = {
     files: [
       '*.test.js',
       '{base,proto,store,control,raft,orchestrator,scheduler,allocator,dispatcher,ca,agent,manager}/**/*.test.js',
-      '{image,container,log,volume,network,native,api,cli,web,deploy,daemon}/**/*.test.js',
+      '{image,registry,container,log,volume,network,native,api,cli,web,deploy,daemon}/**/*.test.js',
     ],
     timeoutMs: 20_000,
   },

@@ -1,6 +1,7 @@
 // /info. Objects are never null: older clients crash on a missing Plugins or RegistryConfig.
 import { statfsSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
+import type { RegistrySettings } from '../../runtime/registry/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { LocalSwarm } from '../types/system.ts';
 import { goTime } from './time.ts';
@@ -23,6 +24,19 @@ function fileSystemOf(path: string): string {
     if (errnoOf(error) === undefined) throw error;
     return 'unknown';
   }
+}
+
+function registryConfig({ mirrors, insecure }: RegistrySettings): object {
+  const isCidr = (entry: string): boolean => entry.includes('/');
+  const hosts = insecure.filter((entry) => !isCidr(entry));
+  const indexes = hosts.map((host) => [host, { Name: host, Mirrors: [], Secure: false, Official: false }] as const);
+  const urls = mirrors.map((mirror) => `${mirror}/`);
+  const official = { Name: 'docker.io', Mirrors: urls, Secure: true, Official: true };
+  return {
+    InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8', ...insecure.filter(isCidr)],
+    IndexConfigs: { ...Object.fromEntries(indexes), 'docker.io': official },
+    Mirrors: urls.length > 0 ? urls : null,
+  };
 }
 
 export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwarm): object {
@@ -69,9 +83,7 @@ export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwar
     RegistryConfig: {
       AllowNondistributableArtifactsCIDRs: null,
       AllowNondistributableArtifactsHostnames: null,
-      InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8'],
-      IndexConfigs: { 'docker.io': { Name: 'docker.io', Mirrors: [], Secure: true, Official: true } },
-      Mirrors: null,
+      ...registryConfig(runtime.registries.settings),
     },
     NCPU: system.cpus,
     MemTotal: system.memoryBytes,

@@ -1,7 +1,7 @@
-// /images: list, inspect, tag, delete, load, save, import, pull, push.
+// /images: list, inspect, tag, delete, load, save, import. What goes to a registry is in registry.ts.
 import type { ApiDeps } from '../deps.ts';
-import { codeOf, fail } from '../../base/errors.ts';
-import type { Image, Images } from '../../runtime/image/contract.ts';
+import { fail } from '../../base/errors.ts';
+import type { Images } from '../../runtime/image/contract.ts';
 import { deletedItem, imageHistory, imageInspect, imageSummary } from '../convert/image.ts';
 import { parseFilters } from '../filters.ts';
 import { notImplemented } from '../faults.ts';
@@ -10,6 +10,7 @@ import { empty, json, stream } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
 import { IMAGE_FILTERS, pruneImages, selectImages } from './image-selection.ts';
+import { pullImage } from './registry.ts';
 
 export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDeps): void {
   const { images, containers } = runtime;
@@ -58,7 +59,9 @@ export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDe
   router.add('GET', '/images/{name...}/get', async (request) => save(images, [request.param('name')]));
 
   router.add('POST', '/images/create', async (request) =>
-    request.query.text('fromImage') === '' ? await importImage(images, request) : pullImage(images, request),
+    request.query.text('fromImage') === ''
+      ? await importImage(images, request)
+      : await pullImage(runtime.registries, request),
   );
 
   router.add('POST', '/images/prune', async ({ query }) => {
@@ -69,13 +72,6 @@ export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDe
 
   router.add('GET', '/images/search', async () => {
     throw notImplemented('searching a registry');
-  });
-  router.add('POST', '/images/{name...}/push', async (request) => {
-    images.get(request.param('name'));
-    throw notImplemented('pushing to a registry', 'move images with docker save and docker load');
-  });
-  router.add('GET', '/distribution/{name...}/json', async (request) => {
-    fail('not-found', `no registry is asked for ${request.param('name')}: pulling is not implemented yet`);
   });
 }
 
@@ -98,36 +94,4 @@ async function importImage(images: Images, { query, body, abort }: ApiRequest) {
     'application/json',
     progressLines(async () => [{ status: await images.import(body, options, abort) }]),
   );
-}
-
-/** There is no registry client yet; an image that is here already is as good as pulled. */
-function pullImage(images: Images, { query }: ApiRequest) {
-  const tag = query.text('tag');
-  const name = query.text('fromImage');
-  const separator = tag.includes(':') ? '@' : ':';
-  const reference = tag === '' ? name : `${name}${separator}${tag}`;
-  const image = imageOrUndefined(images, reference);
-  if (!image) {
-    throw notImplemented(
-      `pulling ${familiarName(reference)} from a registry`,
-      'bring the image with docker load or docker import',
-    );
-  }
-  const shown = familiarName(/[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`);
-  return stream(
-    'application/json',
-    progressLines(async () => [{ status: `Status: Image is up to date for ${shown}` }]),
-  );
-}
-
-/** As people write it: the client names the registry and the library even where they did not. */
-const familiarName = (reference: string): string => reference.replace(/^docker\.io\/(library\/)?/, '');
-
-function imageOrUndefined(images: Images, reference: string): Image | undefined {
-  try {
-    return images.get(reference);
-  } catch (error) {
-    if (codeOf(error) === 'not-found') return undefined;
-    throw error;
-  }
 }

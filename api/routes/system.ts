@@ -1,11 +1,10 @@
-// /_ping, /version, /info, /system/df, /auth: the daemon itself.
+// /_ping, /version, /info, /system/df: the daemon itself.
 import { fail } from '../../base/errors.ts';
 import type { Image } from '../../runtime/image/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { systemInfo } from '../convert/system-info.ts';
 import { imageSummary } from '../convert/image.ts';
 import { containerSummary, type Sizes } from '../convert/container-summary.ts';
-import { notImplemented } from '../faults.ts';
 import { empty, json, type Reply } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import { swarmInfoJson } from './swarm-info.ts';
@@ -41,10 +40,6 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
   router.add('GET', '/system/df', async ({ query, version, abort }) =>
     json(200, await diskUse(deps, query.list('type'), version, abort)),
   );
-
-  router.add('POST', '/auth', async () => {
-    throw notImplemented('logging in to a registry');
-  });
 }
 
 /** Everything, or the asked kinds alone. */

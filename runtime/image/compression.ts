@@ -18,6 +18,15 @@ export function compressionOf(start: Uint8Array): Compression {
   return 'none';
 }
 
+/** By a layer's media type, before a byte of it is here. */
+export function compressionName(mediaType: string): Compression {
+  return mediaType.endsWith('zstd') ? 'zstd' : mediaType.endsWith('gzip') ? 'gzip' : 'none';
+}
+
+/** Node has zstd from 22.15 on. */
+export const readableHere = (compression: Compression): boolean =>
+  compression !== 'zstd' || 'createZstdDecompress' in zlib;
+
 export function decompressor(compression: Compression): Transform {
   switch (compression) {
     case 'none':
@@ -29,7 +38,6 @@ export function decompressor(compression: Compression): Transform {
   }
 }
 
-/** Node has it from 22.15 on. */
 function zstdDecompressor(): Transform {
   const create = (zlib as { createZstdDecompress?: (options: object) => Transform }).createZstdDecompress;
   return create

@@ -16,7 +16,8 @@ import { applyChanges } from './changes.ts';
 import type { HeldLayers, Image, ImageExtension, ImageHolder, Images, ProgressLine } from './contract.ts';
 import { extendedConfig, importedConfig } from './image-config.ts';
 import { ImageTable } from './image-table.ts';
-import { Intake, type IntakeParts, takeLayer, type TakenLayer } from './intake.ts';
+import { ImageDoor } from './door.ts';
+import type { Intake, IntakeParts, TakenLayer } from './intake.ts';
 import { LayerFolders, type Unpack } from './layers.ts';
 import { type ImageRecords, without } from './records.ts';
 import { familiar, familiarTag, parseReference, tagKey } from './reference.ts';
@@ -47,10 +48,12 @@ const READ_BYTES = 256 * 1024;
 const WITHOUT_BASE = { architecture: ARCHITECTURE, variant: '', os: 'linux', osVersion: '', history: [] };
 
 export class ImageStore implements Images {
+  readonly door: ImageDoor;
   readonly #parts: Parts;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
+    this.door = new ImageDoor(parts, parts.options);
   }
 
   /** Leftovers of interrupted loads are removed here; layers nobody needs, by `collectGarbage`. */
@@ -134,17 +137,17 @@ export class ImageStore implements Images {
     onProgress: (line: ProgressLine) => void,
     abort?: AbortSignal,
   ): Promise<readonly string[]> {
-    await using staging = await this.stage();
+    await using staging = await this.door.stage();
     const content = await readArchive(archive, staging, abort);
     const images = await planArchive(content, { architecture: ARCHITECTURE });
     const ids: string[] = [];
     for (const image of images) {
-      await using intake = await this.begin(staging, await content.bytes(image.configName));
+      await using intake = await this.door.begin(staging, await content.bytes(image.configName));
       await this.#bringFiles(intake, staging, { content, image, onProgress, abort });
       this.#tellOfTags(intake.id, image.tags, onProgress);
       const manifest = image.manifestName === undefined ? undefined : await content.bytes(image.manifestName);
-      await this.#finish(intake, { tags: image.tags, manifest });
-      this.announce('load', intake.id, image.tags[0]);
+      await this.door.finish(intake, { tags: image.tags, manifest });
+      this.door.announce('load', intake.id, image.tags[0]);
       ids.push(intake.id);
     }
     return ids;
@@ -169,7 +172,11 @@ export class ImageStore implements Images {
     await inParallel(intake.layers, LAYERS_AT_ONCE, abort, async (layer, index, over) => {
       const take = (): Promise<TakenLayer> => {
         const { path } = content.get(names[index] ?? '');
-        return this.take(staging, { stream: createReadStream(path, { highWaterMark: READ_BYTES }), file: path }, over);
+        return this.door.take(
+          staging,
+          { stream: createReadStream(path, { highWaterMark: READ_BYTES }), file: path },
+          over,
+        );
       };
       if (!(await intake.bring(layer, take, image.layerDigests[index]))) return;
       const { sizeBytes } = content.get(names[index] ?? '');
@@ -196,14 +203,14 @@ export class ImageStore implements Images {
   ): Promise<string> {
     const tags = options.target === '' ? [] : [tagKeyOf(options.target)];
     const config = applyChanges(options.changes);
-    await using staging = await this.stage();
+    await using staging = await this.door.stage();
     const taken = await this.#takeArchive(staging, archive, abort);
     const { diffId } = taken.digested;
     const written = importedConfig({ architecture: ARCHITECTURE, config, diffId, message: options.message });
-    await using intake = await this.begin(staging, written);
+    await using intake = await this.door.begin(staging, written);
     for (const layer of intake.layers) await intake.bring(layer, () => Promise.resolve(taken));
-    await this.#finish(intake, { tags });
-    this.announce('import', intake.id, tags[0]);
+    await this.door.finish(intake, { tags });
+    this.door.announce('import', intake.id, tags[0]);
     return intake.id;
   }
 
@@ -212,7 +219,7 @@ export class ImageStore implements Images {
     const tags = extension.target === '' ? [] : [tagKeyOf(extension.target)];
     const below = await table.lease(extension.baseImageId, extension.base);
     try {
-      await using staging = await this.stage();
+      await using staging = await this.door.stage();
       const taken = extension.layer && (await this.#takeArchive(staging, extension.layer, abort));
       const diffIds = extension.base.map(
         (chainId) => table.layer(chainId)?.diffId ?? fail('internal', `layer ${chainId} is not here`),
@@ -220,14 +227,14 @@ export class ImageStore implements Images {
       const base = table.list().find(({ id }) => id === extension.baseImageId) ?? WITHOUT_BASE;
       const all = taken ? [...diffIds, taken.digested.diffId] : diffIds;
       const written = extendedConfig({ base, extension, diffIds: all, addsLayer: taken !== undefined });
-      await using intake = await this.begin(staging, written);
+      await using intake = await this.door.begin(staging, written);
       for (const layer of intake.layers) {
         await intake.bring(layer, () =>
           Promise.resolve(taken ?? fail('internal', `layer ${layer.chainId} is not here`)),
         );
       }
       const parentId = base === WITHOUT_BASE ? '' : extension.baseImageId;
-      await this.#finish(intake, { tags, parentId });
+      await this.door.finish(intake, { tags, parentId });
       return intake.id;
     } finally {
       below.release();
@@ -236,41 +243,11 @@ export class ImageStore implements Images {
 
   async #takeArchive(staging: Staging, archive: Readable, abort?: AbortSignal): Promise<TakenLayer> {
     try {
-      return await this.take(staging, { stream: archive }, abort);
+      return await this.door.take(staging, { stream: archive }, abort);
     } catch (error) {
       abort?.throwIfAborted();
       throw archiveFault(error);
     }
-  }
-
-  // ---- For whoever brings images another way: the registry client ----
-
-  stage(): Promise<Staging> {
-    return Staging.open(this.#parts.options.root, this.#parts.options.random);
-  }
-
-  begin(staging: Staging, config: Uint8Array): Promise<Intake> {
-    return Intake.open(this.#parts, staging, config);
-  }
-
-  take(staging: Staging, source: { stream: Readable; file?: string }, abort?: AbortSignal): Promise<TakenLayer> {
-    return takeLayer(this.#parts, staging, source, abort);
-  }
-
-  /** `tags` are keys; `digests` are full names with a digest. */
-  finish(
-    intake: Intake,
-    names: { tags: readonly string[]; digests: readonly string[]; manifest: Uint8Array },
-  ): Promise<void> {
-    return this.#finish(intake, names);
-  }
-
-  announce(action: 'load' | 'import' | 'pull' | 'push', id: string, tag: string | undefined): void {
-    this.#parts.options.onEvent(action, id, tag === undefined ? id : familiarTag(tag));
-  }
-
-  #finish(intake: Intake, names: Omit<Parameters<Intake['finish']>[0], 'atMs'>): Promise<void> {
-    return intake.finish({ ...names, atMs: this.#parts.options.clock.nowMs() });
   }
 
   async save(references: readonly string[]): Promise<Readable> {

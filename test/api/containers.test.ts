@@ -228,7 +228,6 @@ describe('/containers', () => {
 
   for (const [method, path] of [
     ['POST', '/build'],
-    ['POST', '/auth'],
     ['GET', '/images/search?term=x'],
   ] as const) {
     it(`says in a sentence that ${method} ${path} is not there yet`, async () => {

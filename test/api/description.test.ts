@@ -45,6 +45,7 @@ if (path !== undefined)
       ['GET', '/images/{name}/json', '/images/busybox/json', 200],
       ['GET', '/images/{name}/history', '/images/busybox/history', 200],
       ['POST', '/images/prune', '/images/prune', 200],
+      ['GET', '/distribution/{name}/json', '/distribution/busybox/json', 200],
       ['GET', '/info', '/info', 200],
       ['GET', '/version', '/version', 200],
       ['GET', '/system/df', '/system/df', 200],

@@ -73,15 +73,88 @@ describe('/images, /volumes, /networks', () => {
     ]);
   });
 
-  it('takes an image that is here for pulled, and names the way to bring another', async () => {
-    const here = await api.call('POST', '/images/create?fromImage=docker.io/library/busybox&tag=latest');
-    assert.equal(here.json()['status'], 'Status: Image is up to date for busybox:latest');
-    const absent = await api.call('POST', '/images/create?fromImage=alpine&tag=3');
-    assert.equal(absent.status, 501);
-    assert.match(
-      absent.text,
-      /pulling alpine:3 from a registry is not implemented yet: bring the image with docker load/,
-    );
+  const me = Buffer.from(JSON.stringify({ username: 'me', password: 'x' })).toString('base64url');
+
+  it('pulls as who the client is, with progress as clients draw it', async () => {
+    const answer = await api.call('POST', '/images/create?fromImage=busybox&tag=latest', undefined, {
+      'X-Registry-Auth': me,
+    });
+    assert.equal(answer.status, 200);
+    const lines = answer.text
+      .split('\r\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as object);
+    assert.deepEqual(lines, [
+      { status: 'Pulling from library/busybox', progressDetail: {}, id: 'latest' },
+      {
+        status: 'Downloading',
+        progressDetail: { current: 50, total: 100 },
+        progress: `[${'='.repeat(25)}>${' '.repeat(25)}]      50B/100B`,
+        id: 'cccccccccccc',
+      },
+    ]);
+    assert.deepEqual(api.runtime.registries.calls, ['pull busybox:latest as me']);
+  });
+
+  for (const [auth, who] of [
+    ['', 'nobody'],
+    ['e30=', 'nobody'],
+    ['{}', 'nobody'],
+    ['not base64 at all', 'nobody'],
+    [Buffer.from('{"auth":"bWU6eA=="}').toString('base64'), 'me'],
+  ] as const) {
+    it(`takes '${auth}' for ${who}`, async () => {
+      await api.call('POST', '/images/x/push?tag=1', undefined, { 'X-Registry-Auth': auth });
+      assert.deepEqual(api.runtime.registries.calls, [`push x:1 as ${who}`]);
+    });
+  }
+
+  for (const [image, status, message] of [
+    ['absent', 404, 'manifest for absent:1 not found: manifest unknown'],
+    ['down', 500, 'connect ECONNREFUSED'],
+  ] as const) {
+    it(`fails a pull of ${image} with ${status} as long as nothing was said`, async () => {
+      const answer = await api.call('POST', `/images/create?fromImage=${image}&tag=1`);
+      assert.equal(answer.status, status);
+      assert.deepEqual(answer.json(), { message });
+    });
+  }
+
+  it('tells a pull’s later failure within the stream', async () => {
+    const answer = await api.call('POST', '/images/create?fromImage=broken&tag=sha256:1');
+    assert.equal(answer.status, 200);
+    const last = answer.text.trim().split('\r\n').at(-1) ?? '';
+    assert.deepEqual(JSON.parse(last), {
+      errorDetail: { message: 'the connection broke' },
+      error: 'the connection broke',
+    });
+    assert.deepEqual(api.runtime.registries.calls, ['pull broken@sha256:1 as nobody']);
+  });
+
+  it('says what a name means in its registry', async () => {
+    const answer = await api.call('GET', '/distribution/host:5000/team/app:1/json');
+    assert.deepEqual(answer.json(), {
+      Descriptor: { mediaType: 'm', digest: `sha256:${'b'.repeat(64)}`, size: 7 },
+      Platforms: [{ architecture: 'arm', os: 'linux', variant: 'v7' }],
+    });
+    assert.equal((await api.call('GET', '/distribution/absent/json')).status, 404);
+  });
+
+  it('checks a login', async () => {
+    const login = (password: string) =>
+      api.call('POST', '/auth', { username: 'me', password, serveraddress: 'h:5000' });
+    assert.deepEqual((await login('right')).json(), { Status: 'Login Succeeded', IdentityToken: '' });
+    const wrong = await login('wrong');
+    assert.equal(wrong.status, 401);
+    assert.match(wrong.text, /unauthorized: authentication required/);
+    assert.doesNotMatch(wrong.text, /wrong/);
+  });
+
+  it('shows mirrors and insecure registries in /info', async () => {
+    const { RegistryConfig } = (await api.call('GET', '/info')).json<{ RegistryConfig: Record<string, unknown> }>();
+    assert.deepEqual(RegistryConfig['Mirrors'], ['https://mirror.example/']);
+    assert.deepEqual(RegistryConfig['InsecureRegistryCIDRs'], ['::1/128', '127.0.0.0/8', '10.0.0.0/8']);
+    assert.deepEqual(Object.keys(RegistryConfig['IndexConfigs'] as object), ['old:5000', 'docker.io']);
   });
 
   it('tells the size of each step of an image, newest first', async () => {

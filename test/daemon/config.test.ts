@@ -24,6 +24,18 @@ describe("the daemon's settings", () => {
     assert.equal(config.logLevel, 'debug');
   });
 
+  it('say where registries are, as dockerd’s do', () => {
+    const flags = ['--registry-mirror', 'https://m:5000/', '--max-concurrent-uploads', '7'];
+    const file = { 'insecure-registries': ['h:5000', '10.0.0.0/8', 'fd00::/8'], 'max-concurrent-downloads': 9 };
+    assert.deepEqual(configOf(flags, file).registries, {
+      mirrors: ['https://m:5000'],
+      insecure: ['h:5000', '10.0.0.0/8', 'fd00::/8'],
+      downloadsMax: 9,
+      uploadsMax: 7,
+      attemptsMax: 5,
+    });
+  });
+
   const refused: readonly (readonly [what: string, argv: readonly string[], file: unknown, words: RegExp])[] = [
     ['an unknown flag', ['--nosuch'], undefined, /nosuch/],
     ['an unknown key', [], { nosuch: 1 }, /unknown key 'nosuch'/],
@@ -43,6 +55,14 @@ describe("the daemon's settings", () => {
     ['a long socket path', ['-H', `unix:///${'x'.repeat(110)}`], undefined, /107 bytes/],
     ['a long exec root', ['--exec-root', `/${'x'.repeat(80)}`], undefined, /longer than/],
     ['a label without a value', ['--label', 'x'], undefined, /key=value/],
+    ['a mirror that is no address', ['--registry-mirror', 'x'], undefined, /invalid mirror: "x" is not a valid URI/],
+    ['a mirror with a path', ['--registry-mirror', 'https://m/v2'], undefined, /invalid mirror: path/],
+    ['a mirror with a password', [], { 'registry-mirrors': ['https://a:b@m'] }, /username\/password not allowed/],
+    ['a mirror of another scheme', [], { 'registry-mirrors': ['ftp://m'] }, /unsupported scheme "ftp"/],
+    ['an insecure registry with a scheme', ['--insecure-registry', 'http://h'], undefined, /should not contain/],
+    ['an insecure range that is none', ['--insecure-registry', '10.0.0.0/99'], undefined, /is not valid/],
+    ['no downloads at all', [], { 'max-concurrent-downloads': 0 }, /at least 1/],
+    ['a count that is none', ['--max-download-attempts', 'many'], undefined, /must be a number/],
     ['a bad log level', ['-l', 'loud'], undefined, /debug, info/],
   ];
   for (const [what, argv, file, words] of refused) {

@@ -13,6 +13,8 @@ import { Waiters } from '../../runtime/container/waiters.ts';
 import type { Runtime, VolumeInfo, Volumes } from '../../runtime/contract.ts';
 import { EventStream } from '../../runtime/events.ts';
 import type { Image, Images } from '../../runtime/image/contract.ts';
+import type { Registries } from '../../runtime/registry/contract.ts';
+import { DEFAULT_SETTINGS } from '../../runtime/registry/settings.ts';
 import type { IngressPort, Networks } from '../../runtime/network/contract.ts';
 import { noNames } from './no-names.ts';
 
@@ -198,7 +200,7 @@ export class FakeMachine implements Runtime {
   readonly images: Images = {
     list: () => this.ownImages,
     get: (reference) =>
-      this.ownImages.find(({ id, tags }) => id === reference || tags.includes(reference)) ??
+      this.ownImages.find(({ id, tags, digests }) => [id, ...tags, ...digests].includes(reference)) ??
       fail('not-found', `No such image: ${reference}`),
     tag: notInThisFake,
     remove: notInThisFake,
@@ -208,6 +210,25 @@ export class FakeMachine implements Runtime {
     extend: notInThisFake,
     hold: notInThisFake,
     holdLayers: notInThisFake,
+  };
+
+  /** What a registry has: a pull brings it here. `pulling` is how long that takes. */
+  inRegistry: readonly Image[] = [];
+  pulling: () => Promise<void> = async () => undefined;
+  readonly registries: Registries = {
+    settings: DEFAULT_SETTINGS,
+    pull: async (reference, { auth, abort }) => {
+      this.calls.push(`pull ${reference}${auth ? ` as ${auth.username}` : ''}`);
+      await this.pulling();
+      abort?.throwIfAborted();
+      const named = ({ tags, digests }: Image): boolean => tags.includes(reference) || digests.includes(reference);
+      const image = this.inRegistry.find(named) ?? fail('not-found', `manifest for ${reference} not found`);
+      this.ownImages = [...this.ownImages.filter((own) => !own.tags.includes(reference)), image];
+      return image.id;
+    },
+    push: notInThisFake,
+    resolve: notInThisFake,
+    login: notInThisFake,
   };
 
   readonly volumes: Volumes = {

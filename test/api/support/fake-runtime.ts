@@ -6,6 +6,8 @@ import type { Readable } from 'node:stream';
 import { Readable as NodeReadable } from 'node:stream';
 import type { Events, Runtime, RuntimeEvent, VolumeInfo, Volumes } from '../../../runtime/contract.ts';
 import type { Image, Images, ProgressLine } from '../../../runtime/image/contract.ts';
+import type { Registries, RegistryAuth, RegistryRequest } from '../../../runtime/registry/contract.ts';
+import { DEFAULT_SETTINGS } from '../../../runtime/registry/settings.ts';
 import type { NetworkInfo, Networks } from '../../../runtime/network/contract.ts';
 import { FakeContainers, NOW_MS } from './fake-containers.ts';
 import { noNames } from '../../support/no-names.ts';
@@ -106,6 +108,46 @@ export class FakeImages implements Images {
 
   holdLayers() {
     return this.hold();
+  }
+}
+
+/** Knows one image, by one name. */
+export class FakeRegistries implements Registries {
+  readonly settings = {
+    ...DEFAULT_SETTINGS,
+    mirrors: ['https://mirror.example'],
+    insecure: ['10.0.0.0/8', 'old:5000'],
+  };
+  readonly calls: string[] = [];
+
+  async pull(reference: string, options: Parameters<Registries['pull']>[1]) {
+    this.#called('pull', reference, options);
+    options.report({ status: 'Pulling from library/busybox', id: 'latest' });
+    options.report({ status: 'Downloading', id: 'cccccccccccc', progress: { current: 50, total: 100 } });
+    if (reference.includes('broken')) fail('unavailable', 'the connection broke');
+    return BUSYBOX.id;
+  }
+
+  async push(reference: string, options: Parameters<Registries['push']>[1]) {
+    this.#called('push', reference, options);
+    options.report({ aux: { Tag: 'latest', Digest: BUSYBOX.id, Size: 7 } });
+  }
+
+  async resolve(reference: string, options: RegistryRequest) {
+    this.#called('resolve', reference, options);
+    const platforms = [{ os: 'linux', architecture: 'arm', variant: 'v7' }];
+    return { descriptor: { mediaType: 'm', digest: BUSYBOX.id, sizeBytes: 7 }, platforms };
+  }
+
+  async login(auth: RegistryAuth) {
+    if (auth.password !== 'right') fail('unauthenticated', 'unauthorized: authentication required');
+    return { identityToken: '' };
+  }
+
+  #called(what: string, reference: string, { auth }: RegistryRequest): void {
+    this.calls.push(`${what} ${reference} as ${auth?.username ?? 'nobody'}`);
+    if (reference.includes('absent')) fail('not-found', `manifest for ${reference} not found: manifest unknown`);
+    if (reference.includes('down')) fail('unavailable', 'connect ECONNREFUSED');
   }
 }
 
@@ -226,6 +268,7 @@ export class FakeNetworks implements Networks {
 export class FakeRuntime implements Runtime {
   readonly containers = new FakeContainers();
   readonly images = new FakeImages();
+  readonly registries = new FakeRegistries();
   readonly networks = new FakeNetworks();
   readonly volumes = new FakeVolumes();
   readonly events = new FakeEvents();
