@@ -112,6 +112,8 @@ export interface TaskSpec {
   readonly forceUpdate: number;
   /** The digest that the image's tag meant when the service was created or updated: sha256:… */
   readonly imageDigest?: string;
+  /** Who the agents are to the image's registry: X-Registry-Auth as it came. Never shown and never logged. */
+  readonly registryAuth?: string;
 }
 
 // ---- Service ----

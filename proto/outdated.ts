@@ -2,7 +2,7 @@
 // Shared by the rollout, which replaces such tasks, and the control API, whose clients wait until there are none.
 import { equalData } from '../base/equal.ts';
 import { type Constraint, matchesConstraints, parseConstraint } from './constraints.ts';
-import type { Node, NodeId, Service, Task } from './objects.ts';
+import type { Node, NodeId, Service, Task, TaskSpec } from './objects.ts';
 import { answersPorts } from './published-ports.ts';
 
 /** `constraints`: only these differ, so the task may stay where its node satisfies the new ones. */
@@ -18,8 +18,13 @@ export function differenceFrom(service: Service, task: Comparable): Difference {
     ...present,
     placement: { ...present.placement, constraints: task.spec.placement.constraints },
   };
-  if (!equalData(withOwnConstraints, task.spec)) return 'specification';
+  if (!equalData(withoutAuth(withOwnConstraints), withoutAuth(task.spec))) return 'specification';
   return equalData(present.placement.constraints, task.spec.placement.constraints) ? 'none' : 'constraints';
+}
+
+/** A container does not change with the password that its image was fetched with. */
+function withoutAuth({ registryAuth: _, ...spec }: TaskSpec): Omit<TaskSpec, 'registryAuth'> {
+  return spec;
 }
 
 /** Tasks of one specification version are alike, so each version is compared once. */

@@ -120,6 +120,7 @@ const task: Parser<TaskSpec> = object<TaskSpec>({
   logDriver: maybe(driver),
   forceUpdate: integer({ min: 0 }),
   imageDigest: maybe(text),
+  registryAuth: maybe(text),
 });
 
 const mode: Parser<ServiceMode> = union<ServiceMode>({

@@ -7,6 +7,7 @@ import type { Runtime } from '../../runtime/contract.ts';
 import type { IngressPort } from '../../runtime/network/contract.ts';
 import type { Controller, Executor, IngressTarget } from '../executor.ts';
 import { ContainerController } from './controller.ts';
+import { ImagePulls } from './image-pulls.ts';
 import { TaskContainers } from './task-containers.ts';
 
 export interface ContainerExecutorOptions {
@@ -25,11 +26,13 @@ export class ContainerExecutor implements Executor {
   readonly #containers: TaskContainers;
   readonly #description: NodeDescription;
   readonly #turns: Limiter;
+  readonly #pulls: ImagePulls;
 
   constructor(options: ContainerExecutorOptions) {
     const cpus = os.availableParallelism();
     this.#options = options;
     this.#containers = new TaskContainers(options.runtime);
+    this.#pulls = new ImagePulls(options.runtime.registries);
     this.#description = describe(options, cpus);
     this.#turns = new Limiter(TURNS_PER_CPU * cpus);
   }
@@ -44,6 +47,7 @@ export class ContainerExecutor implements Executor {
       containers: this.#containers,
       node: this.#description,
       turns: this.#turns,
+      pulls: this.#pulls,
     });
   }
 

@@ -11,7 +11,8 @@ import type { Runtime } from '../../runtime/contract.ts';
 import type { Controller, TaskExit, TaskFacts } from '../executor.ts';
 import { ExitError } from '../task-runner.ts';
 import { openedPorts } from './convert.ts';
-import { createTaskContainer } from './prepare.ts';
+import type { ImagePulls } from './image-pulls.ts';
+import { createTaskContainer, imageFor } from './prepare.ts';
 import { publishedLogs } from './publish-logs.ts';
 import type { TaskContainers } from './task-containers.ts';
 import type { TemplateContext } from './template.ts';
@@ -20,6 +21,7 @@ export interface ControllerDeps {
   readonly runtime: Runtime;
   readonly containers: TaskContainers;
   readonly node: TemplateContext['node'];
+  readonly pulls: ImagePulls;
   /** Bounds how many containers are made and started at once. */
   readonly turns: Limiter;
 }
@@ -36,12 +38,13 @@ export class ContainerController implements Controller {
   }
 
   async prepare(abort: AbortSignal): Promise<void> {
-    const { runtime, containers, node, turns } = this.#deps;
+    const { runtime, containers, node, turns, pulls } = this.#deps;
     if (this.#info()) return;
     try {
-      await turns.run(async () => containers.add(this.#task.id, await createTaskContainer(this.#task, runtime, node)), {
-        abort,
-      });
+      // Not within a turn: a slow registry must not keep other tasks from starting.
+      const image = await imageFor(this.#task, { images: runtime.images, pulls }, abort);
+      const create = () => createTaskContainer(this.#task, image, runtime, node);
+      await turns.run(async () => containers.add(this.#task.id, await create()), { abort });
     } catch (error) {
       if (!abort.aborted) this.#end();
       throw error;

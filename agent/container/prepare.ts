@@ -1,21 +1,22 @@
 // Everything of a task up to its start: the image it means, the volumes it asks for, its container.
-import { codeOf, fail } from '../../base/errors.ts';
+import { codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import { Scope } from '../../base/scope.ts';
 import type { Mount, Task } from '../../proto/objects.ts';
 import type { ContainerMount } from '../../runtime/container/contract.ts';
 import type { Runtime, Volumes } from '../../runtime/contract.ts';
 import type { Image, Images } from '../../runtime/image/contract.ts';
 import { containerConfig } from './convert.ts';
+import type { ImagePulls } from './image-pulls.ts';
 import type { TemplateContext } from './template.ts';
 
 /** Resolves with the container's id. What fails leaves nothing behind that was not there before. */
 export async function createTaskContainer(
   task: Task,
-  runtime: Pick<Runtime, 'containers' | 'images' | 'volumes'>,
+  image: string,
+  runtime: Pick<Runtime, 'containers' | 'volumes'>,
   node: TemplateContext['node'],
 ): Promise<string> {
   const config = containerConfig(task, node);
-  const image = imageFor(task, runtime.images);
   await using undo = new Scope();
   const asked = task.spec.runtime.container.mounts;
   const mounts = await Promise.all(
@@ -26,19 +27,43 @@ export async function createTaskContainer(
   return id;
 }
 
-/**
- * How the runtime is to be asked for the image: by its tag where that means what it meant to the service, otherwise by
- * what it meant. Another image under the same tag is not a stand-in: a rollout would claim a version that does not run.
- */
-export function imageFor({ spec: { runtime, imageDigest } }: Task, images: Pick<Images, 'get'>): string {
-  const { image } = runtime.container;
-  const tagged = find(images, image);
-  if (imageDigest === undefined) return tagged ? image : fail('not-found', noSuchImage(image));
-  if (tagged?.id === imageDigest) return image;
-  if (find(images, imageDigest)) return imageDigest;
-  const other = tagged ? '; this node has another image of that name' : '';
-  return fail('not-found', `${noSuchImage(image)} (${imageDigest.slice(0, 'sha256:'.length + 12)})${other}`);
+export interface ImageSources {
+  readonly images: Pick<Images, 'get'>;
+  readonly pulls: Pick<ImagePulls, 'pull'>;
 }
+
+/**
+ * How the runtime is to be asked for the image, which is fetched when it is not here: by its name where that means what
+ * it meant to the service, otherwise by what it meant. Another image under the same name is not a stand-in: a rollout
+ * would claim a version that does not run.
+ */
+export async function imageFor({ spec }: Task, { images, pulls }: ImageSources, abort: AbortSignal): Promise<string> {
+  const { image } = spec.runtime.container;
+  const { imageDigest, registryAuth } = spec;
+  const here = find(images, image);
+  if (here && (imageDigest === undefined || here.id === imageDigest)) return image;
+  if (imageDigest !== undefined && find(images, imageDigest)) return imageDigest;
+  // Fetching would take the name away from an image that somebody else may mean by it.
+  if (here)
+    fail('not-found', `${noSuchImage(image)} (${short(imageDigest)}); this node has another image of that name`);
+  const id = await pulled(image, pulls.pull(image, registryAuth, abort), abort);
+  if (imageDigest === undefined || id === imageDigest) return image;
+  return fail(
+    'not-found',
+    `${noSuchImage(image)} (${short(imageDigest)}); its registry has another image of that name`,
+  );
+}
+
+async function pulled(image: string, pull: Promise<string>, abort: AbortSignal): Promise<string> {
+  try {
+    return await pull;
+  } catch (error) {
+    abort.throwIfAborted();
+    return fail('not-found', `${noSuchImage(image)}: ${sentenceOf(error)}`);
+  }
+}
+
+const short = (digest = ''): string => digest.slice(0, 'sha256:'.length + 12);
 
 function find(images: Pick<Images, 'get'>, reference: string): Image | undefined {
   try {
@@ -51,7 +76,7 @@ function find(images: Pick<Images, 'get'>, reference: string): Image | undefined
 
 /** Docker names the tag even when it was left out. */
 function noSuchImage(image: string): string {
-  const isTagged = /:[^/]+$/.test(image);
+  const isTagged = /[:@][^/]+$/.test(image);
   return `No such image: ${isTagged ? image : `${image}:latest`}`;
 }
 

@@ -4,7 +4,7 @@ import type { Platform, Registries } from '../../runtime/registry/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { Fault } from '../faults.ts';
 import { progressReply } from '../progress.ts';
-import { parseRegistryAuth, registryAuthOf } from '../registry-auth.ts';
+import { parseRegistryAuth, registryAuthOf } from '../../proto/registry-auth.ts';
 import { json, type Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';

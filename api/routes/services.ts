@@ -2,6 +2,7 @@
 import { codeOf } from '../../base/errors.ts';
 import { madeUpName } from '../../base/made-up-name.ts';
 import type { Service, ServiceSpec } from '../../proto/objects.ts';
+import { parseRegistryAuth } from '../../proto/registry-auth.ts';
 import type { Images } from '../../runtime/image/contract.ts';
 import { serviceJson } from '../convert/service.ts';
 import { withNetworksByName } from '../convert/service-networks.ts';
@@ -10,6 +11,7 @@ import type { ApiDeps } from '../deps.ts';
 import { parseFilters } from '../filters.ts';
 import { fail } from '../../base/errors.ts';
 import { empty, json } from '../reply.ts';
+import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
 import { taskLogs } from './task-logs.ts';
 
@@ -35,7 +37,7 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock, random
   router.add('POST', '/services/create', async (request) => {
     const spec = withNetworksByName(parseServiceSpec(await request.json()), runtime.networks);
     const named = spec.name === '' ? { ...spec, name: madeUpName(random) } : spec;
-    const pinned = withDigest(named, digestHere(runtime.images, spec));
+    const pinned = withAuth(withDigest(named, digestHere(runtime.images, spec)), authGiven(request));
     const { service, warnings } = await swarm
       .control()
       .call('CreateService', { spec: pinned }, { abort: request.abort });
@@ -58,7 +60,11 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock, random
     const asked = withNetworksByName(parseServiceSpec(await request.json()), runtime.networks);
     const control = swarm.control();
     const { service } = await control.call('GetService', { service: request.param('id') }, { abort });
-    const spec = withDigest(asked, digestAfter(service, asked, runtime.images));
+    const digest = digestAfter(service, asked, runtime.images);
+    const spec = withAuth(
+      withDigest(asked, digest),
+      authGiven(request) ?? authKept(service, query.text('registryAuthFrom')),
+    );
     const update = {
       service: service.id,
       version,
@@ -94,6 +100,8 @@ function digestAfter(service: Service, asked: ServiceSpec, images: Images): stri
 }
 
 function digestHere(images: Images, spec: ServiceSpec): string | undefined {
+  // A name with a digest says itself what it means, on every machine.
+  if (spec.task.runtime.container.image.includes('@')) return undefined;
   try {
     return images.get(spec.task.runtime.container.image).id;
   } catch (error) {
@@ -104,3 +112,20 @@ function digestHere(images: Images, spec: ServiceSpec): string | undefined {
 
 const withDigest = (spec: ServiceSpec, imageDigest: string | undefined): ServiceSpec =>
   imageDigest === undefined ? spec : { ...spec, task: { ...spec.task, imageDigest } };
+
+/** Undefined when the client names nobody. */
+function authGiven(request: ApiRequest): string | undefined {
+  const header = request.header('x-registry-auth');
+  return parseRegistryAuth(header) ? header : undefined;
+}
+
+/** Without credentials of its own an update goes on with those of the specification, or of the one before. */
+function authKept(service: Service, from: string): string | undefined {
+  if (from !== '' && from !== 'spec' && from !== 'previous-spec') {
+    fail('invalid', `unsupported registryAuthFrom value: ${from}`);
+  }
+  return (from === 'previous-spec' ? service.previousSpec : service.spec)?.task.registryAuth;
+}
+
+const withAuth = (spec: ServiceSpec, registryAuth: string | undefined): ServiceSpec =>
+  registryAuth === undefined ? spec : { ...spec, task: { ...spec.task, registryAuth } };

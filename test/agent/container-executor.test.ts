@@ -92,8 +92,9 @@ describe('a task over a container', () => {
     const rejected = executorOver(machine)
       .controller(task(1, { image: 'nope' }))
       .prepare(never);
-    await assert.rejects(rejected, { code: 'not-found', message: 'No such image: nope:latest' });
-    assert.deepEqual(machine.calls, []);
+    const message = 'No such image: nope:latest: manifest for nope not found';
+    await assert.rejects(rejected, { code: 'not-found', message });
+    assert.deepEqual(machine.calls, ['pull nope']);
   });
 
   const [ONE, TWO] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`] as const;
@@ -108,6 +109,66 @@ describe('a task over a container', () => {
       assert.equal(machine.configs[0]?.image, expected);
     });
   }
+
+  it('fetches an image that is not here, as who the service says, and once for all its tasks', async () => {
+    const machine = new FakeMachine();
+    machine.ownImages = [];
+    machine.inRegistry = [anImage(ONE, 'demo:1')];
+    let arrive = (): void => undefined;
+    machine.pulling = () => new Promise((resolve) => (arrive = resolve));
+    const registryAuth = Buffer.from('{"username":"me","password":"x"}').toString('base64url');
+    const spec = { ...aTaskSpec(), registryAuth };
+    const executor = executorOver(machine);
+    const prepared = [1, 2, 3].map((slot) => executor.controller(task(slot, {}, { spec })).prepare(never));
+    arrive();
+    await Promise.all(prepared);
+    assert.deepEqual(
+      machine.calls.filter((call) => call.startsWith('pull')),
+      ['pull demo:1 as me'],
+    );
+    assert.equal(machine.configs.length, 3);
+  });
+
+  it('fetches by digest what the name alone does not say', async () => {
+    const machine = new FakeMachine();
+    const image = `demo:1@${TWO}`;
+    machine.inRegistry = [{ ...anImage(ONE), digests: [image] }];
+    await started(machine, task(1, { image }));
+    assert.deepEqual(machine.calls[0], `pull ${image}`);
+  });
+
+  it('gives a fetch up when no task waits for it any more', async () => {
+    const machine = new FakeMachine();
+    machine.ownImages = [];
+    let begun = 0;
+    let aborted = 0;
+    machine.registries.pull = (_reference, { abort }) =>
+      new Promise((_resolve, reject) => {
+        begun += 1;
+        abort?.addEventListener('abort', () => {
+          aborted += 1;
+          reject(new Error('aborted'));
+        });
+      });
+    const executor = executorOver(machine);
+    const leaving = [new AbortController(), new AbortController()];
+    const waiting = leaving.map(({ signal }, at) => assert.rejects(executor.controller(task(at + 1)).prepare(signal)));
+    leaving[0]?.abort();
+    await waiting[0];
+    assert.deepEqual([begun, aborted], [1, 0]);
+    leaving[1]?.abort();
+    await waiting[1];
+    assert.equal(aborted, 1);
+  });
+
+  it('does not run what its registry has now when that is not what the service meant', async () => {
+    const machine = new FakeMachine();
+    machine.ownImages = [];
+    machine.inRegistry = [anImage(TWO, 'demo:1')];
+    const refused = executorOver(machine).controller(task(1, {}, { spec: { ...aTaskSpec(), imageDigest: ONE } }));
+    const message = 'No such image: demo:1 (sha256:111111111111); its registry has another image of that name';
+    await assert.rejects(refused.prepare(never), { message });
+  });
 
   it('does not run another image under the same name', async () => {
     const machine = new FakeMachine();

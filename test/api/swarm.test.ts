@@ -197,6 +197,28 @@ describe('the swarm', () => {
       assert.equal(digestSent('UpdateService'), `sha256:${'b'.repeat(64)}`);
     });
 
+    it('keeps what the client is to the registry, by the rules of an update, and shows it to nobody', async () => {
+      const auth = (username: string): string => Buffer.from(JSON.stringify({ username })).toString('base64url');
+      const sent = (method: string): unknown =>
+        (requestOf(method) as { spec: { task: { registryAuth?: string } } }).spec.task.registryAuth;
+      const created = await api.call('POST', '/services/create', SPEC, { 'X-Registry-Auth': auth('one') });
+      assert.equal(sent('CreateService'), auth('one'));
+      const path = `/services/${created.json<{ ID: string }>().ID}`;
+      const shown = (await api.call('GET', path)).text + (await api.call('GET', '/services')).text;
+      assert.ok(!shown.includes(auth('one')) && !/registryauth/i.test(shown));
+      await api.call('POST', `${path}/update?version=101`, SPEC);
+      assert.equal(sent('UpdateService'), auth('one'));
+      await api.call('POST', `${path}/update?version=102`, SPEC, { 'X-Registry-Auth': auth('two') });
+      assert.equal(sent('UpdateService'), auth('two'));
+      assert.equal((await api.call('POST', `${path}/update?version=103&registryAuthFrom=x`, SPEC)).status, 400);
+    });
+
+    it('leaves a name with a digest to say itself what it means', async () => {
+      const image = `busybox:latest@sha256:${'b'.repeat(64)}`;
+      await api.call('POST', '/services/create', { ...SPEC, TaskTemplate: { ContainerSpec: { Image: image } } });
+      assert.equal(digestSent('CreateService'), undefined);
+    });
+
     it('refuses a stale version in the words that clients look for', async () => {
       const id = await create();
       const answer = await api.call('POST', `/services/${id}/update?version=1`, SPEC);

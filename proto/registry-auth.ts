@@ -1,11 +1,20 @@
-// Who a client is to a registry, as Docker sends it: a header of base64 (URL-safe or not, padded or not) around JSON, or
-// the body of /auth. What can not be read means nobody, as in dockerd. Nothing of it is ever logged.
-import type { RegistryAuth } from '../runtime/registry/contract.ts';
+// Who somebody is to a registry, as Docker sends it: a header of base64 (URL-safe or not, padded or not) around JSON, or
+// the body of /auth. A service keeps the header as it came, for the agents. What can not be read means nobody, as in
+// dockerd. Nothing of it is ever logged.
 
-const HEADER_BYTES_MAX = 16 * 1024;
+/** As the runtime's, which this room does not know. */
+export interface RegistryAuth {
+  readonly username: string;
+  readonly password: string;
+  readonly identityToken: string;
+  readonly registryToken: string;
+  readonly serverAddress: string;
+}
+
+export const REGISTRY_AUTH_LENGTH_MAX = 16 * 1024;
 
 export function parseRegistryAuth(header: string): RegistryAuth | undefined {
-  if (header === '' || header.length > HEADER_BYTES_MAX) return undefined;
+  if (header === '' || header.length > REGISTRY_AUTH_LENGTH_MAX) return undefined;
   try {
     return registryAuthOf(JSON.parse(Buffer.from(header, 'base64url').toString('utf8')));
   } catch {
