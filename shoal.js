@@ -23,6 +23,7 @@ const PACKAGES_TO_TEST = {
   curl: 'curl',
   git: 'git',
   chromium: 'chromium',
+  'docker-registry': 'docker-registry',
 };
 
 const COMMANDS = {

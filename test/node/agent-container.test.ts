@@ -127,7 +127,13 @@ describe('tasks on this machine', function () {
     ['ends well', { command: ['true'] }, 'complete', 0, /^$/],
     ['ends badly', { command: ['sh', '-c', 'exit 3'] }, 'failed', 3, /^task: non-zero exit \(3\)$/],
     ['can not start', { command: ['/nosuch'] }, 'failed', 127, /^starting container failed: .*no such file/],
-    ['has no image', { image: 'nosuch:1' }, 'rejected', undefined, /^No such image: nosuch:1$/],
+    [
+      'has no image',
+      { image: '127.0.0.1:1/nosuch:1' },
+      'rejected',
+      undefined,
+      /^No such image: 127.0.0.1:1\/nosuch:1: Get .*ECONNREFUSED/,
+    ],
     [
       'binds a folder that is missing',
       { mounts: [{ type: 'bind', source: '/nosuch/x', target: '/x', readOnly: false }] },
