@@ -20,7 +20,7 @@ import { ImageDoor } from './door.ts';
 import type { Intake, IntakeParts, TakenLayer } from './intake.ts';
 import { LayerFolders, type Unpack } from './layers.ts';
 import { type ImageRecords, without } from './records.ts';
-import { familiar, familiarTag, parseReference, tagKey } from './reference.ts';
+import { familiar, familiarTag, parseReference, type Reference, repository, tagKey } from './reference.ts';
 import { planRemoval } from './removal.ts';
 import { saveImages, type SavedImage } from './save.ts';
 import { Staging } from './staging.ts';
@@ -96,13 +96,14 @@ export class ImageStore implements Images {
   ): Promise<readonly ({ untagged: string } | { deleted: string })[]> {
     const { table, options } = this.#parts;
     const { id } = this.get(reference);
-    const byId = table.isIdOf(reference, id);
+    const byId = table.isIdOf(reference, id) || reference.endsWith(`@${id}`);
     const plan = planRemoval({
       id,
       asked: reference,
       byId,
-      askedTag: byId ? undefined : tagKey(parseReference(reference)),
+      askedTag: byId ? undefined : keyOf(parseReference(reference)),
       tags: this.#tagsOf(id),
+      digests: table.records.images[id]?.digests ?? [],
       containers: this.#containersOf(id),
       hasChildren: Object.values(table.records.images).some((image) => image.parentId === id),
       force,
@@ -111,7 +112,7 @@ export class ImageStore implements Images {
     const { deletedLayers } = await table.change((records) => ({
       ...records,
       tags: without(records.tags, ...plan.untag),
-      images: plan.deleteImage ? without(records.images, id) : records.images,
+      images: plan.deleteImage ? without(records.images, id) : withoutDigests(records.images, id, plan.untag),
     }));
     for (const tag of plan.untag) options.onEvent('untag', id, familiarTag(tag));
     if (plan.deleteImage) options.onEvent('delete', id, id);
@@ -279,6 +280,16 @@ export class ImageStore implements Images {
   holdLayers(imageId: string, layers: readonly string[], holder: ImageHolder): HeldLayers {
     return this.#parts.table.hold(imageId, layers, holder);
   }
+}
+
+/** What a name is kept as: repository:tag, or repository@digest. */
+const keyOf = (reference: Reference): string =>
+  reference.digest === undefined ? tagKey(reference) : `${repository(reference)}@${reference.digest}`;
+
+function withoutDigests(images: ImageRecords['images'], id: string, gone: readonly string[]): ImageRecords['images'] {
+  const image = images[id];
+  if (!image) return images;
+  return { ...images, [id]: { ...image, digests: image.digests.filter((digest) => !gone.includes(digest)) } };
 }
 
 /** From the newest records: the image may have gone while the change waited. */

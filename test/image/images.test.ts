@@ -179,12 +179,16 @@ describe('image import', () => {
 describe('image removal plan', () => {
   const tag = 'docker.io/library/a:1';
   const other = 'docker.io/library/b:1';
+  const tag2 = 'docker.io/library/a:2';
+  const pinned = `docker.io/library/a@sha256:${'9'.repeat(64)}`;
+  const alien = `docker.io/library/z@sha256:${'9'.repeat(64)}`;
   const base: RemovalCase = {
     id: `sha256:${'a'.repeat(64)}`,
     asked: 'a:1',
     byId: false,
     askedTag: tag,
     tags: [tag],
+    digests: [],
     containers: [],
     hasChildren: false,
     force: false,
@@ -198,6 +202,22 @@ describe('image removal plan', () => {
     ['a name, one of two', { ...base, tags: [tag, other] }, { ...removed, deleteImage: false }],
     ['a name, used, forced', { ...base, containers: [running], force: true }, { ...removed, deleteImage: false }],
     ['a name, stopped container, forced', { ...base, containers: [stopped], force: true }, removed],
+    [
+      'the last tag, with its digests',
+      { ...base, digests: [pinned, alien] },
+      { ...removed, untag: [tag, pinned], deleteImage: false },
+    ],
+    [
+      'a tag beside another of its repository',
+      { ...base, tags: [tag, tag2], digests: [pinned] },
+      { ...removed, deleteImage: false },
+    ],
+    [
+      'a digest beside its tag',
+      { ...base, askedTag: pinned, digests: [pinned] },
+      { ...removed, untag: [pinned], deleteImage: false },
+    ],
+    ['the digest alone', { ...base, askedTag: pinned, tags: [], digests: [pinned] }, { ...removed, untag: [pinned] }],
     ['an id, free', byId, removed],
     [
       'an id, running',
