@@ -23,8 +23,9 @@ export function differenceFrom(service: Service, task: Comparable): Difference {
 }
 
 /** A container does not change with the password that its image was fetched with. */
-function withoutAuth({ registryAuth: _, ...spec }: TaskSpec): Omit<TaskSpec, 'registryAuth'> {
-  return spec;
+function withoutAuth(spec: TaskSpec): Omit<TaskSpec, 'registryAuth'> {
+  const { registryAuth, ...rest } = spec;
+  return registryAuth === undefined ? spec : rest;
 }
 
 /** Tasks of one specification version are alike, so each version is compared once. */
