@@ -21,6 +21,7 @@ export interface ConsensusDeps {
 
 const ENTRY_BYTES_MAX = 8 * 1024 * 1024;
 const ALIVE_PERIOD_MS = 1_000;
+const APPLIED_WITHIN_MS = 5;
 const STOP_TIMEOUT_MS = 10_000;
 /** The exit status of a process whose consensus can not go on: EX_IOERR of sysexits. */
 const EXIT_STATUS = 74;
@@ -44,6 +45,7 @@ class ConsensusDriver implements Consensus {
   #status: ConsensusStatus;
   #onStarted: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #bootstrapping: boolean;
+  #untoldApplied: number | undefined;
   #state: 'starting' | 'running' | 'stopping' | 'stopped' = 'starting';
 
   constructor(options: ConsensusOptions, deps: ConsensusDeps) {
@@ -66,7 +68,7 @@ class ConsensusDriver implements Consensus {
     this.#applier = new Applier({
       stateMachine: deps.stateMachine,
       requests: this.#requests,
-      onApplied: (index) => this.#post({ type: 'applied', index }),
+      onApplied: (index) => this.#tellApplied(index),
       onStatus: (status) => this.#onStatus({ ...status, appliedIndex: this.#applier.index }),
       post: (message) => this.#post(message),
       onFatal: (error) => this.#fatal(error),
@@ -167,6 +169,17 @@ class ConsensusDriver implements Consensus {
 
   #ask(id: number, request: MemberRequest): void {
     this.#post({ type: 'request', id, request });
+  }
+
+  /** The worker needs it for its bounds and for snapshots, so it may wait a little and stand for many. */
+  #tellApplied(index: number): void {
+    if (this.#untoldApplied === undefined) {
+      this.#deps.clock.after(APPLIED_WITHIN_MS, () => {
+        this.#post({ type: 'applied', index: this.#untoldApplied ?? 0 });
+        this.#untoldApplied = undefined;
+      });
+    }
+    this.#untoldApplied = index;
   }
 
   #refuseUnlessRunning(): void {

@@ -34,6 +34,11 @@ export interface CommittedBatch {
   readonly proposals: ReadonlyMap<number, number>;
 }
 
+export interface Proposal {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
+
 export type Failure =
   /** Not begun: nothing was written. */
   | { readonly kind: 'refused'; readonly refusal: Refusal }
@@ -65,6 +70,7 @@ export class Member {
   readonly #options: MemberOptions;
   readonly #pending = new Map<number, { term: number; id: number }>();
   readonly #reads = new Map<number, readonly number[]>();
+  #proposals: Proposal[] = [];
   #waitingReads: number[] = [];
   #readToken = 0;
   #wasLeaderInTerm = 0;
@@ -106,18 +112,26 @@ export class Member {
     this.pump();
   }
 
-  propose(requests: readonly { id: number; bytes: Uint8Array }[]): void {
+  /** What comes while a write is under way goes into the next one together, and to the others in one message. */
+  propose(requests: readonly Proposal[]): void {
+    for (const request of requests) this.#proposals.push(request);
+    if (this.#isWriting && this.raft.leading) return;
+    this.#propose();
+    this.pump();
+  }
+
+  #propose(): void {
+    const requests = this.#proposals;
+    if (requests.length === 0) return;
+    this.#proposals = [];
     const first = this.raft.log.lastIndex + 1;
     const refusal = this.raft.propose(requests.map(({ bytes }) => bytes));
     if (refusal)
-      this.#refuse(
+      return this.#refuse(
         requests.map(({ id }) => id),
         refusal,
       );
-    else
-      for (const [offset, { id }] of requests.entries())
-        this.#pending.set(first + offset, { term: this.raft.term, id });
-    this.pump();
+    for (const [offset, { id }] of requests.entries()) this.#pending.set(first + offset, { term: this.raft.term, id });
   }
 
   /** Reads asked for before the next pump share one round. */
@@ -242,8 +256,9 @@ export class Member {
 
   #do(ready: Ready): void {
     const { peers, machine } = this.#options;
-    if (ready.messages.length > 0) peers.send(ready.messages);
+    // Whoever waits for the answer comes before the members that are told of it.
     if (ready.committed.length > 0) this.#handOut(ready.committed);
+    if (ready.messages.length > 0) peers.send(ready.messages);
     for (const { token, index } of ready.reads) {
       machine.readsConfirmed(this.#reads.get(token) ?? [], index);
       this.#reads.delete(token);
@@ -274,6 +289,7 @@ export class Member {
     this.#ticksOfWrite = 0;
     peers.send(ready.messagesAfterWrite);
     this.raft.advance(ready);
+    this.#propose();
     this.pump();
   }
 
@@ -323,6 +339,7 @@ export class Member {
     const term = raft.role === 'leader' ? raft.term : 0;
     if (term === this.#wasLeaderInTerm) return;
     this.#wasLeaderInTerm = term;
+    if (term === 0) this.#propose(); // to be refused at once, and not only when the disk has finished
     const lost: number[] = [];
     for (const [index, pending] of this.#pending) {
       if (pending.term === term || (index <= raft.committed && raft.log.termAt(index) === pending.term)) continue;

@@ -1,5 +1,5 @@
 // The way to the other members: a link to each, the listener for theirs, and where they are found.
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -10,6 +10,7 @@ import { PeerCredentials } from './credentials.ts';
 import type { Judgement } from './judgement.ts';
 import type { Peers } from './member.ts';
 import { helloOf, PeerLink } from './peer-link.ts';
+import { merged } from './merge.ts';
 import { PeerServer } from './peer-server.ts';
 import type { OpenedSnapshot } from './snapshot-file.ts';
 import { type Hello, raftService } from './wire.ts';
@@ -37,6 +38,9 @@ export interface TransportOptions {
   readonly onRemoved: (by: MemberId, membershipIndex: number) => void;
 }
 
+/** A follower may apply what is committed by so much later, if nothing else is to be sent to it before. */
+const NEWS_WITHIN_MS = 2;
+
 export class Transport implements Peers {
   readonly #options: TransportOptions;
   readonly #credentials: PeerCredentials;
@@ -46,6 +50,10 @@ export class Transport implements Peers {
   /** What members say of their own addresses: newer than the membership, and all that a joining manager has. */
   readonly #told = new Map<MemberId, string>();
   readonly #sendingSnapshots = new Set<MemberId>();
+  /** What leaves at the end of this turn of the event loop. */
+  #leaving = new Map<MemberId, Exclude<Message, SnapshotMessage>[]>();
+  #isFlushing = false;
+  #flushSoon: Timer | undefined;
   #membership: Membership = NO_MEMBERS;
   #stopped = false;
 
@@ -80,13 +88,33 @@ export class Transport implements Peers {
   }
 
   send(messages: readonly Message[]): void {
-    const byPeer = new Map<MemberId, Exclude<Message, SnapshotMessage>[]>();
     for (const message of messages) {
       if (message.type === 'snapshot') void this.#sendSnapshot(message);
-      else byPeer.set(message.to, [...(byPeer.get(message.to) ?? []), message]);
+      else this.#leave(message);
     }
-    for (const [to, batch] of byPeer) {
-      if (this.#linkTo(to)?.send(batch)) continue;
+  }
+
+  /** What only tells of the commit index waits a moment for something to travel with. */
+  #leave(message: Exclude<Message, SnapshotMessage>): void {
+    if (message.type === 'append' && message.entries.length === 0) {
+      this.#flushSoon ??= this.#options.clock.after(NEWS_WITHIN_MS, () => this.#flush());
+    } else if (!this.#isFlushing) {
+      this.#isFlushing = true;
+      setImmediate(() => this.#flush());
+    }
+    const others = this.#leaving.get(message.to);
+    if (others) others.push(message);
+    else this.#leaving.set(message.to, [message]);
+  }
+
+  #flush(): void {
+    this.#isFlushing = false;
+    this.#flushSoon?.cancel();
+    this.#flushSoon = undefined;
+    const leaving = this.#leaving;
+    this.#leaving = new Map();
+    for (const [to, batch] of leaving) {
+      if (this.#linkTo(to)?.send(merged(batch))) continue;
       if (batch.some(({ type }) => type === 'append')) queueMicrotask(() => this.#options.onUnreachable(to));
     }
   }
@@ -105,6 +133,7 @@ export class Transport implements Peers {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#flush();
     await Promise.all([...this.#links.values()].map((link) => link.stop()));
     this.#server.stop();
   }
