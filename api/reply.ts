@@ -21,10 +21,10 @@ export type Reply =
     }
   | { readonly kind: 'websocket'; readonly run: (connection: HijackedConnection) => Promise<void> };
 
-export const json = (status: number, body: unknown): Reply => ({
+export const json = (status: number, body: unknown, headers: Headers = {}): Reply => ({
   kind: 'bytes',
   status,
-  headers: { 'Content-Type': 'application/json' },
+  headers: { 'Content-Type': 'application/json', ...headers },
   body: `${JSON.stringify(body)}\n`,
 });
 

@@ -41,6 +41,16 @@ export class ApiRequest {
     this.#params = parts.params;
   }
 
+  /** How the cluster's objects are to be read: `stale=true` is content with what this manager has. */
+  get reading(): { readonly abort: AbortSignal; readonly stale: boolean } {
+    return { abort: this.abort, stale: this.query.flag('stale') };
+  }
+
+  /** A reading that may be old says so. */
+  get readingHeaders(): Readonly<Record<string, string>> {
+    return this.reading.stale ? { 'Shoal-Stale': 'true' } : {};
+  }
+
   param(name: string): string {
     return this.#params[name] ?? fail('internal', `the route has no parameter ${name}`);
   }

@@ -229,7 +229,8 @@ class EngineServer implements ApiServer {
       response.destroy();
       return;
     }
-    await this.#send(exchange, status === 304 ? empty(304) : json(status, { message: messageOf(error) }));
+    const headers = { 'Shoal-Error': codeOf(error) };
+    await this.#send(exchange, status === 304 ? empty(304) : json(status, { message: messageOf(error) }, headers));
   }
 }
 

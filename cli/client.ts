@@ -10,8 +10,9 @@ const API_VERSION = 'v1.47';
 export class EngineError extends CodedError {
   readonly status: number;
 
-  constructor(status: number, message: string) {
-    super(status === 404 ? 'not-found' : status === 409 ? 'conflict' : 'internal', message);
+  constructor(status: number, message: string, code = '') {
+    const unknown = code === 'unknown-outcome';
+    super(unknown ? code : status === 404 ? 'not-found' : status === 409 ? 'conflict' : 'internal', message);
     this.name = 'EngineError';
     this.status = status;
   }
@@ -130,7 +131,8 @@ async function expectSuccess(response: IncomingMessage): Promise<IncomingMessage
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString('utf8');
-  throw new EngineError(status, messageIn(text) ?? `the engine answered ${status}`);
+  const code = response.headers['shoal-error'];
+  throw new EngineError(status, messageIn(text) ?? `the engine answered ${status}`, String(code ?? ''));
 }
 
 function messageIn(text: string): string | undefined {

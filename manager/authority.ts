@@ -22,6 +22,7 @@ export const AUTHORITY: AuthorityTable = {
   '/shoal.dispatcher.v1.Managers/Report': MANAGERS,
   '/shoal.dispatcher.v1.Managers/AwaitApplied': MANAGERS,
   '/shoal.dispatcher.v1.Managers/AskForStream': MANAGERS,
+  '/shoal.dispatcher.v1.Managers/ReadIndex': MANAGERS,
   '/shoal.dispatcher.v1.Managers/Join': MANAGERS,
   '/shoal.dispatcher.v1.Managers/Leave': MANAGERS,
   '/shoal.ca.v1.Certificates/RenewCertificate': ALL_NODES,

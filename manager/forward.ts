@@ -1,4 +1,5 @@
-// The control operations on any manager: carried out here when this one leads, else passed on to the leader over mutual
+// The control operations on any manager. Reads are answered here, once this manager has applied what the leader had
+// committed when they were asked. Writes are carried out here when this one leads, else passed on to the leader over mutual
 // TLS. Whoever took the call first says who asks; the leader believes managers only, and checks that against the
 // connection's certificate.
 import { asOneOf, parseJson } from '../base/parse.ts';
@@ -30,6 +31,7 @@ import { Control as ControlService } from '../proto/services.ts';
 import type { Control } from './control/control.ts';
 import type { LogBroker } from './dispatcher/log-broker.ts';
 import type { Consensus } from './raft/contract.ts';
+import type { FollowerReads } from './read-index.ts';
 import type { Store } from './store/contract.ts';
 
 export interface ForwardDeps {
@@ -37,6 +39,7 @@ export interface ForwardDeps {
   readonly control: Control;
   readonly consensus: Pick<Consensus, 'readBarrier' | 'status'>;
   readonly leader: LeaderLink;
+  readonly reads: Pick<FollowerReads, 'barrier'>;
   readonly store: Store;
   readonly logs: Pick<LogBroker, 'logs'>;
 }
@@ -58,24 +61,53 @@ export class ForwardedControl implements ClusterControl {
   async call<M extends ControlMethod>(
     method: M,
     request: ControlRequest<M>,
-    options: { abort?: AbortSignal | undefined } = {},
+    { abort, stale }: { abort?: AbortSignal | undefined; stale?: boolean | undefined } = {},
+  ): Promise<ControlReply<M>> {
+    const caller: Caller = { id: this.#deps.nodeId, role: 'operator' };
+    if (CONTROL_METHODS[method] === 'write') return await this.#write(method, request, caller, abort);
+    if (stale) return await this.#deps.control.call(method, request, { caller, abort });
+    return await this.#read(method, request, caller, abort);
+  }
+
+  async #read<M extends ControlMethod>(
+    method: M,
+    request: ControlRequest<M>,
+    caller: Caller,
+    abort: AbortSignal | undefined,
+  ): Promise<ControlReply<M>> {
+    const { leader, reads, control } = this.#deps;
+    return await leader.run({
+      local: (signal) => this.#here(method, request, caller, signal),
+      remote: async (channel, signal) => {
+        await reads.barrier(channel, signal);
+        return await control.call(method, request, { caller, abort: signal });
+      },
+      repeatable: true,
+      abort,
+    });
+  }
+
+  async #write<M extends ControlMethod>(
+    method: M,
+    request: ControlRequest<M>,
+    caller: Caller,
+    abort: AbortSignal | undefined,
   ): Promise<ControlReply<M>> {
     const { leader, nodeId } = this.#deps;
-    const caller: Caller = { id: nodeId, role: 'operator' };
     return await leader.run({
-      local: (abort) => this.#here(method, request, caller, abort),
-      remote: async (channel, abort) => {
+      local: (signal) => this.#here(method, request, caller, signal),
+      remote: async (channel, signal) => {
         const message = { protocol: PROTOCOL_MESSAGE, caller: { ...caller, forwardedBy: nodeId } };
         const call: ControlCall = ControlService[method];
         const reply = await channel.call(
           call,
           { ...message, json: encodeJson(request) },
-          { withinMs: CALL_WITHIN_MS, abort },
+          { withinMs: CALL_WITHIN_MS, abort: signal },
         );
         return parseJson(reply.json.toString('utf8'), 'the reply') as ControlReply<M>;
       },
-      repeatable: CONTROL_METHODS[method] === 'read',
-      abort: options.abort,
+      repeatable: false,
+      abort,
     });
   }
 

@@ -102,7 +102,7 @@ export class LeaderLoops implements AsyncDisposable {
 
   async #rule(term: number, abort: AbortSignal): Promise<void> {
     const { consensus, loops, takeOver = [], log } = this.#options;
-    await this.#persist('read-barrier', abort, () => consensus.readBarrier({ abort }));
+    await this.#persist('read-barrier', abort, async () => void (await consensus.readBarrier({ abort })));
     for (const step of takeOver) await this.#persist(step.name, abort, () => this.#run(step, abort));
     log.info('leader loops started', { term });
     await Promise.all(loops.map((loop) => this.#keep(loop, abort)));

@@ -23,6 +23,7 @@ import { LeaderCalls } from './leader-link.ts';
 import { openListeners } from './listeners.ts';
 import { Peers } from './peers.ts';
 import type { Consensus, ConsensusOptions, ConsensusStatus } from './raft/contract.ts';
+import { FollowerReads } from './read-index.ts';
 import { startConsensus } from './raft/driver.ts';
 import { admitManager, dismissManager, rolesLoop } from './roles.ts';
 import type { Draft, ReplicatedStore } from './store/contract.ts';
@@ -81,13 +82,14 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     address: () => options.addresses.controlAddress,
     askOthers: (id, open, abort) => peers.ask(id, open, abort),
   });
+  const reads = new FollowerReads(consensus);
   const control = createControl({
     ...options,
     store,
-    members: () => members(store, consensus.status()),
+    members: () => members(store, consensus.status(), reads.reachable),
     newJoinToken: (cluster) => newJoinToken(cluster.rootCertificates[0] ?? '', options.random),
   });
-  const forwarded = new ForwardedControl({ nodeId, control, consensus, leader, store, logs: dispatcher.logs });
+  const forwarded = new ForwardedControl({ nodeId, control, consensus, leader, reads, store, logs: dispatcher.logs });
   if (options.start.kind === 'bootstrap') await found(store, options.start);
   owned.own(
     await openListeners({
@@ -225,6 +227,11 @@ function membershipHandlers({ store, consensus, leader }: Pick<Parts, 'options' 
       });
       return {};
     }),
+    ReadIndex: unaryHandler<unknown, { index: number; reachable: string[] }>(async (_request, _call, abort) => {
+      if (consensus.status().role !== 'leader') fail('unavailable', 'this manager does not lead');
+      const index = await consensus.readBarrier({ abort });
+      return { index, reachable: [...consensus.status().reachable] };
+    }),
     Leave: unaryHandler<{ nodeId: string }, Record<string, never>>(async (request, call, abort) => {
       refuseOthers(request.nodeId, call, store);
       await leader.run({
@@ -274,11 +281,13 @@ function roleOf(store: ReplicatedStore, nodeId: NodeId) {
   return node ? certificateRole(node) : 'worker';
 }
 
-function members(store: ReplicatedStore, status: ConsensusStatus): ManagerState[] {
+/** Only the leader knows who is reachable; elsewhere it is what it said last. */
+function members(store: ReplicatedStore, status: ConsensusStatus, told: readonly NodeId[]): ManagerState[] {
+  const reachable = status.role === 'leader' ? status.reachable : told;
   return status.members.flatMap(({ nodeId }) => {
     const addresses = store.view().nodes.get(nodeId)?.manager;
     if (!addresses) return [];
-    return [{ nodeId, leader: nodeId === status.leaderId, reachable: status.reachable.includes(nodeId), addresses }];
+    return [{ nodeId, leader: nodeId === status.leaderId, reachable: reachable.includes(nodeId), addresses }];
   });
 }
 

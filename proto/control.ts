@@ -157,10 +157,15 @@ export interface LogOptions {
 
 /** The cluster as the Engine API and the dashboard use it: on any manager; `unavailable` elsewhere or without a leader. */
 export interface ClusterControl {
+  /**
+   * Reads are linearizable: they see every change that was answered before they were asked, on whatever manager. With
+   * `stale` they are answered at once from what this manager has applied, leader or not. A write whose outcome is not known
+   * ends with code `unknown-outcome` and is never repeated by us.
+   */
   call<M extends ControlMethod>(
     method: M,
     request: ControlRequest<M>,
-    options?: { abort?: AbortSignal | undefined },
+    options?: { abort?: AbortSignal | undefined; stale?: boolean | undefined },
   ): Promise<ControlReply<M>>;
   /** Merged output of the selected tasks; a node that cannot answer is named in a final line on stderr, never waited for. */
   logs(selector: LogSelector, options: LogOptions, abort: AbortSignal): AsyncIterable<TaskLogLine>;

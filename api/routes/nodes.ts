@@ -1,5 +1,6 @@
 // /nodes: the cluster's machines.
 import type { ClusterControl } from '../../proto/control.ts';
+import type { ApiRequest } from '../request.ts';
 import { tlsInfo } from '../convert/cluster.ts';
 import { nodeJson, parseNodeSpec } from '../convert/node.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -11,7 +12,7 @@ import type { TlsInfo } from '../types/swarm.ts';
 const NODE_FILTERS = ['id', 'label', 'membership', 'name', 'node.label', 'role'];
 
 export function addNodeRoutes(router: Routes, { swarm }: ApiDeps): void {
-  router.add('GET', '/nodes', async ({ query, abort }) => {
+  router.add('GET', '/nodes', async ({ query, reading, readingHeaders }) => {
     const filters = parseFilters(query.text('filters'), NODE_FILTERS);
     const filter = {
       ids: filters.values('id'),
@@ -23,24 +24,25 @@ export function addNodeRoutes(router: Routes, { swarm }: ApiDeps): void {
     };
     const control = swarm.control();
     const [{ nodes, managers }, tls] = await Promise.all([
-      control.call('ListNodes', { filter }, { abort }),
-      clusterTls(control, abort),
+      control.call('ListNodes', { filter }, reading),
+      clusterTls(control, reading),
     ]);
     const managerOf = new Map(managers.map((manager) => [manager.nodeId, manager]));
     return json(
       200,
       nodes.map((node) => nodeJson(node, managerOf.get(node.id), tls)),
+      readingHeaders,
     );
   });
 
   router.add('GET', '/nodes/{id}', async (request) => {
-    const { abort } = request;
+    const { reading, readingHeaders } = request;
     const control = swarm.control();
     const [{ node, manager }, tls] = await Promise.all([
-      control.call('GetNode', { node: request.param('id') }, { abort }),
-      clusterTls(control, abort),
+      control.call('GetNode', { node: request.param('id') }, reading),
+      clusterTls(control, reading),
     ]);
-    return json(200, nodeJson(node, manager, tls));
+    return json(200, nodeJson(node, manager, tls), readingHeaders);
   });
 
   router.add('POST', '/nodes/{id}/update', async (request) => {
@@ -58,7 +60,7 @@ export function addNodeRoutes(router: Routes, { swarm }: ApiDeps): void {
   });
 }
 
-async function clusterTls(control: ClusterControl, abort: AbortSignal): Promise<TlsInfo> {
-  const { cluster } = await control.call('GetCluster', {}, { abort });
+async function clusterTls(control: ClusterControl, reading: ApiRequest['reading']): Promise<TlsInfo> {
+  const { cluster } = await control.call('GetCluster', {}, reading);
   return tlsInfo(cluster.rootCertificates);
 }

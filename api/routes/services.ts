@@ -18,7 +18,8 @@ import { taskLogs } from './task-logs.ts';
 const SERVICE_FILTERS = ['id', 'label', 'mode', 'name', 'runtime'];
 
 export function addServiceRoutes(router: Routes, { swarm, runtime, clock, random }: ApiDeps): void {
-  router.add('GET', '/services', async ({ query, abort }) => {
+  router.add('GET', '/services', async (request) => {
+    const { query, reading, readingHeaders } = request;
     const filters = parseFilters(query.text('filters'), SERVICE_FILTERS);
     const filter = {
       ids: filters.values('id'),
@@ -27,10 +28,11 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock, random
       modes: filters.values('mode'),
     };
     const wantsStatus = query.flag('status');
-    const { services, status } = await swarm.control().call('ListServices', { filter, status: wantsStatus }, { abort });
+    const { services, status } = await swarm.control().call('ListServices', { filter, status: wantsStatus }, reading);
     return json(
       200,
       services.map((service) => serviceJson(service, status[service.id])),
+      readingHeaders,
     );
   });
 
@@ -45,9 +47,9 @@ export function addServiceRoutes(router: Routes, { swarm, runtime, clock, random
   });
 
   router.add('GET', '/services/{id}', async (request) => {
-    const { abort } = request;
-    const { service } = await swarm.control().call('GetService', { service: request.param('id') }, { abort });
-    return json(200, serviceJson(service));
+    const { reading, readingHeaders } = request;
+    const { service } = await swarm.control().call('GetService', { service: request.param('id') }, reading);
+    return json(200, serviceJson(service), readingHeaders);
   });
 
   router.add('POST', '/services/{id}/update', async (request) => {

@@ -21,7 +21,7 @@ const TASK_FILTERS = [
 const DESIRED_STATES = ['running', 'shutdown', 'accepted'] as const;
 
 export function addTaskRoutes(router: Routes, { swarm, clock }: ApiDeps): void {
-  router.add('GET', '/tasks', async ({ query, abort }) => {
+  router.add('GET', '/tasks', async ({ query, reading, readingHeaders }) => {
     const filters = parseFilters(query.text('filters'), TASK_FILTERS);
     const upToDate = filters.flag('_up-to-date') ?? filters.flag('up-to-date');
     const filter = {
@@ -33,15 +33,15 @@ export function addTaskRoutes(router: Routes, { swarm, clock }: ApiDeps): void {
       desired: filters.values('desired-state').map((state) => asOneOf(state, 'filters.desired-state', DESIRED_STATES)),
       ...(upToDate === undefined ? {} : { upToDate }),
     };
-    const { tasks } = await swarm.control().call('ListTasks', { filter }, { abort });
+    const { tasks } = await swarm.control().call('ListTasks', { filter }, reading);
     // Newest first: clients show the first task of a slot as the present one.
     const ordered = [...tasks].sort((a, b) => b.createdAtMs - a.createdAtMs);
-    return json(200, ordered.map(taskJson));
+    return json(200, ordered.map(taskJson), readingHeaders);
   });
 
   router.add('GET', '/tasks/{id}', async (request) => {
-    const { task } = await swarm.control().call('GetTask', { task: request.param('id') }, { abort: request.abort });
-    return json(200, taskJson(task));
+    const { task } = await swarm.control().call('GetTask', { task: request.param('id') }, request.reading);
+    return json(200, taskJson(task), request.readingHeaders);
   });
 
   router.add('GET', '/tasks/{id}/logs', async (request) => {

@@ -1,6 +1,7 @@
 // shoal node ls
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
+import { staleOption, staleQuery } from '../stale.ts';
 import { table } from '../table.ts';
 import type { NodeJson } from '../wire.ts';
 
@@ -10,11 +11,13 @@ export function addNodeCommands(program: Command, context: () => CommandContext)
     .command('ls')
     .description('list nodes')
     .option('-q, --quiet', 'ids only', false)
-    .action((flags: { quiet: boolean }) => list(context(), flags));
+    .addOption(staleOption())
+    .action((flags: { quiet: boolean; stale: boolean }) => list(context(), flags));
 }
 
-async function list(context: CommandContext, flags: { quiet: boolean }): Promise<void> {
-  const nodes = (await context.engine.json<NodeJson[]>('/nodes')).toSorted((a, b) =>
+async function list(context: CommandContext, flags: { quiet: boolean; stale: boolean }): Promise<void> {
+  const query = staleQuery(context, flags);
+  const nodes = (await context.engine.json<NodeJson[]>('/nodes', { query })).toSorted((a, b) =>
     a.Description.Hostname.localeCompare(b.Description.Hostname),
   );
   if (flags.quiet) return context.print(nodes.map(({ ID }) => ID).join('\n'));

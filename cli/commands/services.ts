@@ -4,6 +4,7 @@ import { fail } from '../../base/errors.ts';
 import { parseBytes, parseDurationMs } from '../../base/units.ts';
 import { parsePorts } from '../compose/convert.ts';
 import type { CommandContext } from '../context.ts';
+import { staleOption, staleQuery } from '../stale.ts';
 import { waitConverged } from '../progress.ts';
 import { readFrames } from '../stdio-frames.ts';
 import { table } from '../table.ts';
@@ -78,13 +79,15 @@ export function addServiceCommands(program: Command, context: () => CommandConte
     .command('ls')
     .description('list services')
     .option('-q, --quiet', 'ids only', false)
-    .action((flags: { quiet: boolean }) => list(context(), flags));
+    .addOption(staleOption())
+    .action((flags: { quiet: boolean; stale: boolean }) => list(context(), flags));
   service
     .command('ps')
     .description('list the tasks of services')
     .argument('<service...>')
     .option('--no-trunc', 'whole ids and errors')
-    .action((names: string[], flags: { trunc: boolean }) => listTasks(context(), names, flags));
+    .addOption(staleOption())
+    .action((names: string[], flags: { trunc: boolean; stale: boolean }) => listTasks(context(), names, flags));
   service
     .command('inspect')
     .description('show services as JSON')
@@ -213,8 +216,9 @@ function count(text: string, what: string): number {
   return Number(text);
 }
 
-async function list(context: CommandContext, flags: { quiet: boolean }): Promise<void> {
-  const services = await context.engine.json<ServiceJson[]>('/services', { query: { status: 'true' } });
+async function list(context: CommandContext, flags: { quiet: boolean; stale: boolean }): Promise<void> {
+  const query = { status: 'true', ...staleQuery(context, flags) };
+  const services = await context.engine.json<ServiceJson[]>('/services', { query });
   const sorted = services.toSorted((a, b) => a.Spec.Name.localeCompare(b.Spec.Name));
   if (flags.quiet) return context.print(sorted.map((service) => service.ID).join('\n'));
   const rows = sorted.map(({ ID, Spec, ServiceStatus, Endpoint }) => [
@@ -231,13 +235,14 @@ async function list(context: CommandContext, flags: { quiet: boolean }): Promise
 async function listTasks(
   context: CommandContext,
   services: readonly string[],
-  flags: { trunc: boolean },
+  flags: { trunc: boolean; stale: boolean },
 ): Promise<void> {
+  const stale = staleQuery(context, flags);
   const found = await Promise.all(
-    services.map((name) => context.engine.json<ServiceJson>(`/services/${encodeURIComponent(name)}`)),
+    services.map((name) => context.engine.json<ServiceJson>(`/services/${encodeURIComponent(name)}`, { query: stale })),
   );
   const tasks = await context.engine.json<TaskJson[]>('/tasks', {
-    query: { filters: filtersOf({ service: found.map(({ ID }) => ID) }) },
+    query: { filters: filtersOf({ service: found.map(({ ID }) => ID) }), ...stale },
   });
   context.print(await renderTasks(context, tasks, found, !flags.trunc));
 }

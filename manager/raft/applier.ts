@@ -118,8 +118,8 @@ export class Applier {
   }
 
   #answerReads(): void {
-    for (const { ids } of this.#reads.filter(({ index }) => index <= this.#index)) {
-      for (const id of ids) this.#deps.requests.resolve(id, 0);
+    for (const { ids, index } of this.#reads.filter((read) => read.index <= this.#index)) {
+      for (const id of ids) this.#deps.requests.resolve(id, index);
     }
     this.#reads = this.#reads.filter(({ index }) => index > this.#index);
   }

@@ -39,8 +39,13 @@ export interface Consensus extends AsyncDisposable {
   onStatus(listener: (status: ConsensusStatus) => void): Disposable;
   /** Resolves with the index once applied here. `unavailable`: not leader or no quorum, nothing written; `unknown-outcome`. */
   propose(entry: Uint8Array, options: { abort?: AbortSignal | undefined }): Promise<number>;
-  /** Leader only: resolves once a heartbeat round after the call confirmed leadership and everything up to then is applied here. */
-  readBarrier(options: { abort?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Leader only: resolves once a heartbeat round after the call confirmed leadership and everything up to then is applied
+   * here, with the index up to which a reader elsewhere must have applied, too.
+   */
+  readBarrier(options: { abort?: AbortSignal | undefined }): Promise<number>;
+  /** Resolves once everything up to `index` is applied here, on any member. */
+  applied(index: number, options: { abort?: AbortSignal | undefined }): Promise<void>;
   /** Leader only. Adds a learner, waits until it has caught up, makes it a voter. Resolves when committed. */
   addMember(
     member: { nodeId: NodeId; raftAddress: string },

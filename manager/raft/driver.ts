@@ -22,6 +22,8 @@ export interface ConsensusDeps {
 const ENTRY_BYTES_MAX = 8 * 1024 * 1024;
 const ALIVE_PERIOD_MS = 1_000;
 const APPLIED_WITHIN_MS = 5;
+/** Messages and entries live for a moment: room for them to die before they are copied. */
+const YOUNG_GENERATION_MB = 48;
 const STOP_TIMEOUT_MS = 10_000;
 /** The exit status of a process whose consensus can not go on: EX_IOERR of sysexits. */
 const EXIT_STATUS = 74;
@@ -63,7 +65,10 @@ class ConsensusDriver implements Consensus {
     this.#requests = new Requests(deps.clock);
     const { advertise, ...rest } = options;
     const workerData: WorkerOptions = { ...rest, raftAddress: advertise.raftAddress };
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     this.#outbox = new Outbox((message, transfer) => this.#post(message, transfer));
     this.#applier = new Applier({
       stateMachine: deps.stateMachine,
@@ -98,9 +103,17 @@ class ConsensusDriver implements Consensus {
     return this.#requests.begin('write', abort, (id) => this.#outbox.propose(id, entry));
   }
 
-  async readBarrier({ abort }: { abort?: AbortSignal | undefined }): Promise<void> {
+  async readBarrier({ abort }: { abort?: AbortSignal | undefined }): Promise<number> {
     this.#refuseUnlessRunning();
-    await this.#requests.begin('read', abort, (id) => this.#outbox.read(id));
+    return this.#requests.begin('read', abort, (id) => this.#outbox.read(id));
+  }
+
+  async applied(index: number, { abort }: { abort?: AbortSignal | undefined }): Promise<void> {
+    this.#refuseUnlessRunning();
+    if (index <= this.#applier.index) return;
+    await this.#requests.begin('read', abort, (id) =>
+      this.#applier.push({ type: 'reads-confirmed', ids: [id], index }),
+    );
   }
 
   addMember(

@@ -62,6 +62,7 @@ export interface MemberOptions {
 /** Bounds that do not depend on the cluster's settings. */
 const LOG_BYTES_BEFORE_SNAPSHOT = 64 * 1024 * 1024;
 const LOG_BYTES_FOR_SLOW_FOLLOWERS = 16 * 1024 * 1024;
+const BATCHES_UNDER_WAY_MAX = 2;
 const UNAPPLIED_ENTRIES_MAX = 20_000;
 const UNAPPLIED_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -71,6 +72,8 @@ export class Member {
   readonly #pending = new Map<number, { term: number; id: number }>();
   readonly #reads = new Map<number, readonly number[]>();
   #proposals: Proposal[] = [];
+  /** The last indexes of those batches of proposals that are not committed yet. */
+  #batches: number[] = [];
   #waitingReads: number[] = [];
   #readToken = 0;
   #wasLeaderInTerm = 0;
@@ -112,17 +115,18 @@ export class Member {
     this.pump();
   }
 
-  /** What comes while a write is under way goes into the next one together, and to the others in one message. */
+  /** What comes while enough is under way goes on together: into one write here, one message and one write elsewhere. */
   propose(requests: readonly Proposal[]): void {
     for (const request of requests) this.#proposals.push(request);
-    if (this.#isWriting && this.raft.leading) return;
-    this.#propose();
     this.pump();
   }
 
   #propose(): void {
+    const { raft } = this;
+    this.#batches = this.#batches.filter((lastIndex) => lastIndex > raft.committed);
+    const mustWait = this.#isWriting || this.#batches.length >= BATCHES_UNDER_WAY_MAX;
+    if (this.#proposals.length === 0 || (mustWait && raft.leading)) return;
     const requests = this.#proposals;
-    if (requests.length === 0) return;
     this.#proposals = [];
     const first = this.raft.log.lastIndex + 1;
     const refusal = this.raft.propose(requests.map(({ bytes }) => bytes));
@@ -236,7 +240,11 @@ export class Member {
     if (this.#pumping || this.#ended) return;
     this.#pumping = true;
     this.#beginReads();
-    for (let ready = this.#ready(); ready; ready = this.#ready()) this.#do(ready);
+    this.#propose();
+    for (let ready = this.#ready(); ready; ready = this.#ready()) {
+      this.#do(ready);
+      this.#propose();
+    }
     this.#pumping = false;
     this.#noticeLostLeadership();
     this.#options.onProgress();
@@ -289,7 +297,6 @@ export class Member {
     this.#ticksOfWrite = 0;
     peers.send(ready.messagesAfterWrite);
     this.raft.advance(ready);
-    this.#propose();
     this.pump();
   }
 
@@ -339,7 +346,7 @@ export class Member {
     const term = raft.role === 'leader' ? raft.term : 0;
     if (term === this.#wasLeaderInTerm) return;
     this.#wasLeaderInTerm = term;
-    if (term === 0) this.#propose(); // to be refused at once, and not only when the disk has finished
+    this.#batches = [];
     const lost: number[] = [];
     for (const [index, pending] of this.#pending) {
       if (pending.term === term || (index <= raft.committed && raft.log.termAt(index) === pending.term)) continue;

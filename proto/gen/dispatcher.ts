@@ -27,6 +27,8 @@ import type { NodeReportInput as _shoal_dispatcher_v1_NodeReportInput, NodeRepor
 import type { OpenStreamInput as _shoal_dispatcher_v1_OpenStreamInput, OpenStream as _shoal_dispatcher_v1_OpenStream } from './shoal/dispatcher/v1/OpenStream.ts';
 import type { OthersAppliedInput as _shoal_dispatcher_v1_OthersAppliedInput, OthersApplied as _shoal_dispatcher_v1_OthersApplied } from './shoal/dispatcher/v1/OthersApplied.ts';
 import type { ProtocolInput as _shoal_dispatcher_v1_ProtocolInput, Protocol as _shoal_dispatcher_v1_Protocol } from './shoal/dispatcher/v1/Protocol.ts';
+import type { ReadIndexReplyInput as _shoal_dispatcher_v1_ReadIndexReplyInput, ReadIndexReply as _shoal_dispatcher_v1_ReadIndexReply } from './shoal/dispatcher/v1/ReadIndexReply.ts';
+import type { ReadIndexRequestInput as _shoal_dispatcher_v1_ReadIndexRequestInput, ReadIndexRequest as _shoal_dispatcher_v1_ReadIndexRequest } from './shoal/dispatcher/v1/ReadIndexRequest.ts';
 import type { RegisterReplyInput as _shoal_dispatcher_v1_RegisterReplyInput, RegisterReply as _shoal_dispatcher_v1_RegisterReply } from './shoal/dispatcher/v1/RegisterReply.ts';
 import type { RegisterRequestInput as _shoal_dispatcher_v1_RegisterRequestInput, RegisterRequest as _shoal_dispatcher_v1_RegisterRequest } from './shoal/dispatcher/v1/RegisterRequest.ts';
 import type { ReportReplyInput as _shoal_dispatcher_v1_ReportReplyInput, ReportReply as _shoal_dispatcher_v1_ReportReply } from './shoal/dispatcher/v1/ReportReply.ts';
@@ -73,6 +75,8 @@ export interface ProtoGrpcType {
         OpenStream: MessageTypeDefinition<_shoal_dispatcher_v1_OpenStreamInput, _shoal_dispatcher_v1_OpenStream>
         OthersApplied: MessageTypeDefinition<_shoal_dispatcher_v1_OthersAppliedInput, _shoal_dispatcher_v1_OthersApplied>
         Protocol: MessageTypeDefinition<_shoal_dispatcher_v1_ProtocolInput, _shoal_dispatcher_v1_Protocol>
+        ReadIndexReply: MessageTypeDefinition<_shoal_dispatcher_v1_ReadIndexReplyInput, _shoal_dispatcher_v1_ReadIndexReply>
+        ReadIndexRequest: MessageTypeDefinition<_shoal_dispatcher_v1_ReadIndexRequestInput, _shoal_dispatcher_v1_ReadIndexRequest>
         RegisterReply: MessageTypeDefinition<_shoal_dispatcher_v1_RegisterReplyInput, _shoal_dispatcher_v1_RegisterReply>
         RegisterRequest: MessageTypeDefinition<_shoal_dispatcher_v1_RegisterRequestInput, _shoal_dispatcher_v1_RegisterRequest>
         ReportReply: MessageTypeDefinition<_shoal_dispatcher_v1_ReportReplyInput, _shoal_dispatcher_v1_ReportReply>

@@ -24,7 +24,7 @@ function aConsensus() {
       listener = listen;
       return { [Symbol.dispose]: () => undefined };
     },
-    readBarrier: () => barrier,
+    readBarrier: () => barrier.then(() => 0),
     holdBarrier(promise: Promise<void>) {
       barrier = promise;
     },

@@ -10,6 +10,8 @@ import type { JoinReplyInput as _shoal_dispatcher_v1_JoinReplyInput, JoinReply a
 import type { JoinRequestInput as _shoal_dispatcher_v1_JoinRequestInput, JoinRequest as _shoal_dispatcher_v1_JoinRequest } from '../../../shoal/dispatcher/v1/JoinRequest.ts';
 import type { LeaveReplyInput as _shoal_dispatcher_v1_LeaveReplyInput, LeaveReply as _shoal_dispatcher_v1_LeaveReply } from '../../../shoal/dispatcher/v1/LeaveReply.ts';
 import type { LeaveRequestInput as _shoal_dispatcher_v1_LeaveRequestInput, LeaveRequest as _shoal_dispatcher_v1_LeaveRequest } from '../../../shoal/dispatcher/v1/LeaveRequest.ts';
+import type { ReadIndexReplyInput as _shoal_dispatcher_v1_ReadIndexReplyInput, ReadIndexReply as _shoal_dispatcher_v1_ReadIndexReply } from '../../../shoal/dispatcher/v1/ReadIndexReply.ts';
+import type { ReadIndexRequestInput as _shoal_dispatcher_v1_ReadIndexRequestInput, ReadIndexRequest as _shoal_dispatcher_v1_ReadIndexRequest } from '../../../shoal/dispatcher/v1/ReadIndexRequest.ts';
 import type { RegisterReplyInput as _shoal_dispatcher_v1_RegisterReplyInput, RegisterReply as _shoal_dispatcher_v1_RegisterReply } from '../../../shoal/dispatcher/v1/RegisterReply.ts';
 import type { RegisterRequestInput as _shoal_dispatcher_v1_RegisterRequestInput, RegisterRequest as _shoal_dispatcher_v1_RegisterRequest } from '../../../shoal/dispatcher/v1/RegisterRequest.ts';
 import type { ReportReplyInput as _shoal_dispatcher_v1_ReportReplyInput, ReportReply as _shoal_dispatcher_v1_ReportReply } from '../../../shoal/dispatcher/v1/ReportReply.ts';
@@ -52,6 +54,15 @@ export interface ManagersClient extends grpc.Client {
   leave(argument: _shoal_dispatcher_v1_LeaveRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_LeaveReply>): grpc.ClientUnaryCall;
   leave(argument: _shoal_dispatcher_v1_LeaveRequestInput, callback: grpc.requestCallback<_shoal_dispatcher_v1_LeaveReply>): grpc.ClientUnaryCall;
   
+  ReadIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  ReadIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  ReadIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  ReadIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  readIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  readIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  readIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  readIndex(argument: _shoal_dispatcher_v1_ReadIndexRequestInput, callback: grpc.requestCallback<_shoal_dispatcher_v1_ReadIndexReply>): grpc.ClientUnaryCall;
+  
   Register(argument: _shoal_dispatcher_v1_RegisterRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_RegisterReply>): grpc.ClientUnaryCall;
   Register(argument: _shoal_dispatcher_v1_RegisterRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_dispatcher_v1_RegisterReply>): grpc.ClientUnaryCall;
   Register(argument: _shoal_dispatcher_v1_RegisterRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_dispatcher_v1_RegisterReply>): grpc.ClientUnaryCall;
@@ -81,6 +92,8 @@ export interface ManagersHandlers extends grpc.UntypedServiceImplementation {
   
   Leave: grpc.handleUnaryCall<_shoal_dispatcher_v1_LeaveRequest, _shoal_dispatcher_v1_LeaveReplyInput>;
   
+  ReadIndex: grpc.handleUnaryCall<_shoal_dispatcher_v1_ReadIndexRequest, _shoal_dispatcher_v1_ReadIndexReplyInput>;
+  
   Register: grpc.handleUnaryCall<_shoal_dispatcher_v1_RegisterRequest, _shoal_dispatcher_v1_RegisterReplyInput>;
   
   Report: grpc.handleUnaryCall<_shoal_dispatcher_v1_ReportRequest, _shoal_dispatcher_v1_ReportReplyInput>;
@@ -92,6 +105,7 @@ export interface ManagersDefinition extends grpc.ServiceDefinition {
   AwaitApplied: MethodDefinition<_shoal_dispatcher_v1_AwaitAppliedRequestInput, _shoal_dispatcher_v1_AwaitAppliedReplyInput, _shoal_dispatcher_v1_AwaitAppliedRequest, _shoal_dispatcher_v1_AwaitAppliedReply>
   Join: MethodDefinition<_shoal_dispatcher_v1_JoinRequestInput, _shoal_dispatcher_v1_JoinReplyInput, _shoal_dispatcher_v1_JoinRequest, _shoal_dispatcher_v1_JoinReply>
   Leave: MethodDefinition<_shoal_dispatcher_v1_LeaveRequestInput, _shoal_dispatcher_v1_LeaveReplyInput, _shoal_dispatcher_v1_LeaveRequest, _shoal_dispatcher_v1_LeaveReply>
+  ReadIndex: MethodDefinition<_shoal_dispatcher_v1_ReadIndexRequestInput, _shoal_dispatcher_v1_ReadIndexReplyInput, _shoal_dispatcher_v1_ReadIndexRequest, _shoal_dispatcher_v1_ReadIndexReply>
   Register: MethodDefinition<_shoal_dispatcher_v1_RegisterRequestInput, _shoal_dispatcher_v1_RegisterReplyInput, _shoal_dispatcher_v1_RegisterRequest, _shoal_dispatcher_v1_RegisterReply>
   Report: MethodDefinition<_shoal_dispatcher_v1_ReportRequestInput, _shoal_dispatcher_v1_ReportReplyInput, _shoal_dispatcher_v1_ReportRequest, _shoal_dispatcher_v1_ReportReply>
 }

@@ -1,0 +1,8 @@
+// Original file: dispatcher.proto
+
+
+export interface ReadIndexRequestInput {
+}
+
+export interface ReadIndexRequest {
+}
