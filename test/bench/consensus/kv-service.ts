@@ -28,7 +28,11 @@ interface Services {
   readonly etcdserverpb: Record<'KV' | 'Maintenance', { readonly service: ServiceDefinition }>;
 }
 
-const definition = fromJSON(PROTOCOL as unknown as Parameters<typeof fromJSON>[0], { keepCase: true, longs: String, defaults: true });
+const definition = fromJSON(PROTOCOL as unknown as Parameters<typeof fromJSON>[0], {
+  keepCase: true,
+  longs: String,
+  defaults: true,
+});
 export const { KV, Maintenance } = (loadPackageDefinition(definition) as unknown as Services).etcdserverpb;
 
 export interface StatusReply {
