@@ -49,6 +49,11 @@ const COMMANDS = {
     await setUp({});
     return node(path.join(DIST, 'test/bench/run.js'), args);
   },
+  async histories(args) {
+    requireRoot('npm run histories makes network namespaces');
+    await setUp(PACKAGES_TO_RUN);
+    return node(path.join(DIST, 'test/histories/run.js'), args);
+  },
   async 'crash-cycles'(args) {
     await setUp({});
     return node(path.join(DIST, 'test/crash/run.js'), args);

@@ -3,7 +3,7 @@
 // TLS. Whoever took the call first says who asks; the leader believes managers only, and checks that against the
 // connection's certificate.
 import { asOneOf, parseJson } from '../base/parse.ts';
-import { CodedError, fail } from '../base/errors.ts';
+import { CodedError, codeOf, fail } from '../base/errors.ts';
 import {
   type Caller,
   CONTROL_METHODS,
@@ -146,9 +146,26 @@ export class ForwardedControl implements ClusterControl {
       await consensus.readBarrier({ abort });
       this.#caughtUpTerm = term;
     }
-    return await control.call(method, request, { caller, abort });
+    try {
+      return await control.call(method, request, { caller, abort });
+    } catch (error) {
+      // A refusal says what the state is, which only a leader knows: one that was deposed meanwhile must not say it.
+      if (CONTROL_METHODS[method] === 'write' && isRefusal(error)) await consensus.readBarrier({ abort });
+      throw error;
+    }
   }
 }
+
+const NO_REFUSALS: ReadonlySet<string> = new Set([
+  'unavailable',
+  'unknown-outcome',
+  'exhausted',
+  'aborted',
+  'deadline',
+  'internal',
+]);
+
+const isRefusal = (error: unknown): boolean => !NO_REFUSALS.has(codeOf(error));
 
 /** A manager may speak for operators at its own API, nobody else. */
 function passedOn(message: CallerMessage | null, from: Identity): Caller {

@@ -4,6 +4,7 @@
 //   npm run bench -- --rounds 3          fewer rounds
 //   npm run bench -- --shoal-only        without Docker Engine
 //   npm run bench -- --failover          the loss of leaders instead, many times over
+//   npm run bench -- --consensus         consensus beside etcd instead: consensus/run.ts says with which words
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type BenchEngine, client, dockerAvailable, importBusybox, startDocker, startShoal } from './engines.ts';
@@ -17,6 +18,7 @@ interface Row {
 }
 
 async function main(): Promise<void> {
+  if (process.argv.includes('--consensus')) return void (await import('./consensus/run.ts'));
   const { values } = parseArgs({
     options: {
       only: { type: 'string', default: '' },

@@ -13,7 +13,6 @@ import { KV, Maintenance } from './kv-service.ts';
 export type Order =
   | { readonly kind: 'start'; readonly options: ConsensusOptions; readonly clientAddress: string }
   | { readonly kind: 'add'; readonly nodeId: string; readonly raftAddress: string }
-  | { readonly kind: 'status' }
   | { readonly kind: 'hand-over' }
   | { readonly kind: 'work'; readonly forMs: number; readonly sliceMs: number };
 
@@ -63,8 +62,6 @@ async function carryOut(order: Order): Promise<unknown> {
   switch (order.kind) {
     case 'add':
       return await consensus.addMember({ nodeId: order.nodeId as NodeId, raftAddress: order.raftAddress }, {});
-    case 'status':
-      return consensus.status();
     case 'hand-over':
       return await consensus.transferLeadership();
     case 'work':

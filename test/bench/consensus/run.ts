@@ -1,11 +1,15 @@
-// The raft group beside etcd: committed writes a second and their latency, taken turn by turn in one run; what mutual TLS
-// and encryption cost; failover, hand-over and heartbeats; the simulator's steps. `--parts` picks some of it.
+// `npm run bench -- --consensus`: the raft group beside etcd, taken turn by turn in one run (committed writes a second, their
+// latency, what mutual TLS and sealing cost); then leaders killed and handing over, heartbeats under load, the simulator.
+//   --rounds 3 --seconds 2     fewer and shorter rounds      --clients 16 --bytes 256   some cells of the table only
+//   --kills 20                 fewer killed leaders          --skip writes,kills,hand-over,heartbeats,simulator
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { makeVariant, WITHOUT_MUTUAL_TLS, WITHOUT_SEAL } from '../../support/variant.ts';
+import { simulate } from '../../sim/simulate.ts';
+import { handOvers, heartbeatGaps, leaderKills } from './availability.ts';
 import { EtcdGroup, etcdVersion } from './etcd-group.ts';
 import type { Group } from './group.ts';
-import { load, median, type Result } from './load.ts';
+import { load, median, quantile, type Result } from './load.ts';
 import { ShoalGroup } from './shoal-group.ts';
 
 const { values } = parseArgs({
@@ -14,23 +18,25 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '3' },
     clients: { type: 'string', default: '1,16,128' },
     bytes: { type: 'string', default: '256,2048' },
-    without: { type: 'string', default: '' },
+    kills: { type: 'string', default: '100' },
+    skip: { type: 'string', default: '' },
+    consensus: { type: 'boolean', default: true },
   },
 });
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const numbers = (text: string): number[] => text.split(',').map(Number);
-const without = new Set(values.without.split(','));
+const skipped = new Set(values.skip.split(','));
+const version = etcdVersion();
 
 async function compare(): Promise<void> {
   await using plainBuild = await makeVariant([...WITHOUT_MUTUAL_TLS, ...WITHOUT_SEAL]);
   await using sealedBuild = await makeVariant(WITHOUT_MUTUAL_TLS);
   const starts: (() => Promise<Group>)[] = [];
-  const version = etcdVersion();
-  if (version && !without.has('etcd')) starts.push(() => EtcdGroup.start());
+  if (version) starts.push(() => EtcdGroup.start());
   else write('etcd is not measured (Debian: etcd-server): Shoal alone.');
   starts.push(() => ShoalGroup.start({ name: 'Shoal, plain', root: plainBuild.root }));
-  if (!without.has('costs')) {
+  if (!skipped.has('costs')) {
     starts.push(() => ShoalGroup.start({ name: 'Shoal, sealed log', root: sealedBuild.root }));
     starts.push(() => ShoalGroup.start({ name: 'Shoal as it is (sealed log, mutual TLS)' }));
   }
@@ -68,7 +74,52 @@ function rowOf(clients: number, bytes: number, name: string, results: Result[], 
   return `| ${clients} | ${bytes} | ${name} | ${spread} | ${p50} | ${p99} | ${ratio} |`;
 }
 
-await compare();
+async function kills(): Promise<void> {
+  {
+    await using group = await ShoalGroup.start();
+    const timesMs = await leaderKills(group, Number(values.kills));
+    const over = timesMs.filter((ms) => ms > 3_000).length;
+    write(`kill -9 of the leader → accepted write, ${values.kills} times: ${spreadOf(timesMs)}; ${over} over 3 s`);
+  }
+  if (!version) return;
+  await using etcd = await EtcdGroup.start();
+  write(`the same on etcd, ${ETCD_KILLS} times: ${spreadOf(await leaderKills(etcd, ETCD_KILLS))}`);
+}
+
+async function handOver(): Promise<void> {
+  await using group = await ShoalGroup.start();
+  write(
+    `planned hand-over, longest gap between writes, ${HAND_OVERS} times: ${spreadOf(await handOvers(group, HAND_OVERS))}`,
+  );
+}
+
+async function heartbeats(): Promise<void> {
+  const { idleMs, busyMs, leaderStayed } = await heartbeatGaps(10_000, BUSY_SLICE_MS);
+  const stayed = leaderStayed ? 'it still leads' : 'leadership was lost';
+  write(
+    `longest gap between heartbeats: ${idleMs.toFixed(0)} ms idle, ${busyMs.toFixed(0)} ms with the main thread busy; ${stayed}`,
+  );
+}
+
+async function simulator(): Promise<void> {
+  let steps = 0;
+  const startMs = performance.now();
+  for (let seed = 1; seed <= SIMULATOR_SEEDS; seed += 1) steps += (await simulate(seed, SIMULATOR_STEPS)).steps;
+  const seconds = (performance.now() - startMs) / 1_000;
+  write(`simulator: ${Math.round(steps / seconds)} steps/s with all invariants (${SIMULATOR_SEEDS} seeds)`);
+}
+
+const spreadOf = (ms: readonly number[]): string =>
+  `median ${median(ms).toFixed(0)} ms, p99 ${quantile(ms, 0.99).toFixed(0)} ms, longest ${Math.max(...ms).toFixed(0)} ms`;
+
+const ETCD_KILLS = 9;
+const HAND_OVERS = 20;
+const BUSY_SLICE_MS = 1_000;
+const SIMULATOR_SEEDS = 10;
+const SIMULATOR_STEPS = 20_000;
+
+const parts = { writes: compare, kills, 'hand-over': handOver, heartbeats, simulator };
+for (const [name, part] of Object.entries(parts)) if (!skipped.has(name)) await part();
 write(
   `load average ${loadavg()
     .map((value) => value.toFixed(1))

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { ConsensusOptions, ConsensusStatus } from '../../../manager/raft/contract.ts';
+import type { ConsensusOptions } from '../../../manager/raft/contract.ts';
 import type { NodeId } from '../../../proto/objects.ts';
 import { freePort, TestAuthority } from '../../raft/support.ts';
 import { type Group, leaderOf } from './group.ts';
@@ -19,7 +19,6 @@ export interface GroupOptions {
   readonly root?: string;
   /** Where others find a member's raft listener, given where it is: for whoever sits in between. */
   readonly reachedAt?: (position: number, listenAddress: string) => Promise<string>;
-  readonly execArgv?: readonly string[];
 }
 
 export class ShoalGroup implements Group {
@@ -55,6 +54,14 @@ export class ShoalGroup implements Group {
     return this.members.map(({ clientAddress }) => clientAddress);
   }
 
+  async kill(position: number): Promise<void> {
+    await this.members[position]?.kill();
+  }
+
+  async run(position: number): Promise<void> {
+    await this.members[position]?.run('restart');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.members.map((member) => member.kill()));
     await rm(this.#directory, { recursive: true, force: true });
@@ -75,13 +82,9 @@ export class ShoalMember {
     this.clientAddress = clientAddress;
   }
 
-  get pid(): number {
-    return this.#child?.pid ?? 0;
-  }
-
   async run(start: ConsensusOptions['start']): Promise<void> {
     const program = join(this.#group.root ?? HERE, 'dist/test/bench/consensus/member.js');
-    const child = fork(program, { serialization: 'advanced', execArgv: [...(this.#group.execArgv ?? [])] });
+    const child = fork(program, { serialization: 'advanced' });
     this.#child = child;
     child.on('message', (answer: Answer) => this.#waiting.get(answer.id)?.(answer));
     child.once('exit', () => {
@@ -102,22 +105,10 @@ export class ShoalMember {
     return answer.value;
   }
 
-  async status(): Promise<ConsensusStatus> {
-    return (await this.ask({ kind: 'status' })) as ConsensusStatus;
-  }
-
   async kill(): Promise<void> {
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-
-  /** Ends in order, so that a profiler can write what it has. */
-  async leave(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null) return;
-    child.disconnect();
     await once(child, 'exit');
   }
 }
