@@ -6,12 +6,10 @@ import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
 import type { NetworkJson } from '../types/network.ts';
 import { Fields } from './fields.ts';
+import { parsePools, poolsJson } from './network-pools.ts';
 import { goTime } from './time.ts';
 
 export function networkJson(network: NetworkInfo): NetworkJson {
-  const { subnet, gateway } = network;
-  const range =
-    subnet === undefined ? [] : [{ Subnet: subnet, ...(gateway === undefined ? {} : { Gateway: gateway }) }];
   return {
     Name: network.name,
     Id: network.id,
@@ -20,7 +18,7 @@ export function networkJson(network: NetworkInfo): NetworkJson {
     Driver: network.driver,
     EnableIPv4: true,
     EnableIPv6: false,
-    IPAM: { Driver: 'default', Options: null, Config: range },
+    IPAM: { Driver: 'default', Options: null, Config: poolsJson(network) },
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,
@@ -79,19 +77,21 @@ export function isClusterRequest(body: Json): boolean {
 }
 
 export function parseClusterNetwork(body: Json): NetworkSpec {
-  const { driver, ...rest } = parseAny(new Fields(body));
+  const network = new Fields(body);
+  const { driver, ...rest } = parseNamed(network);
   if (driver !== 'overlay')
     fail('not-implemented', `a network of the swarm with the driver "${driver}" is not implemented yet`);
-  return { ...rest, driver };
+  return { ...rest, driver, ...addressesOf(network.object('IPAM')) };
 }
 
 export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
-  const request = parseAny(new Fields(body));
+  const network = new Fields(body);
+  const request = parseNamed(network);
   if (request.driver !== 'bridge') fail('not-found', `plugin "${request.driver}" not found`);
-  return request;
+  return { ...request, ...parsePools(network.object('IPAM')) };
 }
 
-function parseAny(network: Fields): NetworkSpec {
+function parseNamed(network: Fields): NetworkSpec {
   const name = network.text('Name');
   if (!NETWORK_NAME.test(name)) {
     fail('invalid', `invalid network name "${name}": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
@@ -107,7 +107,6 @@ function parseAny(network: Fields): NetworkSpec {
     options: network.textMap('Options'),
     internal: network.flag('Internal'),
     attachable: network.flag('Attachable'),
-    ...addressesOf(network.object('IPAM')),
   };
 }
 

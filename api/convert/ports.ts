@@ -53,30 +53,29 @@ function publishes(container: string, binding: Fields): PortPublish[] {
   if (range.first !== 0 && ports.length > 1 && length !== ports.length) {
     fail('invalid', `invalid ranges specified for container and host ports: ${container} and ${hostText}`);
   }
-  if (ports.length === 1 && length > 1) {
-    fail(
-      'not-implemented',
-      `${binding.path('HostPort')}: choosing a host port from the range ${hostText} is not implemented yet`,
-    );
-  }
   return ports.map(({ port, protocol }, i) => ({
     protocol,
     containerPort: port,
     hostAddress: hostAddress === '0.0.0.0' || hostAddress === '::' ? '' : hostAddress,
     hostPort: range.first === 0 ? 0 : range.first + i,
+    // One port for the whole range: the first that is free.
+    ...(ports.length === 1 && length > 1 && { hostPortLast: range.last }),
   }));
 }
 
 const keyOf = (publish: PortPublish): string => `${publish.containerPort}/${publish.protocol}`;
 
-const hostPortText = (port: number): string => (port === 0 ? '' : String(port));
+function hostPortText({ hostPort, hostPortLast }: PortPublish): string {
+  if (hostPort === 0) return '';
+  return hostPortLast === undefined ? String(hostPort) : `${hostPort}-${hostPortLast}`;
+}
 
 /** HostConfig.PortBindings from what was asked. */
 export function bindingsOf(publish: readonly PortPublish[]): Record<string, PortBinding[]> {
   const map: Record<string, PortBinding[]> = {};
   for (const entry of publish) {
     const list = (map[keyOf(entry)] ??= []);
-    list.push({ HostIp: entry.hostAddress, HostPort: hostPortText(entry.hostPort) });
+    list.push({ HostIp: entry.hostAddress, HostPort: hostPortText(entry) });
   }
   return map;
 }

@@ -1,4 +1,11 @@
 // Networks as the Engine API writes them.
+export interface PoolJson {
+  Subnet?: string;
+  Gateway?: string;
+  IPRange?: string;
+  AuxiliaryAddresses?: Record<string, string>;
+}
+
 export interface NetworkJson {
   Name: string;
   Id: string;
@@ -7,7 +14,7 @@ export interface NetworkJson {
   Driver: string;
   EnableIPv4: boolean;
   EnableIPv6: boolean;
-  IPAM: { Driver: string; Options: Record<string, string> | null; Config: { Subnet?: string; Gateway?: string }[] };
+  IPAM: { Driver: string; Options: Record<string, string> | null; Config: PoolJson[] };
   Internal: boolean;
   Attachable: boolean;
   Ingress: boolean;

@@ -1,43 +1,66 @@
-// Addresses of one network: a bitmap, handed out next-fit, freed ones rested before they are used again. Pure.
+// Addresses of one subnet: a bitmap, handed out next-fit, freed ones rested before they are used again. Pure.
 // Invariant: an address is in use, resting, or free; the network, gateway and broadcast addresses are always in use.
 import { CodedError } from '../../base/errors.ts';
 import { contains, formatAddress, formatSubnet, sizeOf, type Subnet } from './addresses.ts';
 
 const REST_MS = 30_000;
 
+export interface PoolOptions {
+  /** Never handed out: the gateway, and what the administrator gave to others. */
+  readonly reserved: readonly number[];
+  /** Only addresses in it are chosen; those that are asked for may lie outside. */
+  readonly range?: Subnet;
+}
+
 export class AddressPool {
   readonly subnet: Subnet;
+  readonly #first: number;
+  readonly #last: number;
   readonly #used: Uint8Array;
   readonly #resting: { readonly offset: number; readonly untilMs: number }[] = []; // oldest first
-  #next = 1;
-  #free: number;
+  #next: number;
+  #free: number; // in the range
 
-  constructor(subnet: Subnet, gateway: number) {
+  constructor(subnet: Subnet, options: number | PoolOptions) {
+    const { reserved, range = subnet } = typeof options === 'number' ? { reserved: [options] } : options;
     this.subnet = subnet;
+    this.#first = range.base - subnet.base;
+    this.#last = this.#first + sizeOf(range) - 1;
     this.#used = new Uint8Array(Math.ceil(sizeOf(subnet) / 8));
-    this.#free = sizeOf(subnet);
-    const reserved = [subnet.base, gateway, subnet.base + sizeOf(subnet) - 1];
-    for (const address of new Set(reserved)) this.#mark(address - subnet.base);
+    this.#free = sizeOf(range);
+    this.#next = this.#first;
+    // A pair of addresses has neither a network nor a broadcast address (RFC 3021).
+    const ends = subnet.prefixLength < 31 ? [subnet.base, subnet.base + sizeOf(subnet) - 1] : [];
+    for (const address of new Set([...ends, ...reserved])) this.#mark(address - subnet.base);
   }
 
   get freeCount(): number {
     return this.#free;
   }
 
-  /** Code `exhausted` when there is none. */
-  take(nowMs: number): number {
+  get restingCount(): number {
+    return this.#resting.length;
+  }
+
+  /** One that nobody had for a while; undefined when there is none. */
+  tryTake(nowMs: number): number | undefined {
     this.#wake(nowMs);
-    if (this.#free === 0) this.#wakeOne();
-    if (this.#free === 0) {
-      throw new CodedError(
-        'exhausted',
-        `no available IPv4 addresses on this network's address pools: ${formatSubnet(this.subnet)} is full`,
-      );
-    }
+    if (this.#free === 0) return undefined;
     const offset = this.#firstFree();
     this.#mark(offset);
-    this.#next = (offset + 1) % sizeOf(this.subnet);
+    this.#next = offset >= this.#last ? this.#first : offset + 1;
     return this.subnet.base + offset;
+  }
+
+  /** As `tryTake`, but rather one that still rests than none. */
+  tryTakeTired(nowMs: number): number | undefined {
+    while (this.#free === 0 && this.#resting.length > 0) this.#wakeOne();
+    return this.tryTake(nowMs);
+  }
+
+  /** Code `exhausted` when there is none. */
+  take(nowMs: number): number {
+    return this.tryTake(nowMs) ?? this.tryTakeTired(nowMs) ?? failFull(formatSubnet(this.subnet), '');
   }
 
   /** Takes the address that was asked for; a resting one is allowed, as its owner may be the one who asks. */
@@ -67,16 +90,15 @@ export class AddressPool {
     const entry = this.#resting.shift();
     if (!entry) return;
     this.#used[entry.offset >> 3] = (this.#used[entry.offset >> 3] ?? 0) & ~(1 << (entry.offset & 7));
-    this.#free += 1;
+    if (this.#isInRange(entry.offset)) this.#free += 1;
   }
 
   #firstFree(): number {
-    const size = sizeOf(this.subnet);
     let offset = this.#next;
     while (this.#isUsed(offset)) {
       const wholeByteUsed = (offset & 7) === 0 && this.#used[offset >> 3] === 255;
       offset += wholeByteUsed ? 8 : 1;
-      if (offset >= size) offset = 0;
+      if (offset > this.#last) offset = this.#first;
     }
     return offset;
   }
@@ -87,6 +109,17 @@ export class AddressPool {
 
   #mark(offset: number): void {
     this.#used[offset >> 3] = (this.#used[offset >> 3] ?? 0) | (1 << (offset & 7));
-    this.#free -= 1;
+    if (this.#isInRange(offset)) this.#free -= 1;
   }
+
+  #isInRange(offset: number): boolean {
+    return offset >= this.#first && offset <= this.#last;
+  }
+}
+
+export function failFull(what: string, detail: string): never {
+  throw new CodedError(
+    'exhausted',
+    `no available IPv4 addresses on this network's address pools: ${what} is full${detail}`,
+  );
 }

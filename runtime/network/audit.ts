@@ -1,6 +1,6 @@
 // Compares what the kernel has with what it should have, and repairs the difference.
 import { formatAddress } from './addresses.ts';
-import { ensureBridge, type KernelView, viewKernel } from './bridges.ts';
+import { ensureBridge, type KernelView, missingGateways, viewKernel } from './bridges.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
@@ -70,8 +70,8 @@ function bridgeFault({ bridge, bridgeIndex }: NetworkState, view: KernelView): s
   if (!link) return 'was gone';
   if (link.index !== bridgeIndex) return 'was made anew by somebody';
   if (!link.up) return 'was down';
-  const hasAddress = view.addresses.some((entry) => entry.index === link.index && entry.address === bridge.gateway);
-  return hasAddress ? undefined : `had lost its address ${formatAddress(bridge.gateway)}`;
+  const [missing] = missingGateways(bridge, link.index, view);
+  return missing && `had lost its address ${formatAddress(missing.gateway)}`;
 }
 
 function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView): Finding[] {

@@ -20,7 +20,8 @@ import {
 import { type Netd, StepError } from './netd.ts';
 import { NETLINK_ROUTE } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
-import type { NetworkRecord } from './registry.ts';
+import type { SubnetGateway } from './network-addresses.ts';
+import { type NetworkRecord, poolsOf } from './registry.ts';
 import { withoutIpv6 } from './sandboxes.ts';
 
 const MTU_DEFAULT = 1500;
@@ -30,6 +31,8 @@ export interface Bridge {
   readonly name: string;
   readonly subnet: Subnet;
   readonly gateway: number;
+  /** All subnets, the one above first. */
+  readonly subnets: readonly SubnetGateway[];
   readonly mtu: number;
   readonly internal: boolean;
   readonly masquerade: boolean;
@@ -53,6 +56,10 @@ export function bridgeOf(record: NetworkRecord, mtuDefault: number): Bridge | un
     name: record.bridge.name,
     subnet: parseSubnet(record.bridge.subnet),
     gateway: parseAddress(record.bridge.gateway),
+    subnets: poolsOf(record).map(({ subnet, gateway }) => ({
+      subnet: parseSubnet(subnet),
+      gateway: parseAddress(gateway),
+    })),
     mtu: readMtu(options[OPTION.mtu]) ?? mtuDefault,
     internal: record.internal,
     masquerade: readSwitch(options, OPTION.masquerade),
@@ -131,9 +138,9 @@ export async function ensureBridge(netd: Netd, bridge: Bridge, instance: Instanc
   }
   if (!found) await makeBridge(netd, bridge, instance);
   const index = found?.index ?? (await indexOf(netd, bridge.name));
-  const hasAddress = view.addresses.some((entry) => entry.index === index && entry.address === bridge.gateway);
   const writer = new MessageWriter();
-  if (!hasAddress) addAddress(writer, { index, address: bridge.gateway, prefixLength: bridge.subnet.prefixLength });
+  for (const { subnet, gateway } of missingGateways(bridge, index, view))
+    addAddress(writer, { index, address: gateway, prefixLength: subnet.prefixLength });
   changeLink(writer, { index, up: true, mtu: bridge.mtu });
   await netd.exchange(
     `giving bridge ${bridge.name} the address ${formatAddress(bridge.gateway)}`,
@@ -141,6 +148,11 @@ export async function ensureBridge(netd: Netd, bridge: Bridge, instance: Instanc
     writer.finish(),
   );
   return index;
+}
+
+export function missingGateways(bridge: Bridge, index: number, { addresses }: KernelView): SubnetGateway[] {
+  const has = new Set(addresses.filter((entry) => entry.index === index).map((entry) => entry.address));
+  return bridge.subnets.filter(({ gateway }) => !has.has(gateway));
 }
 
 async function makeBridge(netd: Netd, bridge: Bridge, instance: Instance): Promise<void> {

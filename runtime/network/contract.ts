@@ -96,6 +96,16 @@ export interface NameSource {
   namesOf(networkId: string): readonly NameRecord[];
 }
 
+/** A subnet, as it was asked for. */
+export interface PoolRequest {
+  readonly subnet: string;
+  readonly gateway?: string; // the first address
+  /** Addresses are chosen from this part of the subnet only. */
+  readonly range?: string;
+  /** Addresses that others have, by what they are called. */
+  readonly auxiliary?: Readonly<Record<string, string>>;
+}
+
 export interface NetworkInfo {
   readonly id: string;
   readonly name: string;
@@ -108,6 +118,7 @@ export interface NetworkInfo {
   readonly options: Readonly<Record<string, string>>;
   readonly subnet?: string; // 172.17.0.0/16
   readonly gateway?: string;
+  readonly pools?: readonly PoolRequest[]; // all subnets
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -132,8 +143,11 @@ export interface Networks {
     options: Readonly<Record<string, string>>;
     internal: boolean;
     attachable: boolean;
+    /** In place of `pools` when there is one subnet. */
     subnet?: string;
     gateway?: string;
+    /** None: a free subnet is chosen. */
+    pools?: readonly PoolRequest[];
   }): Promise<NetworkInfo>;
   remove(idOrName: string): Promise<void>;
   /** Reserves address and host ports, makes the namespace and the link. Conflicts: "port is already allocated". */

@@ -16,6 +16,7 @@ import { type Netd, StepError } from './netd.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import { namesOfEndpoint, type Names } from './names.ts';
 import { type EndpointState, isPredefined, type NetworkState } from './network-table.ts';
+import type { SubnetGateway } from './network-addresses.ts';
 import { gatewayEndpoint, Places } from './places.ts';
 import { type Resolvers, scopeOf } from './resolvers.ts';
 import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
@@ -105,7 +106,7 @@ export class Endpoints {
 
   /** The container runs on: its other networks take over the default route before this one goes. */
   async #unplug(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
-    await this.#parts.netd().run([unwireStep(endpoint, address, network.bridge?.subnet.prefixLength ?? 32)]);
+    await this.#parts.netd().run([unwireStep(endpoint, address, endpoint.prefixLength)]);
     await this.#routeOut(endpoint.sandboxPath);
     await this.#answerNames(endpoint.sandboxPath);
   }
@@ -144,7 +145,7 @@ export class Endpoints {
       for (const step of unplugSteps(endpoint)) await netd().doAside('removing a link', step);
       return;
     }
-    await netd().run([unwireStep(endpoint, address, network.bridge?.subnet.prefixLength ?? 32)]);
+    await netd().run([unwireStep(endpoint, address, endpoint.prefixLength)]);
     await sandboxes.discard(endpoint.sandboxPath);
   }
 
@@ -184,7 +185,8 @@ export class Endpoints {
     const address = parseAddress(endpoint.address);
     const mac = parseMac(endpoint.macAddress);
     const { bridge, bridgeIndex } = network;
-    const wiring = { sandbox, bridge, bridgeIndex, address, mac, leadsOut: false };
+    const place = placeIn(network, bridge, address);
+    const wiring = { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut: false };
     await this.#parts
       .netd()
       .do(`wiring ${endpoint.address} again`, [...this.#parts.sandboxes.linkSteps(sandbox), ...wireSteps(wiring)]);
@@ -212,7 +214,9 @@ export class Endpoints {
     const sandbox = await this.#sandboxFor(request, id, undo);
     const mac = asked ?? parseMac(macOfAddress(address));
     const isFirst = request.sandboxPath === undefined;
-    await this.#wire(network, { sandbox, bridge, bridgeIndex: network.bridgeIndex, address, mac, leadsOut: isFirst });
+    const place = placeIn(network, bridge, address);
+    const { bridgeIndex } = network;
+    await this.#wire(network, { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut: isFirst });
     const published = publishes.map((publish, index) => withChosenPort(publish, held[index]?.port ?? 0));
     undo.defer(() => this.#withdraw(held));
     await this.#publish(published.map((publish) => publishedPort(publish, publish.hostPort, address)));
@@ -223,8 +227,8 @@ export class Endpoints {
       interfaceName: sandbox.interfaceName,
       hostInterfaceName: sandbox.hostInterfaceName,
       address: formatAddress(address),
-      prefixLength: bridge.subnet.prefixLength,
-      gateway: bridge.internal ? '' : formatAddress(bridge.gateway),
+      prefixLength: place.subnet.prefixLength,
+      gateway: bridge.internal ? '' : formatAddress(place.gateway),
       macAddress: macTextOf(mac),
       published,
     };
@@ -280,6 +284,9 @@ export class Endpoints {
     const { addresses, record } = network;
     if (!addresses) throw new CodedError('invalid', `network ${record.name} has no addresses`);
     if (!asked) return addresses.take(this.#parts.clock.nowMs());
+    if (isPredefined(record.name)) {
+      throw new CodedError('invalid', 'user specified IP address is supported on user defined networks only');
+    }
     const address = parseAddress(asked, 'address');
     addresses.claim(address);
     return address;
@@ -342,7 +349,8 @@ function checkPublishable(network: NetworkState, request: EndpointRequest): void
   for (const publish of request.publish) {
     hostAddressOf(publish);
     const inRange = (port: number, min: number): boolean => Number.isInteger(port) && port >= min && port <= 65_535;
-    if (inRange(publish.containerPort, 1) && inRange(publish.hostPort, 0)) continue;
+    const { containerPort, hostPort, hostPortLast = hostPort } = publish;
+    if (inRange(containerPort, 1) && inRange(hostPort, 0) && inRange(hostPortLast, hostPort)) continue;
     throw new CodedError(
       'invalid',
       `invalid port mapping ${publish.hostPort}:${publish.containerPort}/${publish.protocol}`,
@@ -352,6 +360,9 @@ function checkPublishable(network: NetworkState, request: EndpointRequest): void
     throw new CodedError('invalid', `network ${network.record.name} is internal: ports can not be published on it`);
   }
 }
+
+const placeIn = ({ addresses }: NetworkState, bridge: Bridge, address: number): SubnetGateway =>
+  addresses?.placeOf(address) ?? bridge;
 
 /** The network may say on which address ports are published that name none. */
 function withHostAddress(publish: PortPublish, { publishOn }: Bridge): PortPublish {

@@ -3,22 +3,14 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import { newHexId } from '../../base/id.ts';
 import type { Random } from '../../base/random.ts';
-import {
-  contains,
-  formatAddress,
-  formatSubnet,
-  freeSubnet,
-  overlaps,
-  parseAddress,
-  parseSubnet,
-  type Subnet,
-} from './addresses.ts';
+import { formatSubnet, freeSubnet, parseSubnet } from './addresses.ts';
 import { checkBridgeName, checkNameIsFree, ensureBridge, OPTION, removeBridge, routedSubnets } from './bridges.ts';
 import type { Endpoint, NetworkInfo, Networks } from './contract.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { checkRequest, infoOf, isPredefined, type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
-import type { NetworkRecord } from './registry.ts';
+import { checkedPools, type Taken } from './pool-request.ts';
+import { type NetworkRecord, type PoolRecord, poolsOf } from './registry.ts';
 
 export type NetworkRequest = Parameters<Networks['create']>[0];
 
@@ -82,27 +74,45 @@ export class NetworkChanges {
     const { name, internal, attachable, labels, options } = request;
     if (table.byName(name)) throw new CodedError('conflict', `network with name ${name} already exists`);
     const id = newHexId(random);
-    const subnet = await this.#chooseSubnet(request.subnet);
-    const gateway = chooseGateway(subnet, request.gateway);
+    const pools = await this.#choosePools(request);
     const link = checkBridgeName(options[OPTION.bridgeName] ?? `br-${id.slice(0, 12)}`);
     if (table.all().some((state) => state.bridge?.name === link)) {
       throw new CodedError('conflict', `bridge name ${link} is used by another network`);
     }
-    const bridge = { name: link, subnet: formatSubnet(subnet), gateway: formatAddress(gateway) };
-    return { id, name, driver: 'bridge', createdAtMs: clock.nowMs(), internal, attachable, labels, options, bridge };
+    const [first] = pools;
+    if (!first) throw new CodedError('internal', `network ${name} has no subnet`);
+    const bridge = { name: link, subnet: first.subnet, gateway: first.gateway };
+    return {
+      id,
+      name,
+      driver: 'bridge',
+      createdAtMs: clock.nowMs(),
+      internal,
+      attachable,
+      labels,
+      options,
+      bridge,
+      pools,
+    };
   }
 
-  async #chooseSubnet(asked: string | undefined): Promise<Subnet> {
-    const own = this.#parts.table.all().flatMap(({ bridge }) => (bridge ? [bridge.subnet] : []));
-    if (asked === undefined) return freeSubnet([...own, ...(await routedSubnets(this.#parts.netd()))]);
-    const subnet = parseSubnet(asked);
-    if (subnet.prefixLength < 8 || subnet.prefixLength > 30) {
-      throw new CodedError('invalid', `subnet ${asked} must be between /8 and /30`);
-    }
-    if (own.some((other) => overlaps(subnet, other))) {
-      throw new CodedError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space');
-    }
-    return subnet;
+  async #choosePools(request: NetworkRequest): Promise<PoolRecord[]> {
+    const { subnet, gateway } = request;
+    const single = subnet === undefined ? [] : [{ subnet, ...(gateway === undefined ? {} : { gateway }) }];
+    const asked = request.pools ?? single;
+    if (asked.length > 0) return checkedPools(asked, this.#taken());
+    const taken = [...this.#taken().map((each) => each.subnet), ...(await routedSubnets(this.#parts.netd()))];
+    return checkedPools(
+      [{ subnet: formatSubnet(freeSubnet(taken)), ...(gateway === undefined ? {} : { gateway }) }],
+      [],
+    );
+  }
+
+  #taken(): Taken[] {
+    const networks = this.#parts.table.all();
+    return networks.flatMap(({ record }) =>
+      poolsOf(record).map((pool) => ({ subnet: parseSubnet(pool.subnet), owner: record.name })),
+    );
   }
 
   async #remove(state: NetworkState): Promise<void> {
@@ -123,12 +133,3 @@ export class NetworkChanges {
 
 const ownerText = ({ names, containerId }: Endpoint): string =>
   `name:"${names?.[0] ?? ''}" id:"${containerId.slice(0, 12)}"`;
-
-function chooseGateway(subnet: Subnet, asked: string | undefined): number {
-  if (asked === undefined) return subnet.base + 1;
-  const gateway = parseAddress(asked, 'gateway');
-  if (!contains(subnet, gateway)) {
-    throw new CodedError('invalid', `no matching subnet for gateway ${asked}: it is not in ${formatSubnet(subnet)}`);
-  }
-  return gateway;
-}

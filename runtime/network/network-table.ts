@@ -1,10 +1,10 @@
 // The networks of this machine by id and name: the predefined three and those that users made.
 import { CodedError, fail } from '../../base/errors.ts';
-import { AddressPool } from './address-pool.ts';
 import { type Bridge, bridgeOf } from './bridges.ts';
 import type { Endpoint, NetworkInfo } from './contract.ts';
 import type { HeldPort } from './ports.ts';
-import type { NetworkRecord } from './registry.ts';
+import { NetworkAddresses } from './network-addresses.ts';
+import { type NetworkRecord, poolsOf } from './registry.ts';
 
 export interface EndpointState {
   readonly endpoint: Endpoint;
@@ -15,7 +15,7 @@ export interface EndpointState {
 export interface NetworkState {
   readonly record: NetworkRecord;
   readonly bridge: Bridge | undefined;
-  readonly addresses: AddressPool | undefined;
+  readonly addresses: NetworkAddresses | undefined;
   readonly endpoints: Map<string, EndpointState>;
   bridgeIndex: number;
   /** Joins under way: the network may not be removed. */
@@ -30,7 +30,7 @@ export function stateOf(record: NetworkRecord, mtuDefault: number): NetworkState
   return {
     record,
     bridge,
-    addresses: bridge && new AddressPool(bridge.subnet, bridge.gateway),
+    addresses: bridge && new NetworkAddresses(record.name, poolsOf(record)),
     endpoints: new Map(),
     bridgeIndex: 0,
     joining: 0,
@@ -79,6 +79,7 @@ export function infoOf({ record, endpoints }: NetworkState): NetworkInfo {
     labels: record.labels,
     options: record.options,
     ...(record.bridge ? { subnet: record.bridge.subnet, gateway: record.bridge.gateway } : {}),
+    pools: poolsOf(record),
     endpoints: [...endpoints.values()].map((state) => state.endpoint),
   };
 }

@@ -371,9 +371,9 @@ function publishedOf(network: NetworkState): PublishedPort[] {
   );
 }
 
-const rulesOf = ({ name, subnet, internal, masquerade, talkInside }: Bridge): BridgeRules => ({
+const rulesOf = ({ name, subnets, internal, masquerade, talkInside }: Bridge): BridgeRules => ({
   name,
-  subnet,
+  subnets: subnets.map(({ subnet }) => subnet),
   internal,
   masquerade,
   talkInside,

@@ -102,14 +102,17 @@ export class Ports {
 
   async #holdOne(publish: PortPublish): Promise<HeldPort> {
     const address = hostAddressOf(publish);
-    const { protocol, hostPort } = publish;
+    const { protocol, hostPort, hostPortLast = hostPort } = publish;
     try {
-      if (hostPort !== 0) return await this.#bind(protocol, address, only(hostPort));
+      if (hostPort !== 0) return await this.#bind(protocol, address, { first: hostPort, last: hostPortLast });
       return await this.#bindAnywhere(protocol, address);
     } catch (error) {
       if (!isInUse(error)) throw error;
       const where = hostPort === 0 ? `${formatAddress(address)}` : `${formatAddress(address)}:${hostPort}`;
       if (hostPort === 0) throw new CodedError('exhausted', `all ports of ${where} are allocated`);
+      if (hostPortLast !== hostPort) {
+        throw new CodedError('conflict', `all ports of ${where}-${hostPortLast}/${protocol} are allocated`);
+      }
       throw new CodedError('conflict', `failed to bind host port ${where}/${protocol}: address already in use`);
     }
   }

@@ -17,6 +17,18 @@ import {
 
 const FORMAT = 1;
 
+/** A subnet of a network. '' and {}: not asked for. */
+export interface PoolRecord {
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly range: string;
+  readonly auxiliary: Readonly<Record<string, string>>;
+}
+
+export function poolsOf({ pools, bridge }: NetworkRecord): readonly PoolRecord[] {
+  return pools ?? (bridge ? [{ subnet: bridge.subnet, gateway: bridge.gateway, range: '', auxiliary: {} }] : []);
+}
+
 export interface NetworkRecord {
   readonly id: string;
   readonly name: string;
@@ -26,7 +38,10 @@ export interface NetworkRecord {
   readonly attachable: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
+  /** With the first subnet; `pools` has all of them. */
   readonly bridge?: { readonly name: string; readonly subnet: string; readonly gateway: string };
+  /** Absent: the bridge's subnet, whole. */
+  readonly pools?: readonly PoolRecord[];
 }
 
 /** Settings of the host as they were before we changed them, and in which namespace that was. */
@@ -110,6 +125,7 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
       gateway: asString(fields['gateway'], `${at}.gateway`),
     };
   });
+  const pools = optional(network['pools'], `${path}.pools`, (inner, at) => asArray(inner, at, parsePool));
   return {
     id: asString(network['id'], `${path}.id`),
     name: asString(network['name'], `${path}.name`),
@@ -120,5 +136,16 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
     labels: asMap(network['labels'], `${path}.labels`, asString),
     options: asMap(network['options'], `${path}.options`, asString),
     ...(bridge ? { bridge } : {}),
+    ...(pools ? { pools } : {}),
+  };
+}
+
+function parsePool(value: unknown, path: string): PoolRecord {
+  const pool = asObject(value, path);
+  return {
+    subnet: asString(pool['subnet'], `${path}.subnet`),
+    gateway: asString(pool['gateway'], `${path}.gateway`),
+    range: asString(pool['range'], `${path}.range`),
+    auxiliary: asMap(pool['auxiliary'], `${path}.auxiliary`, asString),
   };
 }

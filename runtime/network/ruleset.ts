@@ -26,7 +26,7 @@ import {
 
 export interface BridgeRules {
   readonly name: string;
-  readonly subnet: Subnet;
+  readonly subnets: readonly Subnet[];
   readonly internal: boolean;
   readonly masquerade: boolean;
   readonly talkInside: boolean;
@@ -178,15 +178,15 @@ function forwardRules({ name, internal, talkInside }: BridgeRules): Expression[]
   ];
 }
 
-function masqueradeRules({ name, subnet, internal, masquerade: outside }: BridgeRules): Expression[][] {
+function masqueradeRules({ name, subnets, internal, masquerade: outside }: BridgeRules): Expression[][] {
   const translated = connection('status', CONNECTION.destinationTranslated);
-  const rules = [
+  const leaving = !internal && outside ? subnets : [];
+  return [
     // A container that reaches itself or a neighbour through a published port: the answer must pass us again.
-    [...link('oifname', 'equal', name), ...fromSubnet(subnet), ...translated, masquerade],
+    ...subnets.map((each) => [...link('oifname', 'equal', name), ...fromSubnet(each), ...translated, masquerade]),
     [...link('oifname', 'equal', name), ...fromSubnet(LOOPBACK), masquerade],
+    ...leaving.map((each) => [...link('oifname', 'not-equal', name), ...fromSubnet(each), masquerade]),
   ];
-  if (!internal && outside) rules.push([...link('oifname', 'not-equal', name), ...fromSubnet(subnet), masquerade]);
-  return rules;
 }
 
 const toOtherNode: readonly Expression[] = [

@@ -1,6 +1,7 @@
 // The netlink steps that put a sandbox into a bridge network, and take it out. Pure.
 import type { Bridge } from './bridges.ts';
 import type { Endpoint } from './contract.ts';
+import type { SubnetGateway } from './network-addresses.ts';
 import {
   addAddress,
   changeLink,
@@ -19,6 +20,7 @@ export interface Wiring {
   readonly bridge: Bridge;
   readonly bridgeIndex: number;
   readonly address: number;
+  readonly place: SubnetGateway;
   readonly mac: Uint8Array;
   /** The default route leads through it. */
   readonly leadsOut: boolean;
@@ -26,12 +28,12 @@ export interface Wiring {
 
 /** Outer end first: when the inner end comes up and announces its address, the bridge hears it. */
 export function wireSteps(wiring: Wiring): Step[] {
-  const { sandbox, bridge, bridgeIndex, address, mac, leadsOut } = wiring;
+  const { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut } = wiring;
   const inside = new MessageWriter();
   const index = insideIndex(sandbox);
-  addAddress(inside, { index, address, prefixLength: bridge.subnet.prefixLength });
+  addAddress(inside, { index, address, prefixLength: place.subnet.prefixLength });
   changeLink(inside, { index, mac, mtu: bridge.mtu, up: true });
-  if (leadsOut && !bridge.internal) setDefaultRoute(inside, bridge.gateway);
+  if (leadsOut && !bridge.internal) setDefaultRoute(inside, place.gateway);
   return [
     attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex),
     { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: inside.finish() },

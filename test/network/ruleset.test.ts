@@ -48,7 +48,7 @@ function rulesOf(bytes: Buffer, chain: string): string[] {
 
 const bridge = {
   name: 'br0',
-  subnet: parseSubnet('172.17.0.0/20'),
+  subnets: [parseSubnet('172.17.0.0/20')],
   internal: false,
   masquerade: true,
   talkInside: true,
