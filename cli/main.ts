@@ -4,6 +4,7 @@
 import { Command } from 'commander';
 import { sentenceOf } from '../base/errors.ts';
 import { addContainerCommands } from './commands/containers.ts';
+import { addNetworkCommands } from './commands/networks.ts';
 import { addNodeCommands } from './commands/nodes.ts';
 import { addServiceCommands } from './commands/services.ts';
 import { addStackCommands } from './commands/stacks.ts';
@@ -20,6 +21,7 @@ addContainerCommands(program, context);
 addServiceCommands(program, context);
 addStackCommands(program, context);
 addNodeCommands(program, context);
+addNetworkCommands(program, context);
 
 try {
   await program.parseAsync();

@@ -12,10 +12,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_ASIDE = 3, KIND_GENERATION = 100 };
+enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_ASIDE = 3, KIND_GENERATION = 100, KIND_LINK = 101 };
 enum { STEP_MAY_FAIL = 1 };
 
-static int watch_fd = -1;
+static int watch_fd = -1, links_fd = -1;
 static const char *source_hash = "";
 
 static void die(const char *what) {
@@ -101,7 +101,9 @@ static int watch(struct netd_reader *in, struct netd_bytes *out) {
   (void)in;
   if (watch_fd >= 0) return 0;
   watch_fd = netd_watch_open();
-  return watch_fd < 0 ? netd_fault(out, errno, "watch nf_tables") : 0;
+  if (watch_fd < 0) return netd_fault(out, errno, "watch nf_tables");
+  links_fd = netd_links_open();
+  return links_fd < 0 ? netd_fault(out, errno, "watch links") : 0;
 }
 
 static netd_step *const STEPS[] = {
@@ -164,6 +166,13 @@ static void answer_hello(uint32_t id, struct netd_reader *in) {
   }
   frame_send(&frame);
   if (in->bad || min > NETD_PROTOCOL || max < NETD_PROTOCOL) exit(2);
+}
+
+static void send_link(const struct netd_link_event *event) {
+  struct netd_bytes frame = {0};
+  frame_begin(&frame, 0, KIND_LINK);
+  netd_bytes_add(&frame, event, sizeof *event);
+  frame_send(&frame);
 }
 
 // One result: errno, length, bytes.
@@ -277,10 +286,11 @@ int netd_main(int argc, char **argv) {
   allow_many_descriptors();
   if (netd_home_open() < 0) die("open own network namespace");
   for (;;) {
-    struct pollfd fds[] = {{0, POLLIN, 0}, {watch_fd, POLLIN, 0}, {aside_fd, POLLIN, 0}};
-    if (poll(fds, 3, -1) < 0 && errno != EINTR) die("poll");
+    struct pollfd fds[] = {{0, POLLIN, 0}, {watch_fd, POLLIN, 0}, {aside_fd, POLLIN, 0}, {links_fd, POLLIN, 0}};
+    if (poll(fds, 4, -1) < 0 && errno != EINTR) die("poll");
     if (fds[0].revents) read_input(&input);
     if (fds[2].revents) netd_aside_receive(answer_aside);
     if (fds[1].revents && netd_watch_read(watch_fd, send_generation) < 0) die("read nf_tables notices");
+    if (fds[3].revents && netd_links_read(links_fd, send_link) < 0) die("read notices of links");
   }
 }

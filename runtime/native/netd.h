@@ -59,6 +59,16 @@ int netd_watch_open(void);
 // Reads pending notices of `fd` and adds one event for each new nf_tables generation.
 int netd_watch_read(int fd, void (*event)(uint32_t generation, uint32_t pid));
 
+struct netd_link_event {
+  uint32_t type; // RTM_NEWLINK, RTM_DELLINK, RTM_DELADDR; 0: notices were lost
+  uint32_t index;
+  uint32_t flags;
+  uint32_t master;
+  char name[16];
+};
+int netd_links_open(void);
+int netd_links_read(int fd, void (*tell)(const struct netd_link_event *));
+
 // Deletes the tracked connections that match any of the filters.
 int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out);
 

@@ -7,6 +7,16 @@ import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
 
+/** What may be wrong; repairs are counted by it. */
+export type Cause = 'bridge' | 'link' | 'rules';
+
+/** Something in the kernel that is not as the records have it. */
+export interface Finding {
+  readonly cause: Cause;
+  readonly sentence: string;
+  readonly repair: () => Promise<unknown>;
+}
+
 export interface AuditReport {
   /** A sentence for each thing that was wrong and was put right. */
   readonly repairs: readonly string[];
@@ -22,19 +32,22 @@ export interface AuditParts {
   readonly firewall: Firewall;
 }
 
-interface Finding {
-  readonly sentence: string;
-  readonly repair: () => Promise<unknown>;
+/** Every difference there is now; nothing is changed. */
+export async function findDifferences(parts: AuditParts): Promise<readonly Finding[]> {
+  const view = await viewKernel(parts.netd);
+  return [...bridgeFindings(parts, view), ...endpointFindings(parts, view), ...(await ruleFindings(parts))];
 }
 
-export async function auditKernel(parts: AuditParts): Promise<AuditReport> {
+/** Repairs what is found; `repaired` hears of each. */
+export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) => void): Promise<AuditReport> {
   const repairs: string[] = [];
   const failures: string[] = [];
   const mend = async (findings: readonly Finding[]): Promise<void> => {
-    for (const { sentence, repair } of findings) {
+    for (const { cause, sentence, repair } of findings) {
       try {
         await repair();
         repairs.push(sentence);
+        repaired(cause);
       } catch (error) {
         failures.push(`${sentence}: ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -45,9 +58,18 @@ export async function auditKernel(parts: AuditParts): Promise<AuditReport> {
   await mend(bridges);
   // A bridge that was gone took its ports with it.
   await mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
-  const difference = await parts.firewall.difference();
-  if (difference) await mend([{ sentence: difference, repair: () => parts.firewall.rebuild() }]);
+  await mend(await ruleFindings(parts));
   return { repairs, failures };
+}
+
+/** All rules are replaced in one go, whatever differs. */
+async function ruleFindings({ firewall }: AuditParts): Promise<Finding[]> {
+  const differences = await firewall.differences();
+  return differences.map((sentence, index) => ({
+    cause: 'rules',
+    sentence,
+    repair: index === 0 ? () => firewall.rebuild() : () => Promise.resolve(),
+  }));
 }
 
 function bridgeFindings({ netd, instance, networks }: AuditParts, view: KernelView): Finding[] {
@@ -59,7 +81,7 @@ function bridgeFindings({ netd, instance, networks }: AuditParts, view: KernelVi
     const repair = async (): Promise<void> => {
       state.bridgeIndex = await ensureBridge(netd, bridge, instance);
     };
-    findings.push({ sentence: `bridge ${bridge.name} ${wrong}`, repair });
+    findings.push({ cause: 'bridge', sentence: `bridge ${bridge.name} ${wrong}`, repair });
   }
   return findings;
 }
@@ -84,9 +106,13 @@ function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView)
       const link = links.get(endpoint.hostInterfaceName);
       const name = `link ${endpoint.hostInterfaceName} of container ${endpoint.containerId.slice(0, 12)}`;
       if (!link) {
-        findings.push({ sentence: `${name} was gone`, repair: () => endpoints.rewire(network, state) });
+        findings.push({ cause: 'link', sentence: `${name} was gone`, repair: () => endpoints.rewire(network, state) });
       } else if (link.master !== network.bridgeIndex || !link.up) {
-        findings.push({ sentence: `${name} was off its bridge`, repair: () => endpoints.reattach(network, state) });
+        findings.push({
+          cause: 'link',
+          sentence: `${name} was off its bridge`,
+          repair: () => endpoints.reattach(network, state),
+        });
       }
     }
   }

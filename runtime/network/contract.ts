@@ -132,8 +132,18 @@ export interface IngressPort {
   readonly remote: readonly { readonly address: string; readonly port: number }[];
 }
 
+/** Kernel against records. */
+export interface NetworkReport {
+  /** A sentence for each thing in the kernel that is not as it should be. */
+  readonly differences: readonly { readonly cause: string; readonly sentence: string }[];
+  /** How often something was put right since the daemon started, by cause. */
+  readonly repaired: Readonly<Record<string, number>>;
+}
+
 export interface Networks {
   readonly names: NameSource;
+  /** Compares, and changes nothing. */
+  report(): Promise<NetworkReport>;
   list(): readonly NetworkInfo[];
   get(idOrName: string): NetworkInfo; // throws not-found: "network x not found"
   create(request: {

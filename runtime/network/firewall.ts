@@ -5,7 +5,9 @@ import { type CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { type Netd, StepError } from './netd.ts';
 import { NETLINK_NETFILTER } from './netd-protocol.ts';
-import { describeDifference, readTable } from './ruleset-audit.ts';
+import { describeDifferences, readTable } from './ruleset-audit.ts';
+import { HOOK_TABLE, planHook } from './hook-table.ts';
+import { listRules, listTables } from './nft-read.ts';
 import { emptyRuleset, planChange, planRemoval, planReplacement, type Ruleset } from './ruleset.ts';
 
 export class Firewall {
@@ -56,14 +58,14 @@ export class Firewall {
     await this.sync();
   }
 
-  /** How the kernel's table differs from what we last put there; undefined: not at all, or nothing was put there. */
-  async difference(): Promise<string | undefined> {
+  /** How the kernel's table differs from what we last put there; none: not at all, or nothing was put there. */
+  async differences(): Promise<readonly string[]> {
     await this.#inFlight?.catch(() => undefined);
     const applied = this.#applied;
-    if (!applied) return undefined;
+    if (!applied) return [];
     const found = await readTable(this.#netd(), this.#table);
-    if (this.#applied !== applied || this.#inFlight) return undefined; // changed while we looked: next time
-    return describeDifference(applied, found);
+    if (this.#applied !== applied || this.#inFlight) return []; // changed while we looked: next time
+    return describeDifferences(applied, found);
   }
 
   async remove(): Promise<void> {
@@ -71,6 +73,17 @@ export class Firewall {
     this.#applied = undefined;
     this.#wanted = emptyRuleset;
     await this.#netd().exchange('removing the packet rules', NETLINK_NETFILTER, planRemoval(this.#table));
+    await this.#removeHook();
+  }
+
+  /** The administrator's table goes with the last of our daemons, unless there are rules in it. */
+  async #removeHook(): Promise<void> {
+    const ask = (request: Buffer): Promise<Buffer> =>
+      this.#netd().exchange('listing nf_tables', NETLINK_NETFILTER, request);
+    const tables = listTables.read(await ask(listTables.request()));
+    if (!tables.includes(HOOK_TABLE) || tables.some((name) => name.startsWith('shoal_'))) return;
+    const rows = listRules.read(await ask(listRules.request(HOOK_TABLE)), HOOK_TABLE);
+    if (rows.length === 0) await ask(planRemoval(HOOK_TABLE));
   }
 
   async #afterCurrent(): Promise<void> {
@@ -92,7 +105,7 @@ export class Firewall {
       this.#log.warn('packet rules are rebuilt', { table: this.#table, reason: sentenceOf(refused) });
     }
     this.#applied = undefined;
-    const refused = await this.#send(planReplacement(this.#table, wanted));
+    const refused = (await this.#send(planHook())) ?? (await this.#send(planReplacement(this.#table, wanted)));
     if (refused) throw refused;
     this.#applied = wanted;
   }

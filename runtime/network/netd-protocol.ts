@@ -7,7 +7,7 @@ import { addressBytes } from './addresses.ts';
 export const PROTOCOL = { min: 1, max: 1 } as const;
 const FRAME_MAX = 16 * 1024 * 1024;
 
-export const KIND = { hello: 1, run: 2, aside: 3, generation: 100 } as const;
+export const KIND = { hello: 1, run: 2, aside: 3, generation: 100, link: 101 } as const;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
@@ -213,6 +213,27 @@ export function readResults(body: Buffer): StepResult[] {
     at += 8 + length;
   }
   return results;
+}
+
+/** Something of our own namespace went away or changed; `what` lost: notices were dropped, so anything may have. */
+export interface LinkEvent {
+  readonly what: 'link-gone' | 'link-changed' | 'address-gone' | 'lost';
+  readonly index: number;
+  readonly up: boolean;
+  readonly master: number;
+  readonly name: string; // '' for an address
+}
+
+export function readLinkEvent(body: Buffer): LinkEvent {
+  const kinds = { 16: 'link-changed', 17: 'link-gone', 21: 'address-gone' } as const;
+  const name = body.subarray(16, 32);
+  return {
+    what: kinds[body.readUInt32LE(0) as keyof typeof kinds] ?? 'lost',
+    index: body.readUInt32LE(4),
+    up: (body.readUInt32LE(8) & 1) !== 0,
+    master: body.readUInt32LE(12),
+    name: name.toString('latin1', 0, name.indexOf(0)),
+  };
 }
 
 export interface NetlinkFailure {

@@ -15,10 +15,12 @@ import {
   type Hello,
   helloFrame,
   KIND,
+  type LinkEvent,
   NETLINK_ROUTE,
   type NetlinkFailure,
   PROTOCOL,
   readHello,
+  readLinkEvent,
   readNetlinkResult,
   readResults,
   runFrame,
@@ -40,6 +42,8 @@ export interface NetdOptions {
   readonly log: Log;
   /** The kernel's nf_tables rules changed, by the process `pid`. */
   readonly onGeneration: (pid: number) => void;
+  /** A link or an address of the node changed or went away, by whomever. */
+  readonly onLink: (event: LinkEvent) => void;
   /** A new netd runs after one was lost: ports must be held again. */
   readonly onRestart: () => void;
 }
@@ -182,6 +186,10 @@ export class Netd {
       if (frame.kind === KIND.generation) {
         const pid = frame.body.readUInt32LE(4);
         if (pid !== this.#hello?.pid) this.#options.onGeneration(pid);
+        continue;
+      }
+      if (frame.kind === KIND.link) {
+        this.#options.onLink(readLinkEvent(frame.body));
         continue;
       }
       const waiting = this.#waiting.get(frame.id);

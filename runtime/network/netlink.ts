@@ -25,6 +25,15 @@ export class MessageWriter {
     return this.#count;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was written after `from`. */
+  since(from: number): Buffer {
+    return this.#bytes.subarray(from, this.#length);
+  }
+
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }

@@ -11,7 +11,15 @@ import { Scope } from '../../base/scope.ts';
 import { parseAddress } from './addresses.ts';
 import type { AuditReport } from './audit.ts';
 import { type Bridge, ensureBridge, uplinkMtu } from './bridges.ts';
-import type { Endpoint, EndpointRequest, IngressPort, NetworkInfo, Networks, Upstream } from './contract.ts';
+import type {
+  Endpoint,
+  EndpointRequest,
+  IngressPort,
+  NetworkInfo,
+  NetworkReport,
+  Networks,
+  Upstream,
+} from './contract.ts';
 import { Endpoints, publishedPort } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
@@ -168,6 +176,7 @@ class BridgeNetworks implements MachineNetworks {
       random,
       log,
       onGeneration: () => this.#upkeep.checkRules(),
+      onLink: (event) => this.#upkeep.onLink(event),
       onRestart: () => this.#background.run('hold-ports-again', () => this.#afterNetdRestart()),
     });
     this.#host = await recordHostSettings(this.#netd, registry.host);
@@ -260,6 +269,11 @@ class BridgeNetworks implements MachineNetworks {
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
     await this.#forgetter.forget(addresses.map((address) => ({ serverAddress: parseAddress(address) })));
+  }
+
+  report(): Promise<NetworkReport> {
+    this.#mustBeOpen();
+    return this.#upkeep.report();
   }
 
   audit(): Promise<AuditReport> {

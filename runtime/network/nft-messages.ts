@@ -1,5 +1,6 @@
 // nf_tables over netlink: tables, chains, sets, rules and the expressions we use.
 // Sources: Linux include/uapi/linux/netfilter/nf_tables.h; byte strings checked against what nft 1.0 sends.
+import { createHash } from 'node:crypto';
 import { MessageWriter, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE } from './netlink.ts';
 
 const SUBSYSTEM = 10 << 8;
@@ -54,6 +55,8 @@ export type Expression = (batch: NftBatch) => void;
 /** A transaction: all of it or nothing, in one step for every packet. */
 export class NftBatch {
   readonly writer = new MessageWriter();
+  /** The rules of each chain after this batch, where it began with none. */
+  readonly rows = new Map<string, string[]>();
   readonly #table: string;
   #sets = 0;
 
@@ -121,6 +124,7 @@ export class NftBatch {
   }
 
   flushChain(name: string): void {
+    this.rows.delete(name);
     this.writer.message(DELRULE, 0, familyHeader(), () => {
       this.writer.text(1, this.#table);
       this.writer.text(2, name);
@@ -131,13 +135,23 @@ export class NftBatch {
     this.#set(name, shape, 0);
   }
 
-  addRule(chain: string, expressions: readonly Expression[]): void {
+  /**
+   * Every rule carries a mark made of what it says, which the kernel gives back as it is: so an audit knows each rule,
+   * in its place. `identity` stands for what the expressions themselves do not say: the elements of a map.
+   */
+  addRule(chain: string, expressions: readonly Expression[], identity = ''): void {
     this.writer.message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, familyHeader(), () => {
       this.writer.text(1, this.#table);
       this.writer.text(2, chain);
+      const from = this.writer.length;
       this.writer.nested(4, () => {
         for (const add of expressions) add(this);
       });
+      const mark = markOf(identity === '' ? this.writer.since(from) : Buffer.from(identity));
+      const rows = this.rows.get(chain) ?? [];
+      rows.push(mark);
+      this.rows.set(chain, rows);
+      this.writer.bytes(7, commentOf(mark)); // NFTA_RULE_USERDATA
     });
   }
 
@@ -209,6 +223,19 @@ export class NftBatch {
       this.writer.nested(2, () => (Buffer.isBuffer(data) ? this.writer.bytes(1, data) : this.verdict(data)));
     });
   }
+}
+
+const markOf = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('hex').slice(0, 12);
+
+/** As nft writes comments, so that it shows the mark: type 0, length, text with NUL. */
+function commentOf(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0, text.length + 1]), Buffer.from(`${text}\0`)]);
+}
+
+/** The comment of a rule's user data; '' for a rule of somebody else. */
+export function readComment(data: Buffer | undefined): string {
+  if (!data || data[0] !== 0 || data.length < 2) return '';
+  return data.toString('latin1', 2, 1 + (data[1] ?? 1));
 }
 
 function familyHeader(): Buffer {

@@ -1,4 +1,5 @@
 // Reading nf_tables: which tables there are, and what ours holds. Source: as nft-messages.ts.
+import { readComment } from './nft-messages.ts';
 import {
   eachAttribute,
   MessageWriter,
@@ -32,15 +33,20 @@ export const listTables = {
       .map((message) => readText(readAttributes(message.body.subarray(4)).get(1))),
 };
 
-/** The chain of every rule of a table, in order. */
+export interface RuleRow {
+  readonly chain: string;
+  readonly mark: string; // '' for one that is not ours
+}
+
+/** Every rule of a table, in order. */
 export const listRules = {
   request: (table: string): Buffer => dump(GETRULE, (writer) => writer.text(1, table)),
-  read: (bytes: Buffer, table: string): string[] =>
+  read: (bytes: Buffer, table: string): RuleRow[] =>
     [...readMessages(bytes)]
       .filter((message) => message.type === NEWRULE)
       .map((message) => readAttributes(message.body.subarray(4)))
       .filter((attributes) => readText(attributes.get(1)) === table)
-      .map((attributes) => readText(attributes.get(2))),
+      .map((attributes) => ({ chain: readText(attributes.get(2)), mark: readComment(attributes.get(7)) })),
 };
 
 /** The elements of a set, as `key` or `key:data` in hexadecimal; a verdict's data is its chain. */

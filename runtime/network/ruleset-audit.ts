@@ -1,11 +1,14 @@
-// Does the kernel hold the ruleset that was put there? Rules are counted for each chain, elements compared one by one.
+// Does the kernel hold the ruleset that was put there? Row by row: the rules of every chain in their order, by the marks
+// they carry, and the elements of every set.
 import { type Netd, StepError } from './netd.ts';
 import { NETLINK_NETFILTER } from './netd-protocol.ts';
 import { listElements, listRules } from './nft-read.ts';
-import { countRules, emptyRuleset, listSets, type Ruleset } from './ruleset.ts';
+import { emptyRuleset, listRows, listSets, type Ruleset } from './ruleset.ts';
+
+const SHOWN_MAX = 3;
 
 export interface TableContent {
-  readonly rules: ReadonlyMap<string, number>; // by chain
+  readonly rules: ReadonlyMap<string, readonly string[]>; // marks by chain
   readonly sets: ReadonlyMap<string, ReadonlySet<string>>; // elements as nft-read.ts writes them
 }
 
@@ -13,35 +16,45 @@ export interface TableContent {
 export async function readTable(netd: Netd, table: string): Promise<TableContent | undefined> {
   const ask = (doing: string, request: Buffer): Promise<Buffer> => netd.exchange(doing, NETLINK_NETFILTER, request);
   try {
-    const chains = listRules.read(await ask('listing rules', listRules.request(table)), table);
+    const rows = listRules.read(await ask('listing rules', listRules.request(table)), table);
+    const rules = new Map<string, string[]>();
+    for (const { chain, mark } of rows) rules.set(chain, [...(rules.get(chain) ?? []), mark]);
     const sets = new Map<string, ReadonlySet<string>>();
     for (const set of listSets(emptyRuleset).keys()) {
       sets.set(set, new Set(listElements.read(await ask('listing elements', listElements.request(table, set)))));
     }
-    return { rules: countBy(chains), sets };
+    return { rules, sets };
   } catch (error) {
     if (error instanceof StepError) return undefined;
     throw error;
   }
 }
 
-export function describeDifference(wanted: Ruleset, found: TableContent | undefined): string | undefined {
-  if (!found) return 'the packet rules were gone';
-  for (const [chain, count] of countRules(wanted)) {
-    const has = found.rules.get(chain) ?? 0;
-    if (has !== count) return `chain ${chain} had ${has} rules, not ${count}`;
-  }
-  for (const [set, elements] of listSets(wanted)) {
-    const has = found.sets.get(set) ?? new Set();
-    const missing = [...elements].filter((element) => !has.has(element)).length;
-    const extra = [...has].filter((element) => !elements.has(element)).length;
-    if (missing + extra > 0) return `set ${set} lacked ${missing} elements and had ${extra} too many`;
-  }
-  return undefined;
+/** A sentence for each difference; none: the kernel has what is wanted. */
+export function describeDifferences(wanted: Ruleset, found: TableContent | undefined): string[] {
+  if (!found) return ['the packet rules were gone'];
+  const rows = listRows(wanted);
+  const chains = new Set([...rows.keys(), ...found.rules.keys()]);
+  return [
+    ...[...chains].flatMap((chain) => chainDifferences(chain, rows.get(chain) ?? [], found.rules.get(chain) ?? [])),
+    ...[...listSets(wanted)].flatMap(([set, elements]) =>
+      setDifferences(set, elements, found.sets.get(set) ?? new Set()),
+    ),
+  ];
 }
 
-function countBy(names: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return counts;
+function chainDifferences(chain: string, wanted: readonly string[], has: readonly string[]): string[] {
+  if (wanted.length === has.length && wanted.every((mark, index) => mark === has[index])) return [];
+  const missing = wanted.filter((mark) => !has.includes(mark)).length;
+  const foreign = has.filter((mark) => !wanted.includes(mark)).length;
+  if (missing + foreign === 0) return [`chain ${chain} had its rules in another order`];
+  return [`chain ${chain} lacked ${missing} of ${wanted.length} rules and had ${foreign} that are not ours`];
+}
+
+function setDifferences(set: string, wanted: ReadonlySet<string>, has: ReadonlySet<string>): string[] {
+  const missing = [...wanted].filter((element) => !has.has(element));
+  const extra = [...has].filter((element) => !wanted.has(element));
+  if (missing.length + extra.length === 0) return [];
+  const which = [...missing, ...extra].slice(0, SHOWN_MAX).join(', ');
+  return [`set ${set} lacked ${missing.length} elements and had ${extra.length} too many: ${which}`];
 }

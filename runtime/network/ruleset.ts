@@ -275,7 +275,8 @@ function addBalancing(batch: NftBatch, rule: IngressRule): void {
     const shape: SetShape = { keyType: typeOf('integer'), keyLength: 4, data: TARGET_SHAPE };
     const elements = rule.targets.map((target, index) => ({ key: u32(index), data: targetBytes(target) }));
     const id = batch.addAnonymousMap(shape, elements);
-    batch.addRule(chain, [randomBelow(elements.length), lookup({ id }, 'value'), translateDestination]);
+    const identity = rule.targets.map(({ address, port }) => `${address}:${port}`).join(' ');
+    batch.addRule(chain, [randomBelow(elements.length), lookup({ id }, 'value'), translateDestination], identity);
   }
   // Also reached past a map: a packet that is under way in the old rules when they are replaced finds the elements of
   // their map gone, as the kernel asks for those of the new generation. Measured: one connection in 2000 replacements.
@@ -377,17 +378,13 @@ export function planRemoval(table: string): Buffer {
 
 const hasTargets = (rule: IngressRule): boolean => rule.targets.length > 0;
 
-/** How many rules each chain has. For the audit. */
-export function countRules({ bridges, ingress }: Ruleset): Map<string, number> {
-  const chains = [...fixedRules(), ...bridgeRules(bridges)].map(([chain]) => chain);
-  for (const rule of [...ingress.values()].filter(hasTargets)) {
-    chains.push(ingressChain(rule));
-    if (rule.remote) chains.push(ingressChain(rule));
-    if (rule.targets.length > 1) chains.push(ingressChain(rule));
-  }
-  const counts = new Map<string, number>([['forward', 0]]);
-  for (const chain of chains) counts.set(chain, (counts.get(chain) ?? 0) + 1);
-  return counts;
+/** The marks of the rules of each chain, in order. For the audit. */
+export function listRows(wanted: Ruleset): ReadonlyMap<string, readonly string[]> {
+  const batch = new NftBatch('');
+  addSkeleton(batch);
+  addBridgeRules(batch, wanted.bridges);
+  changeIngress(batch, emptyRuleset.ingress, wanted.ingress);
+  return batch.rows;
 }
 
 /** The elements of each set, as nft-read.ts writes them. For the audit. */

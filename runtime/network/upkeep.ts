@@ -1,11 +1,13 @@
-// Keeps the kernel at what is wanted: every few seconds all of it, and the packet rules as soon as somebody else
-// changed some. What was repaired is logged.
+// Keeps the kernel at what is wanted: every few seconds all of it, and at once what the kernel says somebody changed:
+// packet rules, links, addresses. What was repaired is logged, and counted by its cause.
 import type { Background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { type AuditParts, type AuditReport, auditKernel } from './audit.ts';
+import { type AuditParts, type AuditReport, auditKernel, type Cause, findDifferences } from './audit.ts';
+import type { NetworkReport } from './contract.ts';
+import type { LinkEvent } from './netd-protocol.ts';
 import type { Firewall } from './firewall.ts';
 
 export interface UpkeepParts {
@@ -22,18 +24,52 @@ export interface UpkeepParts {
 export class Upkeep {
   readonly #parts: UpkeepParts;
   #auditing: Promise<AuditReport> | undefined;
+  readonly #repaired = new Map<Cause, number>();
   #rulesSuspect = false;
   #checkingRules = false;
+  #linksSuspect = false;
+  #checkingLinks = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
   }
 
   audit(): Promise<AuditReport> {
-    this.#auditing ??= auditKernel(this.#parts.audited()).finally(() => {
+    this.#auditing ??= auditKernel(this.#parts.audited(), (cause) => this.#count(cause)).finally(() => {
       this.#auditing = undefined;
     });
     return this.#auditing;
+  }
+
+  /** What differs now, and what was put right since the daemon started. Changes nothing. */
+  async report(): Promise<NetworkReport> {
+    const findings = await findDifferences(this.#parts.audited());
+    return {
+      differences: findings.map(({ cause, sentence }) => ({ cause, sentence })),
+      repaired: Object.fromEntries(this.#repaired),
+    };
+  }
+
+  #count(cause: Cause, times = 1): void {
+    this.#repaired.set(cause, (this.#repaired.get(cause) ?? 0) + times);
+  }
+
+  /** A link or an address went away, or a link went down or left its bridge. If it is one of ours, all are looked at. */
+  onLink(event: LinkEvent): void {
+    if (!this.#parts.isReady() || !isMissed(event, this.#parts.audited())) return;
+    this.#linksSuspect = true;
+    if (this.#checkingLinks) return;
+    this.#checkingLinks = true;
+    this.#parts.background.run('check-links', async () => {
+      try {
+        while (this.#linksSuspect && this.#parts.isReady()) {
+          this.#linksSuspect = false;
+          this.#report('foreign change of links', await this.audit());
+        }
+      } finally {
+        this.#checkingLinks = false;
+      }
+    });
   }
 
   /** Somebody else changed packet rules. A change that comes while we look is looked at again. */
@@ -68,13 +104,25 @@ export class Upkeep {
   }
 
   async #repairRules(): Promise<void> {
-    const difference = await this.#parts.firewall.difference();
-    if (!difference) return;
+    const repairs = await this.#parts.firewall.differences();
+    if (repairs.length === 0) return;
     await this.#parts.firewall.rebuild();
-    this.#report('foreign change of packet rules', { repairs: [difference], failures: [] });
+    this.#count('rules', repairs.length);
+    this.#report('foreign change of packet rules', { repairs, failures: [] });
   }
 
   #report(reason: string, { repairs, failures }: AuditReport): void {
     if (repairs.length + failures.length > 0) this.#parts.log.warn('network repaired', { reason, repairs, failures });
   }
+}
+
+/** Is it something that the records count on? What our own changes take away is no longer in them. */
+function isMissed({ what, name, index, up, master }: LinkEvent, { networks }: AuditParts): boolean {
+  if (what === 'lost') return true;
+  if (what === 'address-gone') return networks.some(({ bridgeIndex }) => bridgeIndex === index);
+  if (networks.some(({ bridge }) => bridge?.name === name)) return what === 'link-gone' || !up;
+  const isEndpoint = networks.some(({ endpoints }) =>
+    [...endpoints.values()].some(({ endpoint }) => endpoint.hostInterfaceName === name),
+  );
+  return isEndpoint && (what === 'link-gone' || !up || master === 0);
 }

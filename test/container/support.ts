@@ -252,6 +252,9 @@ export class FakeNative implements NativeRuntime {
 
 export class FakeNetworks implements Networks {
   readonly names = noNames;
+  report() {
+    return Promise.resolve({ differences: [], repaired: {} });
+  }
   readonly joined = new Map<string, Endpoint>();
   adopted: readonly Endpoint[] = [];
   joinError: Error | undefined;

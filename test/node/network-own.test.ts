@@ -118,7 +118,7 @@ describe('networks that users make', function () {
       [asked('b/d'), { code: 'invalid' }],
       [asked('over', { driver: 'overlay' }), { code: 'not-implemented', message: /external network "bridge"/ }],
       [asked('weird', { driver: 'weave' }), { code: 'not-found', message: 'plugin "weave" not found' }],
-      [asked('same', { subnet: '10.77.0.128/25' }), { code: 'forbidden', message: /Pool overlaps/ }],
+      [asked('same', { subnet: '10.77.0.128/25' }), { code: 'forbidden', message: /Pool overlaps.*network taken/ }],
       [asked('bits', { subnet: '10.78.0.1/24' }), { code: 'invalid' }],
       [asked('gate', { subnet: '10.78.0.0/24', gateway: '10.79.0.1' }), { code: 'invalid' }],
       [asked('mtu', { options: { 'com.docker.network.driver.mtu': 'big' } }), { code: 'invalid' }],

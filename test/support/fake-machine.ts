@@ -254,6 +254,7 @@ export class FakeMachine implements Runtime {
     join: notInThisFake,
     leave: notInThisFake,
     names: noNames,
+    report: notInThisFake,
     releaseSandbox: notInThisFake,
     adopt: notInThisFake,
     applyIngress: async (index, ports) => void this.ingress.push({ index, ports }),

@@ -229,6 +229,9 @@ const BRIDGE: NetworkInfo = {
 
 export class FakeNetworks implements Networks {
   readonly names = noNames;
+  report() {
+    return Promise.resolve({ differences: [], repaired: {} });
+  }
   networks: NetworkInfo[] = [BRIDGE];
 
   list() {
