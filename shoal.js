@@ -62,6 +62,10 @@ const COMMANDS = {
     await setUp({});
     return node(path.join(DIST, 'test/sim/run.js'), args);
   },
+  async 'core-coverage'(args) {
+    await setUp({});
+    return node(path.join(DIST, 'test/support/core-coverage.js'), args);
+  },
   async mutants(args) {
     await setUp({});
     return node(path.join(DIST, 'test/mutants/run.js'), args);
