@@ -13,6 +13,7 @@ import type { Security } from './security.ts';
 export interface LaunchFacts {
   readonly record: ContainerRecord;
   readonly runDirectory: string;
+  readonly runFiles: LaunchRequest['runFiles'];
   readonly stateDirectory: string;
   readonly lowers: readonly string[];
   readonly hostname: string;
@@ -35,6 +36,7 @@ export function launchRequest(facts: LaunchFacts): LaunchRequest {
   return {
     containerId: record.id,
     runDirectory: facts.runDirectory,
+    runFiles: facts.runFiles,
     stateDirectory: facts.stateDirectory,
     log: logOf(config, facts.stateDirectory),
     stdin: config.openStdin ? 'open' : 'null',

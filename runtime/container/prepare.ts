@@ -1,9 +1,9 @@
 // Everything of a run but its command: network, files, namespaces, mounts, cgroups; the helper holds the process just
 // before its exec. Whatever fails undoes what came before it.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, fail } from '../../base/errors.ts';
-import { removeIfThere } from '../../base/files.ts';
+import { fail } from '../../base/errors.ts';
 import { Scope } from '../../base/scope.ts';
 import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts';
 import type { Endpoint } from '../network/contract.ts';
@@ -17,6 +17,9 @@ import type { ContainerParts } from './parts.ts';
 import { securityOfContainer } from './security-of.ts';
 import { isAlive } from './state.ts';
 
+type RunFiles = LaunchRequest['runFiles'];
+const SENT_LENGTH_MAX = 64 * 1024;
+
 export interface Prepared {
   readonly shim: Shim;
   readonly endpoints: readonly Endpoint[];
@@ -29,10 +32,11 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
   const { config } = container.record;
   const hostname = hostnameOf(container, parts);
   const endpoints = await joinNetworks(container, parts, hostname, undo);
-  await prepareFolders(container, parts, undo);
-  const [devices] = await Promise.all([
+  container.hasRunFolders = true; // the helper makes them
+  undo.defer(() => clearRun(container, parts));
+  const [devices, hostFiles] = await Promise.all([
     planDevices(config),
-    writeHostFiles(container, parts, { hostname, endpoints }),
+    hostFilesOf(container, parts, { hostname, endpoints }),
     parts.cgroups.prepare(config.cgroupParent),
   ]);
   const cgroups = parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent);
@@ -40,6 +44,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
   const request = launchRequest({
     record: container.record,
     runDirectory: container.folders.runDirectory,
+    runFiles: await sendable(container, hostFiles),
     stateDirectory: container.folders.directory,
     lowers: [...container.held.lowers, parts.mountPoints],
     hostname,
@@ -69,38 +74,20 @@ function networkOwner(container: Container, parts: ContainerParts): Container | 
   return network.startsWith('container:') ? parts.find(network.slice('container:'.length)) : undefined;
 }
 
-async function prepareFolders(container: Container, parts: ContainerParts, undo: Scope): Promise<void> {
-  const { directory, runDirectory } = container.folders;
-  container.hasRunFolders = true;
-  undo.defer(() => clearRun(container, parts));
-  makeEmpty(runDirectory);
-  if (container.status.startedAtMs > 0) await removeIfThere(join(directory, 'exit.json')); // of the run before
-}
-
-// Run folders are small and in memory: doing it at once is quicker than asking a thread to.
-function makeEmpty(runDirectory: string): void {
-  try {
-    mkdirSync(runDirectory, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-    rmSync(runDirectory, { recursive: true });
-    mkdirSync(runDirectory, { mode: 0o700 });
-  }
-}
-
-/** What a run leaves besides its state: the folder with its sockets, and its cgroups. */
+/** What a run leaves besides its state: the folder with its sockets, unless the shim took it away, and its cgroups. */
 export async function clearRun(container: Container, parts: ContainerParts): Promise<void> {
   rmSync(container.folders.runDirectory, { recursive: true, force: true });
   await parts.cgroups.remove(container.id, container.record.config.cgroupParent, container.cgroupFolders);
   container.hasRunFolders = false;
 }
 
-async function writeHostFiles(
+/** The helper writes them: several of it work at a time, the daemon's main thread is one. */
+async function hostFilesOf(
   container: Container,
   parts: ContainerParts,
   facts: { hostname: string; endpoints: readonly Endpoint[] },
-): Promise<void> {
-  if (networkOwner(container, parts)) return; // shares the other's files
+): Promise<RunFiles> {
+  if (networkOwner(container, parts)) return []; // shares the other's files
   const { config } = container.record;
   const isHost = config.network === 'host';
   const { hostname, endpoints } = facts;
@@ -114,10 +101,20 @@ async function writeHostFiles(
   });
   const own = { ownNetwork: !isHost, resolver: endpoints.some(({ resolver }) => resolver === true) };
   const resolv = resolvText(await parts.hostFiles.resolvConf(own), config.dns, own);
+  return [
+    { name: 'hostname', content: `${hostname}\n` },
+    { name: 'hosts', content: hosts },
+    { name: 'resolv.conf', content: resolv },
+  ];
+}
+
+/** A machine's own /etc/hosts, which its network comes with, can be larger than a request: such a file is written here. */
+async function sendable(container: Container, files: RunFiles): Promise<RunFiles> {
   const { runDirectory } = container.folders;
-  writeFileSync(join(runDirectory, 'hostname'), `${hostname}\n`, { mode: 0o644 });
-  writeFileSync(join(runDirectory, 'hosts'), hosts, { mode: 0o644 });
-  writeFileSync(join(runDirectory, 'resolv.conf'), resolv, { mode: 0o644 });
+  const large = files.filter(({ content }) => content.length > SENT_LENGTH_MAX);
+  if (large.length > 0) await mkdir(runDirectory, { recursive: true, mode: 0o700 });
+  for (const { name, content } of large) await writeFile(join(runDirectory, name), content, { mode: 0o644 });
+  return files.filter((file) => !large.includes(file));
 }
 
 /** On the default bridge, where no resolver answers, links are lines of the hosts file. */

@@ -77,8 +77,12 @@ export type SeccompAction =
 
 export interface LaunchRequest {
   readonly containerId: string;
-  /** Run directory of this container, short, 0700: control socket `s`, pid file, exit record while running. */
+  /**
+   * Run directory of this container, short, 0700: control socket `s`, pid file, `runFiles`. The shim makes it if need be,
+   * and removes it with all that is in it when it ends in order.
+   */
   readonly runDirectory: string;
+  readonly runFiles: readonly { readonly name: string; readonly content: string }[];
   /** Durable state directory: exit.json ends up here. */
   readonly stateDirectory: string;
   readonly log: { readonly path: string; readonly bytesMax: number; readonly filesMax: number } | undefined;

@@ -1,6 +1,7 @@
 // Brings a container into being up to the point where its PID 1 waits for the word to run the command.
 #include "container.h"
 #include "namespaces.h"
+#include "remove.h"
 #include "shim.h"
 #include "sync.h"
 #include "syscalls.h"
@@ -159,6 +160,28 @@ static int open_socket(struct fault *fault) {
   return 0;
 }
 
+static int write_run_file(int folder, const struct pair *wanted, struct fault *fault) {
+  if (strchr(wanted->key, '/') != NULL) return fault_say(fault, FAULT_INVALID, "'%s' is not a file's name", wanted->key);
+  int file = openat(folder, wanted->key, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+  int result = file < 0 ? -1 : write_fully(file, wanted->value, strlen(wanted->value));
+  if (result < 0) fault_set(fault, "write %s/%s", shim.run, wanted->key);
+  if (file >= 0) close(file);
+  return result;
+}
+
+// The folder may be there: the daemon puts what is too long for a request into it before, and an earlier run that the
+// machine's end cut off leaves its files, which are written over.
+static int make_run_directory(const struct launch_request *request, struct fault *fault) {
+  if (mkdir(shim.run, 0700) < 0 && errno != EEXIST) return fault_set(fault, "make the run directory %s", shim.run);
+  if (request->run_file_count == 0) return 0;
+  int folder = open(shim.run, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), result = 0;
+  if (folder < 0) return fault_set(fault, "open the run directory %s", shim.run);
+  for (uint32_t i = 0; i < request->run_file_count && result == 0; i++)
+    result = write_run_file(folder, &request->run_files[i], fault);
+  close(folder);
+  return result;
+}
+
 // "PID START-TICKS SHIM-PID": whoever finds the shim dead can tell whether PID 1 still is the one that was meant.
 static int write_pid_file(int pid, struct fault *fault) {
   char path[300], text[80];
@@ -201,17 +224,13 @@ static int open_outputs(const struct launch_request *request, struct fault *faul
 }
 
 static void undo(const struct launch_request *request) {
-  char path[300];
   struct process *first = &shim.processes[0];
   if (first->pid > 0) {
     kill(first->pid, SIGKILL);
     waitpid(first->pid, NULL, 0);
   }
   cgroups_kill(&shim.cgroups);
-  snprintf(path, sizeof path, "%s/s", shim.run);
-  unlink(path);
-  snprintf(path, sizeof path, "%s/pid", shim.run);
-  unlink(path);
+  remove_tree(AT_FDCWD, shim.run);
   cgroups_remove(request);
 }
 
@@ -223,7 +242,10 @@ static int launch(struct launch_request *request, struct arena *arena, struct fa
   exit_record_forget(shim.state);
   *first = (struct process){.state = P_PREPARED, .sync = -1, .client = -1, .in = -1, .out = -1, .err = -1};
   first->terminal = request->process.terminal;
-  if (cgroups_make(request, &shim.cgroups, fault) < 0) return -1;
+  if (make_run_directory(request, fault) < 0 || cgroups_make(request, &shim.cgroups, fault) < 0) {
+    remove_tree(AT_FDCWD, shim.run);
+    return -1;
+  }
   if (bear(&birth, fault) == 0 && open_outputs(request, fault) == 0) return 0;
   undo(request);
   return -1;

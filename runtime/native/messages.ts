@@ -52,6 +52,7 @@ export function encodePlain(type: number, request: number): Buffer {
 export function encodeLaunch(request: number, launch: LaunchRequest): Buffer {
   const writer = new FrameWriter(FRAME.launch).u32(request);
   writer.string(launch.containerId).string(launch.runDirectory).string(launch.stateDirectory);
+  writer.list(launch.runFiles, ({ name, content }) => writer.string(name).string(content));
   writer.flag(launch.log !== undefined).string(launch.log?.path ?? '');
   writer.u64(BigInt(launch.log?.bytesMax ?? 0)).u32(launch.log?.filesMax ?? 0);
   writer

@@ -212,10 +212,20 @@ static void read_devices(struct reader *reader, struct arena *arena, struct laun
   }
 }
 
+static struct pair *read_pairs(struct reader *reader, struct arena *arena, uint32_t *count) {
+  struct pair *pairs = list(reader, arena, count, 10, sizeof *pairs);
+  for (uint32_t i = 0; i < *count; i++) {
+    pairs[i].key = read_string(reader);
+    pairs[i].value = read_string(reader);
+  }
+  return pairs;
+}
+
 int parse_launch(struct reader *reader, struct arena *arena, struct launch_request *request) {
   request->container_id = read_string(reader);
   request->run_directory = read_path(reader, "the run directory");
   request->state_directory = read_path(reader, "the state directory");
+  request->run_files = read_pairs(reader, arena, &request->run_file_count);
   read_log(reader, request);
   request->stdin_open = read_flag(reader);
   request->hostname = read_string(reader);
@@ -230,11 +240,7 @@ int parse_launch(struct reader *reader, struct arena *arena, struct launch_reque
   request->masked_paths = read_strings(reader, arena);
   request->read_only_paths = read_strings(reader, arena);
   read_devices(reader, arena, request);
-  request->sysctls = list(reader, arena, &request->sysctl_count, 10, sizeof *request->sysctls);
-  for (uint32_t i = 0; i < request->sysctl_count; i++) {
-    request->sysctls[i].key = read_string(reader);
-    request->sysctls[i].value = read_string(reader);
-  }
+  request->sysctls = read_pairs(reader, arena, &request->sysctl_count);
   request->use_init = read_flag(reader);
   return parse_process(reader, arena, &request->process);
 }

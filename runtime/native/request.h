@@ -108,6 +108,8 @@ struct process_plan {
 
 struct launch_request {
   const char *container_id, *run_directory, *state_directory;
+  uint32_t run_file_count;
+  struct pair *run_files; // name and content
   bool has_log;
   const char *log_path;
   uint64_t log_bytes_max;

@@ -1,5 +1,6 @@
 // The shim's loop: one poll over its socket, its children's ends, its clients and its processes' streams.
 #include "shim.h"
+#include "remove.h"
 #include "syscalls.h"
 #include <signal.h>
 #include <stdio.h>
@@ -190,12 +191,9 @@ static int patience(uint64_t now) {
   return timeout;
 }
 
+// Whoever waits for our connection to close then finds nothing left of the run.
 static void leave(void) {
-  char path[300];
-  snprintf(path, sizeof path, "%s/s", shim.run);
-  unlink(path);
-  snprintf(path, sizeof path, "%s/pid", shim.run);
-  unlink(path);
+  remove_tree(AT_FDCWD, shim.run);
   _exit(0);
 }
 

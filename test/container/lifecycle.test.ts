@@ -39,9 +39,20 @@ describe('container life', () => {
     assert.deepEqual(request?.process.env.slice(1), [`HOSTNAME=${id.slice(0, 12)}`, 'TERM=xterm', 'A=1', 'B=2']);
     assert.equal(request?.process.workingDirectory, '/w');
     assert.equal(request?.namespaces.network.kind, 'path');
-    const directory = node.store.get(id).paths;
-    assert.match(await readFile(directory.hosts, 'utf8'), new RegExp(`172.17.0.2\t${id.slice(0, 12)}\n$`));
-    assert.equal(await readFile(directory.hostname, 'utf8'), `${id.slice(0, 12)}\n`);
+    const files = new Map(request?.runFiles.map(({ name, content }) => [name, content]));
+    assert.match(files.get('hosts') ?? '', new RegExp(`172.17.0.2\t${id.slice(0, 12)}\n$`));
+    assert.equal(files.get('hostname'), `${id.slice(0, 12)}\n`);
+    assert.deepEqual([...files.keys()].toSorted(), ['hostname', 'hosts', 'resolv.conf']);
+  });
+
+  it('writes a hosts file itself that is too long to be sent to the helper', async () => {
+    await using node = await machine();
+    const extraHosts = Array.from({ length: 5_000 }, (_, index) => `name-${index}.example:192.0.2.1`);
+    const { id } = await node.store.create(aConfig({ extraHosts }));
+    await node.store.start(id);
+    const names = node.native.last.request?.runFiles.map(({ name }) => name);
+    assert.deepEqual(names?.toSorted(), ['hostname', 'resolv.conf']);
+    assert.match(await readFile(node.store.get(id).paths.hosts, 'utf8'), /192\.0\.2\.1\tname-4999\.example\n/);
   });
 
   it('removes itself after its exit, and still tells the code to who waits for that', async () => {

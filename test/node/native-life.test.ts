@@ -1,6 +1,6 @@
 // The life of a container beyond plain runs: terminals, input, signals, limits, daemons that come and go, leftovers.
 import { strict as assert } from 'node:assert';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttachedStdio, LaunchRequest, NativeRuntime, OutputFrame, Shim } from '../../runtime/native/contract.ts';
 import { readExitRecord } from '../../runtime/native/exit-record.ts';
@@ -271,6 +271,20 @@ describe('the life of a container', function () {
       assert.equal(shim?.state, 'exited');
       assert.deepEqual(await shim?.exited, record);
       await shim?.acknowledgeExit();
+      bench.removeCgroups(request);
+    });
+
+    it('makes the run directory with the files it is sent, and takes it away at its end', async () => {
+      const request = bench.request(['true'], { runFiles: [{ name: 'hosts', content: '127.0.0.1\tlocalhost\n' }] });
+      rmSync(request.runDirectory, { recursive: true });
+      const shim = await runtime.launch(request);
+      assert.deepEqual(readdirSync(request.runDirectory).toSorted(), ['hosts', 'pid', 's']);
+      assert.equal(readFileSync(join(request.runDirectory, 'hosts'), 'utf8'), '127.0.0.1\tlocalhost\n');
+      assert.equal(statSync(request.runDirectory).mode & 0o777, 0o700);
+      await shim.start();
+      await shim.exited;
+      await shim.acknowledgeExit();
+      assert.equal(existsSync(request.runDirectory), false);
       bench.removeCgroups(request);
     });
 

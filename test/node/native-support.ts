@@ -68,6 +68,7 @@ export class Bench {
     return {
       containerId: id,
       runDirectory: at('r'),
+      runFiles: [],
       stateDirectory: at('state'),
       log: { path: join(at('log'), 'json.log'), bytesMax: 0, filesMax: 1 },
       stdin: 'null',
