@@ -155,17 +155,18 @@ export async function takeLayer(
   } catch (error) {
     source.stream.destroy();
     abort?.throwIfAborted();
-    throw storageFault(error);
+    throw layerFault(error);
   }
 }
 
-/** A full disk is nobody's mistake, and people look for these words. */
-export function storageFault(error: unknown): unknown {
+/** A full disk is nobody's mistake, and people look for these words. Other faults of bytes are their sender's. */
+function layerFault(error: unknown): CodedError {
   const isFull =
     ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '') || /no space left|disk quota/i.test(sentenceOf(error));
-  return isFull
-    ? new CodedError('exhausted', 'no space left on device: the layer was not stored', { cause: error })
-    : error;
+  if (isFull) return new CodedError('exhausted', 'no space left on device: the layer was not stored', { cause: error });
+  if (error instanceof CodedError) return error;
+  const ours = /^E[A-Z]+$/.test(errnoOf(error) ?? '');
+  return new CodedError(ours ? 'internal' : 'invalid', 'failed to register layer', { cause: error });
 }
 
 function check(found: LayerDigest, diffId: string, digest?: string): void {

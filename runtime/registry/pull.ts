@@ -1,6 +1,6 @@
 // Pulling one image from one endpoint: manifest → config → layers side by side, each unpacked as it arrives → one record.
 import type { Clock } from '../../base/clock.ts';
-import { CodedError, fail, sentenceOf } from '../../base/errors.ts';
+import { fail, sentenceOf } from '../../base/errors.ts';
 import { Limiter } from '../../base/limiter.ts';
 import { inParallel } from '../../base/parallel.ts';
 import type { ImageDoor } from '../image/door.ts';
@@ -158,13 +158,8 @@ async function bringLayer(
       },
       { abort },
     );
-  try {
-    const brought = await intake.bring(layer, take, blob.digest);
-    if (brought) told.say('Download complete');
-    if (brought) told.move('Extracting', blob.sizeBytes, blob.sizeBytes);
-    told.say(brought ? 'Pull complete' : 'Already exists');
-  } catch (error) {
-    if (error instanceof CodedError || abort.aborted) throw error;
-    throw new CodedError('invalid', 'failed to register layer', { cause: error });
-  }
+  const brought = await intake.bring(layer, take, blob.digest);
+  if (brought) told.say('Download complete');
+  if (brought) told.move('Extracting', blob.sizeBytes, blob.sizeBytes);
+  told.say(brought ? 'Pull complete' : 'Already exists');
 }

@@ -17,6 +17,7 @@ export interface FakeImage {
   readonly architecture?: string;
   readonly variant?: string;
   readonly oci?: boolean;
+  readonly diffIds?: readonly string[]; // the tars' own unless given
 }
 
 /** True: the request has been answered. */
@@ -66,7 +67,7 @@ export class FakeRegistry implements AsyncDisposable {
         os: 'linux',
         ...(image.variant === undefined ? {} : { variant: image.variant }),
         config: { Cmd: ['/x'], ...image.config },
-        rootfs: { type: 'layers', diff_ids: image.layers.map(({ tar }) => sha256(tar)) },
+        rootfs: { type: 'layers', diff_ids: image.diffIds ?? image.layers.map(({ tar }) => sha256(tar)) },
       }),
     );
     const id = this.addBlob(config);
