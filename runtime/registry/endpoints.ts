@@ -12,7 +12,6 @@ export interface Endpoint {
 
 const DOCKER_IO = 'docker.io';
 const DOCKER_IO_HOST = 'registry-1.docker.io';
-export const DOCKER_IO_SERVER = 'https://index.docker.io/v1/';
 
 export async function endpointsOf(domain: string, settings: RegistrySettings): Promise<Endpoint[]> {
   if (domain !== DOCKER_IO) {

@@ -1,9 +1,8 @@
 // What a pull, push or look-up asks of one repository: manifests by name, blobs from any byte on.
-import { CodedError, fail } from '../../base/errors.ts';
+import { fail } from '../../base/errors.ts';
 import { asArray, asObject, asString, optional, parseJson } from '../../base/parse.ts';
 import { sha256 } from '../image/digest.ts';
 import type { Descriptor } from './contract.ts';
-import { RegistryFault } from './faults.ts';
 import { ACCEPT, type ImageIndex, type ImageManifest, MANIFEST_BYTES_MAX, parseManifest } from './manifest.ts';
 import type { Session } from './session.ts';
 import { readBody } from './transport.ts';
@@ -85,16 +84,5 @@ export class Repository {
       path = next === undefined ? undefined : new URL(next, this.session.base);
     }
     return tags;
-  }
-}
-
-/** Not there is an answer too. */
-export async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (error instanceof RegistryFault && error.status === 404) return undefined;
-    if (error instanceof CodedError && error.code === 'not-found') return undefined;
-    throw error;
   }
 }
