@@ -22,11 +22,12 @@ import { type Resolvers, scopeOf } from './resolvers.ts';
 import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
 import { type PublishedPort, publishedKey } from './ruleset.ts';
 import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
-import { attachStep, defaultRouteStep, unplugSteps, unwireStep, wireSteps } from './wiring.ts';
+import { announceStep, attachStep, defaultRouteStep, unplugSteps, unwireStep, wireSteps } from './wiring.ts';
 
 const BRIDGE_PORTS_MAX = 1023;
 /** A container that left its last network with names keeps its resolv.conf. */
 const NOTHING_KNOWN = { networks: [], links: {}, upstreams: [], forwards: true } as const;
+const ANNOUNCE_AFTER_MS = [100, 2_000];
 const EXFULL = 54; // "Exchange full"; not among Node's constants
 
 export interface EndpointParts {
@@ -236,8 +237,24 @@ export class Endpoints {
     undo.defer(() => this.leave(network, id, true));
     if (!isFirst) await this.#routeOut(sandbox.path);
     await this.#answerNames(sandbox.path);
+    if (request.address || request.macAddress) this.#announceAgain(network, endpoint);
     undo.handOver();
     return endpoint;
+  }
+
+  /**
+   * Neighbours may know the address by another MAC address. The kernel's first announcement is lost while the bridge's
+   * port does not forward yet; announcements are repeated for such reasons (RFC 5227, 2.3).
+   */
+  #announceAgain(network: NetworkState, endpoint: Endpoint): void {
+    const { background, clock, netd } = this.#parts;
+    background.run('announce an address', async (abort) => {
+      for (const waitMs of ANNOUNCE_AFTER_MS) {
+        await clock.sleep(waitMs, { abort });
+        if (!network.endpoints.has(endpoint.id)) return;
+        await netd().run([announceStep(endpoint)]);
+      }
+    });
   }
 
   /** The container's own, or a new one. A further interface is made now: only the first ones are made in advance. */

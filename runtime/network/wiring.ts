@@ -1,5 +1,6 @@
 // The netlink steps that put a sandbox into a bridge network, and take it out. Pure.
 import type { Bridge } from './bridges.ts';
+import { parseMac } from './addresses.ts';
 import type { Endpoint } from './contract.ts';
 import type { SubnetGateway } from './network-addresses.ts';
 import {
@@ -54,6 +55,13 @@ export function attachStep(name: string, bridge: Bridge, bridgeIndex: number): S
 export function unwireStep({ sandboxPath, interfaceName }: Endpoint, address: number, prefixLength: number): Step {
   const writer = new MessageWriter();
   deleteAddress(writer, { index: insideIndex({ interfaceName }), address, prefixLength });
+  return { do: 'netlink', family: NETLINK_ROUTE, where: sandboxPath, messages: writer.finish(), mayFail: true };
+}
+
+/** Setting the MAC address that is there makes the kernel tell the neighbours once more (arp_notify). */
+export function announceStep({ sandboxPath, interfaceName, macAddress }: Endpoint): Step {
+  const writer = new MessageWriter();
+  changeLink(writer, { index: insideIndex({ interfaceName }), mac: parseMac(macAddress) });
   return { do: 'netlink', family: NETLINK_ROUTE, where: sandboxPath, messages: writer.finish(), mayFail: true };
 }
 

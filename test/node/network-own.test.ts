@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
+import { until } from '../support/until.ts';
 
 const asked = (name: string, more: object = {}) => ({
   name,
@@ -53,7 +54,9 @@ describe('networks that users make', function () {
     await networks.leave(endpoint);
     const again = await joinContainer(networks, { network: 'mine', address: '10.77.0.9' });
     await lab.serve(again.sandboxPath, 80, 'again');
-    assert.match(await lab.ask(other.sandboxPath, '10.77.0.9', 80), /^again /);
+    // Its MAC address is another one now, of which neighbours are told, twice.
+    const answers = async (): Promise<boolean> => /^again /.test(await lab.ask(other.sandboxPath, '10.77.0.9', 80));
+    await until('the neighbour knows the new one', answers, { withinMs: 15_000 });
   });
 
   it('are closed to the outside when internal', async () => {
