@@ -67,6 +67,12 @@ export interface SwarmJoinRequest {
   readonly availability: NodeAvailability;
 }
 
+export interface SwarmRestoreRequest {
+  readonly listenAddress: string; // as in SwarmInitRequest
+  readonly advertiseAddress: string;
+  readonly unlockKey: string; // that of the swarm when the backup was made; '' where it had none
+}
+
 export interface SwarmAccess {
   info(): SwarmInfo;
   /** Throws `unavailable` with Docker's words when this node is not a manager. */
@@ -76,6 +82,10 @@ export interface SwarmAccess {
   /** Resolves when the node is a member. */
   join(request: SwarmJoinRequest): Promise<void>;
   leave(options: { force: boolean }): Promise<void>;
+  /** The cluster's state as a file, on a manager. */
+  backup(abort: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Begins the cluster of a backup anew with this node as its only manager; resolves with the node's id. */
+  restore(request: SwarmRestoreRequest, file: Uint8Array): Promise<string>;
   /** Opens a locked node with the cluster's unlock key. `unauthenticated`: another key; `conflict`: it is not locked. */
   unlock(key: string): Promise<void>;
 }

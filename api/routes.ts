@@ -16,6 +16,7 @@ import { addNodeRoutes } from './routes/nodes.ts';
 import { addRegistryRoutes } from './routes/registry.ts';
 import { addServiceRoutes } from './routes/services.ts';
 import { addSwarmRoutes } from './routes/swarm.ts';
+import { addSwarmBackupRoutes } from './routes/swarm-backup.ts';
 import { addSystemRoutes } from './routes/system.ts';
 import { addTaskRoutes } from './routes/tasks.ts';
 import { addVolumeRoutes } from './routes/volumes.ts';
@@ -36,6 +37,7 @@ export function createRoutes(deps: ApiDeps): Routes {
   addNetworkRoutes(router, deps);
   addVolumeRoutes(router, deps);
   addSwarmRoutes(router, deps);
+  addSwarmBackupRoutes(router, deps);
   addNodeRoutes(router, deps);
   addServiceRoutes(router, deps);
   addTaskRoutes(router, deps);

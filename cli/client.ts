@@ -22,6 +22,9 @@ export interface Call {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly json?: unknown;
+  /** Sent as it is, with these headers. */
+  readonly bytes?: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly abort?: AbortSignal;
 }
 
@@ -47,13 +50,14 @@ export class EngineClient {
   /** The response once its head is there and says success. */
   stream(path: string, call: Call = {}): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const body = call.json === undefined ? undefined : Buffer.from(JSON.stringify(call.json));
+      const body = call.json === undefined ? call.bytes : Buffer.from(JSON.stringify(call.json));
+      const type = call.json === undefined ? 'application/octet-stream' : 'application/json';
       const outgoing = httpRequest(
         {
           ...this.#target,
           method: call.method ?? 'GET',
           path: pathWithQuery(path, call.query),
-          headers: body ? { 'Content-Type': 'application/json', 'Content-Length': body.length } : {},
+          headers: { ...call.headers, ...(body ? { 'Content-Type': type, 'Content-Length': body.length } : {}) },
           ...(call.abort ? { signal: call.abort } : {}),
         },
         (response) => resolve(expectSuccess(response)),

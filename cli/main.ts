@@ -7,6 +7,7 @@ import { addContainerCommands } from './commands/containers.ts';
 import { addNetworkCommands } from './commands/networks.ts';
 import { addNodeCommands } from './commands/nodes.ts';
 import { addServiceCommands } from './commands/services.ts';
+import { addSwarmCommands } from './commands/swarm.ts';
 import { addStackCommands } from './commands/stacks.ts';
 import { createContext, hostOf } from './context.ts';
 
@@ -22,6 +23,7 @@ addServiceCommands(program, context);
 addStackCommands(program, context);
 addNodeCommands(program, context);
 addNetworkCommands(program, context);
+addSwarmCommands(program, context);
 
 try {
   await program.parseAsync();

@@ -31,7 +31,7 @@ function verdict(found: Inspection): string {
 function dump(found: Inspection): string[] {
   const { hardState, snapshot, base } = found;
   return [
-    `cluster ${found.clusterId}, node ${found.nodeId}`,
+    `cluster ${found.clusterId}, node ${found.nodeId}, epoch ${found.epoch}`,
     `term ${hardState.term}, vote ${hardState.vote ?? 'none'}, commit ${hardState.commit}`,
     ...found.segments.map((name) => `segment ${name}`),
     ...(snapshot ? [`snapshot at ${snapshot.index} of term ${snapshot.term}`] : ['no snapshot']),

@@ -7,7 +7,7 @@ import { LocalDb } from '../agent/local-db.ts';
 import { Remotes } from '../agent/remotes.ts';
 import { Background } from '../base/background.ts';
 import type { Clock } from '../base/clock.ts';
-import { CodedError, sentenceOf } from '../base/errors.ts';
+import { CodedError, codeOf, sentenceOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import type { Random } from '../base/random.ts';
@@ -31,6 +31,7 @@ export interface MemberOptions {
 
 const JOIN_WITHIN_MS = 10_000;
 const RETRY_MS = 300;
+const REFUSED_RETRY_MS = 10_000;
 const RETIRE_WITHIN_MS = 5_000;
 const RESUME_WITHIN_MS = 5_000;
 const LOCK_RETRY_MS = 1_000;
@@ -84,6 +85,10 @@ export class SwarmMember {
 
   get nodeId(): NodeId {
     return this.#options.credentials.identity.nodeId;
+  }
+
+  get role(): NodeRole {
+    return this.#options.credentials.identity.role;
   }
 
   get state(): SwarmState {
@@ -191,7 +196,9 @@ export class SwarmMember {
       } catch (error) {
         this.#managerError = sentenceOf(error);
         this.#options.log.error('this node can not work as a manager yet', { error });
-        await this.#options.clock.sleep(RETRY_MS, { abort: this.#background.abort });
+        // What is refused is not better in a moment, but somebody may make it so.
+        const pauseMs = codeOf(error) === 'forbidden' ? REFUSED_RETRY_MS : RETRY_MS;
+        await this.#options.clock.sleep(pauseMs, { abort: this.#background.abort });
       }
     }
   }
@@ -213,7 +220,7 @@ export class SwarmMember {
       onRemoved: () => this.#background.run('removed', () => this.#onRemoved()),
     });
     try {
-      if (start.kind === 'join') await this.#joinRaft();
+      if (start.kind === 'join') await this.#joinRaft(manager.logId);
     } catch (error) {
       await manager[Symbol.asyncDispose]();
       throw error;
@@ -244,10 +251,10 @@ export class SwarmMember {
   }
 
   /** Asks the other managers, one after the other, to make this one a member. */
-  async #joinRaft(): Promise<void> {
+  async #joinRaft(logId: string): Promise<void> {
     const { state, credentials, clock } = this.#options;
     const { advertise } = state;
-    const request = { nodeId: this.nodeId, ...advertise };
+    const request = { nodeId: this.nodeId, logId, ...advertise };
     let last: unknown = new CodedError('unavailable', 'no other manager is known');
     for (const address of this.#remotes.addresses()) {
       if (address === advertise.controlAddress) continue;

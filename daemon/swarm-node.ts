@@ -3,22 +3,26 @@
 import type { Executor } from '../agent/executor.ts';
 import { enrol } from '../agent/enrolment.ts';
 import { ContainerExecutor } from '../agent/container/container-executor.ts';
-import type { SwarmAccess, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from '../api/deps.ts';
+import type { SwarmAccess, SwarmInfo, SwarmInitRequest, SwarmJoinRequest, SwarmRestoreRequest } from '../api/deps.ts';
 import type { Clock } from '../base/clock.ts';
 import { invariant } from '../base/assert.ts';
 import { CodedError, codeOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import type { Random } from '../base/random.ts';
+import { systemDisk } from '../base/system-disk.ts';
 import type { ManagerStart } from '../manager/manager.ts';
+import { openBackup, seedFromBackup, seizeLog } from '../manager/take-over.ts';
 import type { ClusterControl } from '../proto/control.ts';
 import { Credentials } from '../proto/credentials.ts';
 import type { CertificateMaterial } from '../proto/identity.ts';
 import { parseJoinToken } from '../proto/join-token.ts';
+import type { ClusterId, NodeId } from '../proto/objects.ts';
 import type { Runtime } from '../runtime/contract.ts';
-import { foundCluster } from './found-cluster.ts';
+import { foundCluster, managerFromBackup } from './found-cluster.ts';
 import { swarmAddresses, withPort } from './swarm-addresses.ts';
 import { SwarmMember } from './swarm-member.ts';
+import { leavingSentence, LOCKED, NOT_A_MANAGER, NOT_IN_SWARM } from './swarm-sentences.ts';
 import { SwarmFiles, type SwarmState } from './swarm-state.ts';
 
 export interface SwarmNodeOptions {
@@ -129,15 +133,81 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   async init(request: SwarmInitRequest): Promise<string> {
     refuseUnsupported(request);
     return await this.#turn.run(async () => {
+      if (request.forceNewCluster && (this.#member || this.#isLocked)) return await this.#beginAnew(request);
       this.#refuseIfMember();
       const addresses = swarmAddresses(request, { advertise: this.#deps.defaultAdvertiseAddress });
       const { material, start } = await foundCluster(request, addresses.advertise, this.#deps);
       const state = { ...addresses, managers: [addresses.advertise.controlAddress] };
       const unlockKey = start.kind === 'bootstrap' ? start.cluster.unlockKey : undefined;
-      const member = await this.#begin(state, material, start, unlockKey);
+      const member = await this.#begin(state, material, start, { unlockKey });
       await this.#connected(member);
       return member.nodeId;
     });
+  }
+
+  /** The majority is lost for good: this manager goes on alone with all that its log holds. */
+  async #beginAnew(request: SwarmInitRequest): Promise<string> {
+    if (this.#isLocked || !this.#member) throw new CodedError('unavailable', LOCKED);
+    const former = this.#member;
+    if (former.role !== 'manager') fail('unavailable', NOT_A_MANAGER);
+    const state = this.#addressesAnew(former.state, request);
+    const material = await this.#files.material();
+    await former.stop();
+    this.#member = undefined;
+    let member: SwarmMember | undefined;
+    try {
+      const { clusterId } = new Credentials(material).identity;
+      await seizeLog(this.#raftDirectory(clusterId, former.nodeId), state.advertise.raftAddress);
+      await this.#files.saveState(state);
+      member = await this.#open(state, material);
+      await member.startManagerNow({ kind: 'take-over' });
+    } catch (error) {
+      await member?.stop();
+      await this.#resumeWith(former.state, material);
+      throw error;
+    }
+    member.startAgent();
+    this.#member = member;
+    this.#deps.log.warn('this manager goes on as the only one of its swarm', { nodeId: member.nodeId });
+    await this.#connected(member);
+    return member.nodeId;
+  }
+
+  /** What is not said stays: clients send the default listen address unasked. */
+  #addressesAnew(state: SwarmState, request: SwarmInitRequest): SwarmState {
+    if (request.advertiseAddress === '') return state;
+    const addresses = swarmAddresses(request, { advertise: this.#deps.defaultAdvertiseAddress });
+    return { ...addresses, managers: [addresses.advertise.controlAddress] };
+  }
+
+  #raftDirectory(clusterId: ClusterId, nodeId: NodeId) {
+    const { random } = this.#deps;
+    return { disk: systemDisk(this.#files.raftDirectory), random, clusterId, nodeId, nodeKeys: this.#files.nodeKeys };
+  }
+
+  async restore(request: SwarmRestoreRequest, file: Uint8Array): Promise<string> {
+    return await this.#turn.run(async () => {
+      this.#refuseIfMember();
+      const addresses = swarmAddresses(
+        { ...request, dataPathAddress: '', dataPathPort: 0 },
+        { advertise: this.#deps.defaultAdvertiseAddress },
+      );
+      const backup = await openBackup(file, { unlockKey: request.unlockKey, clock: this.#deps.clock });
+      const { id: clusterId, unlockKey } = backup.cluster;
+      const { material, nodeId, start } = await managerFromBackup(backup.cluster, addresses.advertise, this.#deps);
+      const state = { ...addresses, managers: [addresses.advertise.controlAddress] };
+      const prepare = (): Promise<void> =>
+        seedFromBackup(this.#raftDirectory(clusterId, nodeId), backup, addresses.advertise.raftAddress);
+      const member = await this.#begin(state, material, start, { unlockKey, prepare });
+      await this.#connected(member);
+      return member.nodeId;
+    });
+  }
+
+  backup(abort: AbortSignal): AsyncIterable<Uint8Array> {
+    if (this.#isLocked) throw new CodedError('unavailable', LOCKED);
+    if (!this.#member) throw new CodedError('unavailable', NOT_IN_SWARM);
+    return (this.#member.manager ?? fail('unavailable', NOT_A_MANAGER)).backup(abort);
   }
 
   async join(request: SwarmJoinRequest): Promise<void> {
@@ -195,12 +265,12 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
     state: SwarmState,
     material: CertificateMaterial,
     start: ManagerStart,
-    unlockKey?: string,
+    more: Parameters<SwarmFiles['create']>[2] = {},
   ): Promise<SwarmMember> {
     this.#pending = true;
     let member: SwarmMember | undefined;
     try {
-      await this.#files.create(state, material, unlockKey);
+      await this.#files.create(state, material, more);
       member = await this.#open(state, material);
       if (new Credentials(material).identity.role === 'manager') await member.startManagerNow(start);
       member.startAgent();
@@ -240,34 +310,7 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
   }
 }
 
-const LOCKED =
-  'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.';
-const NOT_IN_SWARM =
-  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm ' +
-  'and try again.';
-const NOT_A_MANAGER =
-  "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this " +
-  'command on a manager node or promote the current node to a manager.';
-
-function leavingSentence(managers: number): string {
-  const start = 'You are attempting to leave the swarm on a node that is participating as a manager. ';
-  if (managers <= 1) {
-    return `${start}Removing the last manager erases all current state of the swarm. Use \`--force\` to ignore this message.`;
-  }
-  const left = managers - 1;
-  const needed = Math.floor(managers / 2) + 1;
-  if (left >= needed) {
-    return `${start}Removing this node leaves ${left} managers out of ${managers}. Use \`--force\` to suppress this message.`;
-  }
-  return (
-    `${start}Removing this node leaves ${left} managers out of ${managers}. Without a Raft quorum your swarm will be ` +
-    'inaccessible. Use `--force` to suppress this message.'
-  );
-}
-
 function refuseUnsupported(request: SwarmInitRequest): void {
-  if (request.forceNewCluster)
-    fail('not-implemented', 'making a new cluster out of one manager is not implemented yet');
   if (request.defaultAddressPools.length > 0) {
     fail('not-implemented', 'address pools are for overlay networks, which are not implemented yet');
   }

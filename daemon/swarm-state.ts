@@ -91,13 +91,28 @@ export class SwarmFiles {
     return await this.#readMaterial();
   }
 
-  async create(state: SwarmState, material: CertificateMaterial, unlockKey = ''): Promise<void> {
+  /** `prepare` fills the folders of the parts; nothing counts before it is done. */
+  async create(
+    state: SwarmState,
+    material: CertificateMaterial,
+    { unlockKey = '', prepare }: { unlockKey?: string | undefined; prepare?: (() => Promise<void>) | undefined } = {},
+  ): Promise<void> {
     for (const folder of [this.#directory, this.agentDirectory, this.raftDirectory]) {
       await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
     }
     this.#unlockKey = unlockKey;
     await this.#sealFirst(material);
+    await prepare?.();
+    await this.saveState(state);
+  }
+
+  async saveState(state: SwarmState): Promise<void> {
     await writeFileAtomic(this.#path('node.json'), JSON.stringify(state));
+  }
+
+  /** As it is on disk, on a node that is open. */
+  material(): Promise<CertificateMaterial> {
+    return this.#readMaterial();
   }
 
   saveMaterial(material: CertificateMaterial): Promise<void> {

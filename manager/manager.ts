@@ -28,6 +28,7 @@ import { startConsensus } from './raft/driver.ts';
 import { admitManager, dismissManager, rolesLoop } from './roles.ts';
 import type { Draft, ReplicatedStore } from './store/contract.ts';
 import { createStore } from './store/store.ts';
+import { backupOf, takeOverCluster } from './take-over.ts';
 
 export interface ManagerOptions {
   readonly nodeId: NodeId;
@@ -49,6 +50,8 @@ export interface ManagerOptions {
 export type ManagerStart =
   | { readonly kind: 'bootstrap'; readonly cluster: Draft<Cluster>; readonly node: Draft<Node> }
   | { readonly kind: 'join' }
+  /** The log was made to have this manager only; all others are lost. `node`: its record, where the state has none. */
+  | { readonly kind: 'take-over'; readonly node?: Draft<Node> }
   | { readonly kind: 'restart' };
 
 export interface Manager extends AsyncDisposable {
@@ -58,6 +61,10 @@ export interface Manager extends AsyncDisposable {
   status(): ConsensusStatus;
   /** The cluster's unlock key as this manager knows it, now and on every change; '' while managers do not lock. */
   unlockKeys(abort: AbortSignal): AsyncIterable<string>;
+  /** As `Consensus.logId`. */
+  readonly logId: string;
+  /** The cluster's state as a file. */
+  backup(abort: AbortSignal): AsyncIterable<Uint8Array>;
   /** As `Consensus.rekey`. */
   rekey(options: { nodeKeys: readonly Uint8Array[]; rotate: boolean }): Promise<void>;
   /** Asks the leader to demote this manager; resolves when it has left the raft group. */
@@ -90,7 +97,9 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     newJoinToken: (cluster) => newJoinToken(cluster.rootCertificates[0] ?? '', options.random),
   });
   const forwarded = new ForwardedControl({ nodeId, control, consensus, leader, reads, store, logs: dispatcher.logs });
-  if (options.start.kind === 'bootstrap') await found(store, options.start);
+  if (options.start.kind === 'bootstrap') await found(store, consensus, options.start);
+  if (options.start.kind === 'take-over')
+    await takeOverCluster({ store, consensus, clock }, { ...options, node: options.start.node });
   owned.own(
     await openListeners({
       joinListen: options.listen.join,
@@ -124,6 +133,8 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     status: () => consensus.status(),
     unlockKeys: (abort) => unlockKeys(store, abort),
     rekey: (how) => consensus.rekey(how),
+    logId: consensus.logId,
+    backup: (abort) => backupOf({ store, consensus }, { ...options, abort }),
     retire: (abort) => retire({ nodeId, consensus, store, leader }, clock, abort),
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
@@ -157,7 +168,7 @@ async function openState(
       listenAddress: options.listen.raft,
       advertise: addresses,
       certificate: credentials.material,
-      start: options.start.kind,
+      start: options.start.kind === 'take-over' ? 'restart' : options.start.kind,
     },
     { stateMachine: store, clock, log },
   );
@@ -181,11 +192,12 @@ async function* unlockKeys(store: ReplicatedStore, abort: AbortSignal): AsyncGen
 
 async function found(
   store: ReplicatedStore,
+  { logId }: Consensus,
   { cluster, node }: Extract<ManagerStart, { kind: 'bootstrap' }>,
 ): Promise<void> {
   await store.update((tx) => {
     tx.clusters.put(cluster);
-    tx.nodes.put(node);
+    tx.nodes.put({ ...node, raftLogId: logId });
   });
 }
 
@@ -215,10 +227,10 @@ const JOIN_WITHIN_MS = 10_000;
 function membershipHandlers({ store, consensus, leader }: Pick<Parts, 'options' | 'store' | 'consensus' | 'leader'>) {
   return {
     Join: unaryHandler<JoinMessage, Record<string, never>>(async (request, call, abort) => {
-      const { nodeId, ...addresses } = request;
+      const { nodeId, logId, ...addresses } = request;
       refuseOthers(nodeId, call, store);
       await leader.run({
-        local: () => admitManager(nodeId as NodeId, addresses, { store, consensus }, abort),
+        local: () => admitManager({ nodeId: nodeId as NodeId, addresses, logId }, { store, consensus }, abort),
         remote: async (channel) => {
           await channel.call(Managers.Join, request, { withinMs: JOIN_WITHIN_MS, abort });
         },
@@ -247,7 +259,7 @@ function membershipHandlers({ store, consensus, leader }: Pick<Parts, 'options' 
   };
 }
 
-type JoinMessage = ManagerAddresses & { readonly nodeId: string };
+type JoinMessage = ManagerAddresses & { readonly nodeId: string; readonly logId: string };
 
 /** Another manager may pass a request on, but only one that is a member already. */
 function refuseOthers(nodeId: string, call: { getAuthContext(): unknown }, store: ReplicatedStore): void {

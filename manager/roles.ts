@@ -16,14 +16,30 @@ const STEP_WITHIN_MS = 5_000;
 
 /** Makes a manager a member; on the leader. Asking again is harmless. */
 export async function admitManager(
-  nodeId: NodeId,
-  addresses: ManagerAddresses,
+  { nodeId, addresses, logId }: { nodeId: NodeId; addresses: ManagerAddresses; logId: string },
   { store, consensus }: { store: Store; consensus: Membership },
   abort: AbortSignal,
 ): Promise<void> {
   const node = store.view().nodes.get(nodeId) ?? fail('forbidden', `node ${nodeId} is not part of this cluster`);
   if (node.spec.role !== 'manager') fail('forbidden', `node ${nodeId} is not to be a manager`);
-  const voter = consensus.status().members.find((member) => member.nodeId === nodeId && !member.learner);
+  const members = consensus.status().members;
+  const isMember = members.some((member) => member.nodeId === nodeId);
+  if (isMember && node.raftLogId !== undefined && node.raftLogId !== logId) {
+    fail(
+      'forbidden',
+      `node ${nodeId} is a manager already, and its log is gone: what it voted is lost. Remove it (node rm --force) and ` +
+        'join it as a new node',
+    );
+  }
+  // Before it is a member: if the rest of this breaks off, the same log may go on.
+  await store.update(
+    (tx) => {
+      const current = tx.nodes.get(nodeId);
+      if (current && current.raftLogId !== logId) tx.nodes.put({ ...current, raftLogId: logId });
+    },
+    { abort },
+  );
+  const voter = members.find((member) => member.nodeId === nodeId && !member.learner);
   if (voter?.raftAddress !== addresses.raftAddress) {
     await consensus.addMember({ nodeId, raftAddress: addresses.raftAddress }, { abort });
   }

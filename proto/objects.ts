@@ -321,6 +321,8 @@ export interface Node extends ObjectMeta {
   readonly sessionId?: string;
   /** While down: its tasks are given up at this time (orphaned). */
   readonly orphanAtMs?: number;
+  /** Which consensus log it has, or had, as a manager. */
+  readonly raftLogId?: string;
 }
 
 // ---- Network ----

@@ -39,6 +39,8 @@ export interface WorkerDeps {
 const MAIN_SILENT_MS = 5_000;
 const DISK_SILENT_MS = 2_000;
 const TRANSFER_TIMEOUT_MS = 1_500;
+const WAY_BACK =
+  'remove this node from the swarm (node rm --force), let it leave (swarm leave --force) and join it anew';
 
 export class ConsensusWorker implements Machine {
   readonly #options: WorkerOptions;
@@ -53,6 +55,7 @@ export class ConsensusWorker implements Machine {
   readonly #ticker: Ticker;
   readonly #snapshots: SnapshotIntake;
   #isRemoved = false;
+  #epoch: number;
   /** Joining: what the log held before is of an earlier membership, and so is what others say by it. */
   #isJoining: boolean;
   readonly #joinAfter: number;
@@ -74,6 +77,8 @@ export class ConsensusWorker implements Machine {
     const storageDeps = { ...deps, clusterId: options.clusterId, nodeId: options.nodeId, nodeKeys: options.nodeKeys };
     await deps.disk.makeDirectory('.');
     const isThere = (await deps.disk.list('.')).includes(FORMAT_FILE);
+    if (options.start === 'restart' && !isThere)
+      fail('not-found', `the log of this manager is gone, and its votes with it: ${WAY_BACK}`);
     if (options.start === 'bootstrap' || (options.start === 'join' && !isThere)) {
       await Storage.create(
         storageDeps,
@@ -85,6 +90,7 @@ export class ConsensusWorker implements Machine {
     const raft = new Raft({ id: options.nodeId, limits, random: deps.random, initial });
     const worker = new ConsensusWorker(options, deps, { storage, raft, space });
     opened.worker = worker;
+    deps.post({ type: 'opened', logId: storage.logId, epoch: storage.epoch });
     await worker.#begin(recovered.tornBytes);
     return worker;
   }
@@ -98,6 +104,7 @@ export class ConsensusWorker implements Machine {
     this.#space = space;
     this.#deps = deps;
     this.#isJoining = options.start === 'join';
+    this.#epoch = storage.epoch;
     this.#joinAfter = raft.log.lastIndex;
     this.#log = postedLog(deps.post, {});
     this.#storage = storage;
@@ -146,6 +153,8 @@ export class ConsensusWorker implements Machine {
       judge: (id, claimedIndex) => judge(this.#member.raft, id, claimedIndex),
       membershipIndex: () => this.#member.raft.membershipIndex,
       claimedIndex: () => claimOf(this.#member.raft),
+      epoch: () => this.#epoch,
+      onLaterEpoch: (epoch) => this.#followEpoch(epoch),
       currentSnapshot: () => this.#storage.readCurrent(),
       onMessages: (messages) => this.#receive(messages),
       onSnapshot: (message, chunks) => this.#member.receiveSnapshot(message, chunks),
@@ -154,6 +163,21 @@ export class ConsensusWorker implements Machine {
       onGone: (id) => this.#member.raft.suspectLeader(id),
       onConnectivity: () => this.#onProgress(),
       onRemoved: (by, membershipIndex) => this.#onRemoved(by, membershipIndex),
+    });
+  }
+
+  /** Whoever holds a log of an earlier epoch may hold what the new one has given up: it begins again with nothing. */
+  #followEpoch(epoch: number): void {
+    const { raft } = this.#member;
+    if (raft.log.lastIndex > 0)
+      fail(
+        'conflict',
+        `the cluster began anew (epoch ${epoch}) without this manager, whose log is of epoch ${this.#epoch}`,
+      );
+    this.#epoch = epoch;
+    // The storage works in order: it is durable before anything that this member writes in the new epoch.
+    this.#storage.setEpoch(epoch).catch((error: unknown) => {
+      this.#deps.post({ type: 'fatal', message: sentenceOf(error) });
     });
   }
 

@@ -34,6 +34,10 @@ export interface SnapshotChunk {
 }
 
 export interface Consensus extends AsyncDisposable {
+  /** Of the log on disk and no other: a node whose log was lost comes back with another one. */
+  readonly logId: string;
+  /** As it was at the start. */
+  readonly epoch: number;
   status(): ConsensusStatus;
   /** Called on every change of role, leader, members or reachability. */
   onStatus(listener: (status: ConsensusStatus) => void): Disposable;

@@ -48,6 +48,8 @@ class ConsensusDriver implements Consensus {
   #onStarted: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #bootstrapping: boolean;
   #untoldApplied: number | undefined;
+  #logId = '';
+  #epoch = 0;
   #state: 'starting' | 'running' | 'stopping' | 'stopped' = 'starting';
 
   constructor(options: ConsensusOptions, deps: ConsensusDeps) {
@@ -85,6 +87,14 @@ class ConsensusDriver implements Consensus {
     this.#worker.on('error', (error) => this.#fatal(error));
     this.#worker.on('exit', () => this.#onExit());
     void this.#sayAlive();
+  }
+
+  get logId(): string {
+    return this.#logId;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   status(): ConsensusStatus {
@@ -205,6 +215,10 @@ class ConsensusDriver implements Consensus {
 
   #onMessage(message: FromWorker): void {
     switch (message.type) {
+      case 'opened':
+        this.#logId = message.logId;
+        this.#epoch = message.epoch;
+        return;
       case 'started':
         this.#state = 'running';
         if (!this.#bootstrapping) this.#onStarted?.resolve();

@@ -14,7 +14,7 @@ const FRAME_MAGIC = Buffer.from('Sfr1', 'latin1');
 const FRAME_HEADER_BYTES = 4 + 4 + 8 + 8 + 4;
 
 export interface FileIdentity {
-  readonly magic: 'SHOALWAL' | 'SHOALSNP';
+  readonly magic: 'SHOALWAL' | 'SHOALSNP' | 'SHOALBAK';
   readonly number: number;
   /** Cluster, node and kind of file: sealed with every frame, so that files can not be swapped between them. */
   readonly owner: string;

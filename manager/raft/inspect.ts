@@ -9,6 +9,7 @@ import { LOG_DIRECTORY, readLog } from './write-ahead-log.ts';
 export interface Inspection {
   readonly clusterId: string;
   readonly nodeId: string;
+  readonly epoch: number;
   readonly segments: readonly string[];
   readonly hardState: HardState;
   readonly base: { readonly index: number; readonly term: number };

@@ -289,7 +289,7 @@ function splitAddress(address: string | undefined): { host: string; port: number
 export function helloOf(
   self: { clusterId: string; nodeId: MemberId; raftAddress: string },
   to: MemberId,
-  membershipIndex: number,
+  { membershipIndex, epoch }: { membershipIndex: number; epoch: number },
 ): Hello {
   return {
     protocol_min: PROTOCOL_MIN,
@@ -300,5 +300,6 @@ export function helloOf(
     to,
     raft_address: self.raftAddress,
     membership_index: membershipIndex,
+    epoch,
   };
 }

@@ -32,6 +32,8 @@ export interface ServerDeps {
   readonly log: Log;
   readonly judge: (id: MemberId, claimedIndex: number) => Judgement;
   readonly membershipIndex: () => number;
+  readonly epoch: () => number;
+  readonly onLaterEpoch: (epoch: number) => void;
   readonly onHello: (hello: Hello) => void;
   readonly onMessages: (messages: readonly Message[]) => void;
   readonly onSnapshot: (message: SnapshotMessage, chunks: AsyncIterable<SnapshotChunk>) => Promise<void>;
@@ -138,6 +140,13 @@ export class PeerServer {
     if (hello.protocol_min > PROTOCOL || hello.protocol_max < PROTOCOL_MIN) {
       fail('not-implemented', `this manager speaks raft protocol ${PROTOCOL_MIN} to ${PROTOCOL}`);
     }
+    const epoch = this.#deps.epoch();
+    if (hello.epoch < epoch)
+      fail(
+        'forbidden',
+        `${peer} is of epoch ${hello.epoch} of this cluster, which began anew without it: now ${epoch}`,
+      );
+    if (hello.epoch > epoch) this.#deps.onLaterEpoch(hello.epoch);
     const claim = hello.membership_index;
     const judgement = judge(peer, claim);
     if (judgement === 'removed') throw new RemovedPeer('forbidden', removedText(peer));

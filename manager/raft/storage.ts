@@ -3,7 +3,7 @@
 import type { Disk } from '../../base/disk.ts';
 import { fail } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
-import { asObject, asString, parseJson } from '../../base/parse.ts';
+import { asInteger, asObject, asString, parseJson } from '../../base/parse.ts';
 import type { Random } from '../../base/random.ts';
 import type { SnapshotChunk } from './contract.ts';
 import { encodeChange } from './core/membership.ts';
@@ -48,6 +48,7 @@ export class Storage {
   #attempts = 0;
   readonly #mutex = new Mutex();
   #nodeKeys: NodeKeys;
+  #owner: Owner;
 
   /** An empty directory for a first member (with its own membership as first entry) or one that is about to join. */
   static async create(deps: StorageDeps, first: { raftAddress: string } | undefined): Promise<void> {
@@ -60,7 +61,8 @@ export class Storage {
     for (const name of await deps.disk.list(LOG_DIRECTORY)) await deps.disk.remove(`${LOG_DIRECTORY}/${name}`);
     const keys = newKeyRing(deps.random);
     await writeKeyRing(deps.disk, keys, { ...deps, nodeKeys: deps.nodeKeys ?? [] });
-    await replaceFile(deps.disk, OWNER_FILE, `${JSON.stringify({ clusterId: deps.clusterId, nodeId: deps.nodeId })}\n`);
+    // Another one for each log ever made, so that one that was lost and begun anew is known as such.
+    await writeOwner(deps, { epoch: 0, logId: Buffer.from(keys.current.id).toString('hex') });
     const { log } = await WriteAheadLog.open(logDeps({ ...deps, keys }));
     if (first) await log.append(bootstrapRecords(deps.nodeId, first.raftAddress));
     await log.close();
@@ -71,25 +73,47 @@ export class Storage {
   /** What a directory holds, made ready for going on. */
   static async open(deps: StorageDeps): Promise<{ storage: Storage; initial: InitialState; recovered: RecoveredLog }> {
     await checkFormat(deps.disk);
-    await checkOwner(deps);
+    const owner = await checkOwner(deps);
     const nodeKeys = deps.nodeKeys ?? [];
     const { keys, isCurrent } = await readKeyRing(deps.disk, nodeKeys);
     if (!isCurrent) await sealAnew(deps, keys, nodeKeys);
     if ((await deps.disk.list(LOG_DIRECTORY)).length === 0) fail('internal', 'the consensus log is missing');
     const { log, recovered } = await WriteAheadLog.open(logDeps({ ...deps, keys }));
     const snapshot = recovered.snapshot && (await readSnapshot({ ...deps, keys }, recovered.snapshot)).meta;
-    const storage = new Storage({ ...deps, keys }, log, snapshot);
+    const storage = new Storage({ ...deps, keys }, log, { snapshot, owner });
     await storage.#removeOtherSnapshots();
     if (keys.all.length > 1) await storage.#finishRotation();
     const { base, entries, hardState } = recovered;
     return { storage, initial: { base, entries, hardState, snapshot }, recovered };
   }
 
-  private constructor(deps: Opened, log: WriteAheadLog, snapshot: SnapshotMeta | undefined) {
+  private constructor(
+    deps: Opened,
+    log: WriteAheadLog,
+    { snapshot, owner }: { snapshot: SnapshotMeta | undefined; owner: Owner },
+  ) {
+    this.#owner = owner;
     this.#deps = deps;
     this.#log = log;
     this.#current = snapshot;
     this.#nodeKeys = deps.nodeKeys ?? [];
+  }
+
+  /** Raised when a cluster begins anew without the majority that it had; 0 for one that never did. */
+  get epoch(): number {
+    return this.#owner.epoch;
+  }
+
+  /** Of this log and no other; '' for one of the first format. */
+  get logId(): string {
+    return this.#owner.logId;
+  }
+
+  setEpoch(epoch: number): Promise<void> {
+    return this.#mutex.run(async () => {
+      await writeOwner(this.#deps, { epoch, logId: this.#owner.logId });
+      this.#owner = { ...this.#owner, epoch };
+    });
   }
 
   get snapshot(): SnapshotMeta | undefined {
@@ -252,21 +276,38 @@ async function sealAnew(deps: StorageDeps, keys: KeyRing, nodeKeys: NodeKeys): P
   await writeKeyRing(deps.disk, keys, { ...deps, nodeKeys });
 }
 
+function writeOwner(
+  { disk, clusterId, nodeId }: StorageDeps,
+  { epoch, logId }: Pick<Owner, 'epoch' | 'logId'>,
+): Promise<void> {
+  return replaceFile(disk, OWNER_FILE, `${JSON.stringify({ clusterId, nodeId, epoch, logId })}\n`);
+}
+
+export interface Owner extends Pick<StorageDeps, 'clusterId' | 'nodeId'> {
+  readonly epoch: number;
+  readonly logId: string;
+}
+
 /** Which member of which cluster a directory belongs to. */
-export async function readOwner(disk: Disk): Promise<Pick<StorageDeps, 'clusterId' | 'nodeId'>> {
+export async function readOwner(disk: Disk): Promise<Owner> {
   const bytes = await disk.read(OWNER_FILE);
   try {
     const json = asObject(parseJson(Buffer.from(bytes).toString('utf8'), OWNER_FILE), OWNER_FILE);
-    return { clusterId: asString(json['clusterId'], 'clusterId'), nodeId: asString(json['nodeId'], 'nodeId') };
+    return {
+      clusterId: asString(json['clusterId'], 'clusterId'),
+      nodeId: asString(json['nodeId'], 'nodeId'),
+      epoch: asInteger(json['epoch'] ?? 0, 'epoch', { min: 0 }),
+      logId: asString(json['logId'] ?? '', 'logId'),
+    };
   } catch (cause) {
     return fail('internal', `the file that says whose the consensus log is (${OWNER_FILE}) is damaged`, { cause });
   }
 }
 
-async function checkOwner({ disk, clusterId, nodeId }: StorageDeps): Promise<void> {
+async function checkOwner({ disk, clusterId, nodeId }: StorageDeps): Promise<Owner> {
   const owner = await readOwner(disk);
-  if (owner.clusterId === clusterId && owner.nodeId === nodeId) return;
-  fail('conflict', `the consensus log is that of node ${owner.nodeId} in cluster ${owner.clusterId}`);
+  if (owner.clusterId === clusterId && owner.nodeId === nodeId) return owner;
+  return fail('conflict', `the consensus log is that of node ${owner.nodeId} in cluster ${owner.clusterId}`);
 }
 
 export async function checkFormat(disk: Disk): Promise<void> {

@@ -27,6 +27,9 @@ export interface TransportOptions {
   /** Index of the membership that is known here, and that by which this node is a member. */
   readonly membershipIndex: () => number;
   readonly claimedIndex: () => number;
+  readonly epoch: () => number;
+  /** A member of a later epoch has come; throws where that is not to be followed. */
+  readonly onLaterEpoch: (epoch: number) => void;
   readonly currentSnapshot: () => Promise<OpenedSnapshot | undefined>;
   readonly onMessages: (messages: readonly Message[]) => void;
   readonly onSnapshot: (message: SnapshotMessage, chunks: AsyncIterable<SnapshotChunk>) => Promise<void>;
@@ -177,7 +180,10 @@ export class Transport implements Peers {
   }
 
   #helloTo(id: MemberId): Hello {
-    return helloOf(this.#options, id, this.#options.claimedIndex());
+    return helloOf(this.#options, id, {
+      membershipIndex: this.#options.claimedIndex(),
+      epoch: this.#options.epoch(),
+    });
   }
 
   #onHello(hello: Hello): void {

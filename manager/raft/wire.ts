@@ -20,6 +20,7 @@ export interface Hello {
   readonly to: string;
   readonly raft_address: string;
   readonly membership_index: number;
+  readonly epoch: number;
 }
 
 const PROTO = fileURLToPath(new URL('../../../proto/raft.proto', import.meta.url));
@@ -163,6 +164,7 @@ export function helloFromWire(value: unknown): Hello {
     to: asString(wire['to'], 'to', { lengthMax: 100 }),
     raft_address: asString(wire['raft_address'], 'raft_address', { lengthMax: 300 }),
     membership_index: natural(wire, 'membership_index'),
+    epoch: natural(wire, 'epoch'),
   };
 }
 

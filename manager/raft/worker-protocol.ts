@@ -29,6 +29,7 @@ export type MemberRequest =
   | { readonly kind: 'stop' };
 
 export type FromWorker =
+  | { readonly type: 'opened'; readonly logId: string; readonly epoch: number }
   | { readonly type: 'started' }
   | { readonly type: 'start-failed'; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'status'; readonly status: WorkerStatus }

@@ -111,6 +111,18 @@ describe('the swarm', () => {
     assert.deepEqual(api.swarm.requests.at(-1), { unlock: 'SWMKEY-1-y' });
   });
 
+  it('gives a backup and takes one, with the key in a header', async () => {
+    assert.equal((await api.call('GET', '/shoal/swarm/backup')).text, 'a backup');
+    const answer = await api.call('POST', '/shoal/swarm/restore?advertiseAddr=10.0.0.9', { any: 'bytes' });
+    assert.equal(answer.text, `"${'r'.repeat(25)}"\n`);
+    assert.deepEqual(api.swarm.requests.at(-1), {
+      listenAddress: '',
+      advertiseAddress: '10.0.0.9',
+      unlockKey: '',
+      file: '{"any":"bytes"}',
+    });
+  });
+
   it('takes its own ticks back, and refuses others', async () => {
     api.swarm.cluster.answers.UpdateCluster = () => ({ cluster: cluster.cluster });
     const { Spec } = (await api.call('GET', '/swarm')).json<{ Spec: { Raft: object } }>();

@@ -32,7 +32,7 @@ describe('consensus over real streams and files', function () {
     await group.grow(1);
     await group.stop('manager1');
     await assert.rejects(group.start('manager1', 'bootstrap'), coded('conflict', /already holds the consensus log/));
-    await assert.rejects(group.start('manager2', 'restart'), coded('not-found', /holds no consensus log/));
+    await assert.rejects(group.start('manager2', 'restart'), coded('not-found', /the log of this manager is gone/));
   });
 
   describe('with three managers', () => {

@@ -104,6 +104,13 @@ describe('the listener for other managers', function () {
     );
   });
 
+  it('refuses who knows of a later epoch while it holds a log of an earlier one', async () => {
+    assert.match(
+      await say(manager, await issue(), [hello({ epoch: 1 })]),
+      /refused: the cluster began anew \(epoch 1\) without this manager, whose log is of epoch 0/,
+    );
+  });
+
   it('refuses a manager that is no member while it has a leader', async () => {
     assert.match(await say(manager, await issue(), [hello()]), /manager2 is not known as a member here/);
     assert.match(await say(manager, await issue(), [hello()], 'InstallSnapshot'), /not known as a member/);

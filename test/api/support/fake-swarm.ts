@@ -1,7 +1,13 @@
 // A node's place in a swarm, and a cluster that answers from tables and remembers what was asked.
 import { BoundedQueue } from '../../../base/bounded-queue.ts';
 import { fail } from '../../../base/errors.ts';
-import type { SwarmAccess, SwarmInfo, SwarmInitRequest, SwarmJoinRequest } from '../../../api/deps.ts';
+import type {
+  SwarmAccess,
+  SwarmInfo,
+  SwarmInitRequest,
+  SwarmJoinRequest,
+  SwarmRestoreRequest,
+} from '../../../api/deps.ts';
 import type {
   ClusterChange,
   ClusterControl,
@@ -70,6 +76,15 @@ export class FakeSwarm implements SwarmAccess {
 
   async join(request: SwarmJoinRequest) {
     this.requests.push(request);
+  }
+
+  async *backup() {
+    yield Buffer.from('a backup');
+  }
+
+  async restore(request: SwarmRestoreRequest, file: Uint8Array) {
+    this.requests.push({ ...request, file: Buffer.from(file).toString() });
+    return 'r'.repeat(25);
   }
 
   async unlock(key: string) {

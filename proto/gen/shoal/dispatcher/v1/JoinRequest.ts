@@ -6,6 +6,7 @@ export interface JoinRequestInput {
   'joinAddress'?: (string);
   'controlAddress'?: (string);
   'raftAddress'?: (string);
+  'logId'?: (string);
 }
 
 export interface JoinRequest {
@@ -13,4 +14,5 @@ export interface JoinRequest {
   'joinAddress': (string);
   'controlAddress': (string);
   'raftAddress': (string);
+  'logId': (string);
 }
