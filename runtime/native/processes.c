@@ -69,19 +69,14 @@ static void fail(struct process *process, const struct fault *fault) {
   process->state = P_FREE; // its remains are reaped like any orphan's
 }
 
-// The exec's process holds still until its id is known here: its end must never be reaped as a stranger's. Only a kill
-// can end it before, and then it is no child of ours any more.
+// The exec's process holds still until its id is known here: its end must never be reaped as a stranger's. One that is no
+// child of ours any more failed before that, and its words or the end of the line follow.
 static void take_child(struct process *process, pid_t pid) {
   struct sync_message go = {.kind = SYNC_GO};
-  struct fault fault = {0};
   siginfo_t info;
-  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
-    fault_say(&fault, FAULT_INTERNAL, "the process was killed before it could start");
-    fail(process, &fault);
-    return;
-  }
+  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return;
   process->pid = pid;
-  sync_send(process->sync, &go, -1); // fails for one that has just been killed: its end is reaped as any other
+  sync_send(process->sync, &go, -1); // fails for one that has just ended: that is seen as any other end
 }
 
 void process_sync(struct process *process) {
@@ -94,7 +89,7 @@ void process_sync(struct process *process) {
       answer_started(process);
     } else if (process->state == P_STARTING) {
       struct fault fault = {0};
-      fault_say(&fault, FAULT_INTERNAL, "the helper of the exec died");
+      fault_say(&fault, FAULT_INTERNAL, "the process ended before it could start");
       answer_fault(process, &fault);
       process_close_streams(process);
       process->state = P_FREE;

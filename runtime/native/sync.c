@@ -31,10 +31,11 @@ int sync_receive(int fd, struct sync_message *message, int *passed) {
   struct msghdr header = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t got;
+  // A peer that left without reading its last message is told as a reset, once, before what it sent itself.
   do got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
+  while (got < 0 && (errno == EINTR || errno == ECONNRESET));
   *passed = -1;
-  if (got == 0 || (got < 0 && errno == ECONNRESET)) return 0;
+  if (got == 0) return 0;
   if (got != (ssize_t)sizeof *message) return -1;
   struct cmsghdr *item = CMSG_FIRSTHDR(&header);
   if (item != NULL && item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int)))

@@ -14,13 +14,21 @@ async function traces(machine: LabMachine): Promise<Record<string, string>> {
   const links = JSON.parse(await machine.run('ip', '-j', 'link')) as { ifname: string }[];
   return {
     links: links.map((link) => link.ifname).join(' '),
-    routes: (await machine.run('ip', 'route', 'show', 'table', 'all')).replaceAll(' linkdown', ''),
+    routes: routesOf(await machine.run('ip', 'route', 'show', 'table', 'all')),
     rules: await machine.run('nft', 'list', 'ruleset'),
     forward: await machine.run('cat', '/proc/sys/net/ipv4/ip_forward'),
     loopback: await machine.run('cat', '/proc/sys/net/ipv4/conf/all/route_localnet'),
     sockets: await machine.run('ss', '-lntuH'),
   };
 }
+
+/** Without what changes by itself: links without a carrier, and link-local addresses, which wait for a second opinion. */
+const routesOf = (text: string): string =>
+  text
+    .replaceAll(' linkdown', '')
+    .split('\n')
+    .filter((line) => !line.includes('fe80:'))
+    .join('\n');
 
 async function netdPids(): Promise<number[]> {
   const found: number[] = [];
