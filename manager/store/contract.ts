@@ -93,6 +93,16 @@ export interface Store {
     kinds: readonly Kind[],
     options: { abort: AbortSignal },
   ): { view: View; changes: AsyncIterable<ChangeOrResync> };
+  /**
+   * For one who has seen everything up to `version` and was away: what came after, and then every later change, as above.
+   * `compacted` when some of it is not remembered here any more: begin anew with `viewAndWatch`. Error `unavailable` when
+   * this manager has not got as far as `version` itself.
+   */
+  watchFrom(
+    version: number,
+    kinds: readonly Kind[],
+    options: { abort: AbortSignal },
+  ): AsyncIterable<ChangeOrResync> | 'compacted';
 }
 
 /** What the store needs of consensus. */

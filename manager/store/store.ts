@@ -55,6 +55,12 @@ class ConsensusStore implements ReplicatedStore {
     return { view: this.#view, changes: this.#watchers.subscribe(kinds, abort) };
   }
 
+  watchFrom(...[version, kinds, { abort }]: Parameters<Store['watchFrom']>): ReturnType<Store['watchFrom']> {
+    const here = this.#state.version;
+    if (version > here) fail('unavailable', `this manager has applied changes up to ${here}, not yet ${version}`);
+    return this.#watchers.resume(version, kinds, abort);
+  }
+
   async update<T>(
     change: (transaction: Transaction) => T,
     options: { abort?: AbortSignal | undefined } = {},
@@ -93,7 +99,7 @@ class ConsensusStore implements ReplicatedStore {
     this.#state.tables = tables;
     this.#state.version = version;
     this.#restoredAt = index;
-    this.#watchers.resync();
+    this.#watchers.resync(version);
   }
 
   stateDigest(): string {

@@ -135,6 +135,7 @@ describe('a replicated service', () => {
     const store: Store = {
       view: () => plane.store.view(),
       viewAndWatch: (kinds, options) => plane.store.viewAndWatch(kinds, options),
+      watchFrom: (version, kinds, options) => plane.store.watchFrom(version, kinds, options),
       update: (change, options) =>
         plane.store.update((tx) => {
           const result = change(tx);
