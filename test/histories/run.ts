@@ -20,6 +20,7 @@ const { values } = parseArgs({
 });
 const COUNT = Number(values.count);
 const SEED = Number(values.seed);
+const FIRST = Number(values.first);
 /** A stale read shows itself in one of so many histories. */
 const PLANTED_TRIES = 10;
 
@@ -37,6 +38,14 @@ const SHIFTED_CLOCK: readonly Edit[] = [
 ];
 const STALE_READS: Edit = { file: 'manager/forward.js', find: 'if (stale)', replace: 'if (true)' };
 
+/** Told to end, it finishes the history it is at and takes the cluster down. */
+let isStopping = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    isStopping = true;
+  });
+}
+
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 let directory: string | undefined;
 
@@ -51,7 +60,7 @@ function keep(number: number, outcome: Outcome): string {
 async function planted(): Promise<boolean> {
   await using build = await makeVariant([...SHIFTED_CLOCK, STALE_READS]);
   await using lab = await HistoryLab.start(labName(), build.root);
-  for (let number = 0; number < PLANTED_TRIES; number += 1) {
+  for (let number = 0; number < PLANTED_TRIES && !isStopping; number += 1) {
     const { complaint } = await oneHistory(lab, number + 2, seededRandom(SEED + number)); // +2: begins with partitions
     if (!complaint?.startsWith('no-order')) continue;
     write(`✔ stale reads are refused, in history ${number + 1}`);
@@ -66,7 +75,7 @@ async function real(): Promise<{ passed: number; failed: number }> {
   await using lab = await HistoryLab.start(labName(), build.root);
   const sum = { passed: 0, failed: 0, operations: 0, unknown: 0 };
   const startMs = performance.now();
-  for (let number = Number(values.first); number < Number(values.first) + COUNT; number += 1) {
+  for (let number = FIRST; number < FIRST + COUNT && !isStopping; number += 1) {
     const outcome = await oneHistory(lab, number, seededRandom(SEED + number));
     const { history, unknown, complaint, faults, tookMs } = outcome;
     sum[complaint === undefined ? 'passed' : 'failed'] += 1;
@@ -88,4 +97,4 @@ const caught = values['skip-planted'] || (await planted());
 const { passed, failed } = await real();
 const plantedPassed = Number(caught && !values['skip-planted']);
 write(`${passed + plantedPassed} passed, ${failed + Number(!caught)} failed`);
-process.exitCode = failed === 0 && caught ? 0 : 1;
+process.exitCode = failed === 0 && caught && !isStopping ? 0 : 1;
