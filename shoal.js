@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The one entry of this checkout: `npm start`, `npm stop`, `npm test`, `npm run check|build|bench|simulate|mutants` all come here.
+// The one entry of this checkout: `npm start`, `npm stop`, `npm test`, `npm run check|build|bench|compat|simulate|mutants` all come here.
 // Needs nothing but Node: it installs system packages and dependencies, builds, and then hands over to compiled code.
 // Safe to run twice at once: set-up happens under a lock that dies with its process.
 import { spawnSync } from 'node:child_process';
@@ -69,6 +69,11 @@ const COMMANDS = {
   async mutants(args) {
     await setUp({});
     return node(path.join(DIST, 'test/mutants/run.js'), args);
+  },
+  async compat(args) {
+    requireRoot('npm run compat runs containers on two engines');
+    await setUp(PACKAGES_TO_TEST);
+    return node(path.join(DIST, 'test/compat/run.js'), args);
   },
   async build() {
     await setUp({});

@@ -1,4 +1,5 @@
 // Joins a client's hijacked connection with a process: output out, input in, until the process or the client ends.
+import type { Clock } from '../base/clock.ts';
 import { codeOf } from '../base/errors.ts';
 import type { AttachedStdio } from '../runtime/container/contract.ts';
 import { DetachScanner } from './detach-keys.ts';
@@ -12,7 +13,14 @@ export interface JoinOptions {
   /** The client's end of input is the process's too; otherwise its stdin stays open for the next client. */
   readonly closesStdin: boolean;
   readonly detachKeys: Buffer;
+  readonly clock: Clock;
 }
+
+/**
+ * A client that has ended its input may be waiting for output or be gone: the system tells the difference only to who
+ * writes. So a silent stream gets an empty frame now and then, which clients skip. A raw one can not have that.
+ */
+const SIGN_OF_LIFE_MS = 5_000;
 
 export async function joinStdio(
   connection: HijackedConnection,
@@ -22,12 +30,33 @@ export async function joinStdio(
   const leave = (): void => stdio.detach();
   connection.closed.addEventListener('abort', leave, { once: true });
   if (connection.closed.aborted) leave();
-  connection.readInto(stdinSink(stdio, options));
+  const over = new AbortController();
+  const sink = stdinSink(stdio, options);
+  connection.readInto({
+    take: (bytes) => sink.take(bytes),
+    async end() {
+      await sink.end();
+      if (!options.raw) await signsOfLife(connection, options.clock, over.signal);
+    },
+  });
   try {
     await pumpOutput(connection, stdio, options.raw);
   } finally {
+    over.abort();
     connection.closed.removeEventListener('abort', leave);
     stdio.detach();
+  }
+}
+
+async function signsOfLife(connection: HijackedConnection, clock: Clock, over: AbortSignal): Promise<void> {
+  const abort = AbortSignal.any([over, connection.closed]);
+  try {
+    for (;;) {
+      await clock.sleep(SIGN_OF_LIFE_MS, { abort });
+      await connection.write(frame('stdout', Buffer.alloc(0)));
+    }
+  } catch (error) {
+    if (codeOf(error) !== 'aborted') throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import { CodedError, fail } from '../base/errors.ts';
 import { bodyTooLarge } from './faults.ts';
 
 const LINGER_MS = 10_000;
+const KEEP_ALIVE_MS = 30_000;
 
 export interface InputSink {
   take(bytes: Buffer): Promise<void>;
@@ -34,6 +35,7 @@ export class SocketConnection implements HijackedConnection {
   constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS); // a client that vanished without a word
     socket.on('error', () => this.#gone.abort());
     socket.on('close', () => this.#gone.abort());
     if (socket.destroyed) this.#gone.abort();

@@ -24,6 +24,13 @@ export class Router<H> {
     this.#routesByRoom.set(room, routes);
   }
 
+  /** All of them, for who wants to try each. */
+  patterns(): { method: string; pattern: string }[] {
+    return [...this.#routesByRoom.values()]
+      .flat()
+      .map(({ method, segments }) => ({ method, pattern: `/${segments.join('/')}` }));
+  }
+
   find(method: string, path: string): Match<H> | undefined {
     const segments = path.slice(1).split('/').map(decodeSegment);
     for (const route of this.#routesByRoom.get(segments[0] ?? '') ?? []) {

@@ -1,6 +1,5 @@
 // Resource limits and restart rules of containers: from HostConfig and from /containers/{id}/update, and back.
 import { fail } from '../../base/errors.ts';
-import { asOneOf } from '../../base/parse.ts';
 import type { ContainerLimits, RestartRule } from '../../runtime/container/contract.ts';
 import type { Fields } from './fields.ts';
 
@@ -110,15 +109,18 @@ export function limitsJson(limits: ContainerLimits): Record<string, unknown> {
   };
 }
 
+const RESTART_NAMES = ['no', 'always', 'unless-stopped', 'on-failure'] as const;
+
 export function parseRestart(host: Fields): RestartRule {
   const policy = host.object('RestartPolicy');
   const text = policy.text('Name');
-  const name = asOneOf(text === '' ? 'no' : text, policy.path('Name'), [
-    'no',
-    'always',
-    'unless-stopped',
-    'on-failure',
-  ]);
+  const name = RESTART_NAMES.find((known) => known === (text || 'no'));
+  if (!name) {
+    fail(
+      'invalid',
+      `invalid restart policy: unknown policy '${text}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
+    );
+  }
   const attemptsMax = policy.integer('MaximumRetryCount', { min: 0 });
   if (attemptsMax > 0 && name !== 'on-failure') {
     fail('invalid', `invalid restart policy: maximum retry count can only be used with 'on-failure'`);

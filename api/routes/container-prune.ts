@@ -24,7 +24,12 @@ export async function pruneContainers(runtime: Runtime, query: Query, clock: Clo
     deleted.push(info.id);
     bytes += size?.ownBytes ?? 0;
   }
+  publishPrune(runtime, 'container', bytes);
   return { ContainersDeleted: deleted, SpaceReclaimed: bytes };
+}
+
+export function publishPrune({ events }: Runtime, type: 'container' | 'volume', bytes: number): void {
+  events.publish({ type, action: 'prune', id: '', attributes: { reclaimed: String(bytes) }, scope: 'local' });
 }
 
 /** False when somebody started or removed it meanwhile: then it is not ours to remove. */

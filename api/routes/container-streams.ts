@@ -35,7 +35,7 @@ export function addContainerStreamRoutes(router: Routes, { runtime, clock }: Api
           await connection.write(raw ? bytes : frame(name, bytes));
         }
       }
-      await joinStdio(connection, stdio, { terminal, raw, stdin, closesStdin: stdinOnce, detachKeys });
+      await joinStdio(connection, stdio, { terminal, raw, stdin, closesStdin: stdinOnce, detachKeys, clock });
     };
     return { terminal, run };
   };

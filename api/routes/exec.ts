@@ -12,7 +12,7 @@ import type { ExecInspect } from '../types/container.ts';
 import { stdioType } from './container-streams.ts';
 import { sizeOf } from './containers.ts';
 
-export function addExecRoutes(router: Routes, { runtime }: ApiDeps): void {
+export function addExecRoutes(router: Routes, { runtime, clock }: ApiDeps): void {
   const { containers } = runtime;
 
   router.add('POST', '/containers/{id}/exec', async (request) => {
@@ -32,7 +32,14 @@ export function addExecRoutes(router: Routes, { runtime }: ApiDeps): void {
     const isTerminal = terminal || config.terminal;
     const detachKeys = parseDetachKeys(config.detachKeys);
     return hijack(stdioType(request, isTerminal), (connection) =>
-      joinStdio(connection, stdio, { terminal: isTerminal, raw: isTerminal, stdin, closesStdin: true, detachKeys }),
+      joinStdio(connection, stdio, {
+        terminal: isTerminal,
+        raw: isTerminal,
+        stdin,
+        closesStdin: true,
+        detachKeys,
+        clock,
+      }),
     );
   });
 

@@ -10,6 +10,7 @@ import { type Filters, matchesName, parseFilters } from '../filters.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import { isBefore } from '../versions.ts';
+import { publishPrune } from './container-prune.ts';
 
 export function addVolumeRoutes(router: Routes, { runtime }: ApiDeps): void {
   const { volumes } = runtime;
@@ -61,6 +62,7 @@ export function addVolumeRoutes(router: Routes, { runtime }: ApiDeps): void {
         if (!['conflict', 'not-found'].includes(codeOf(error))) throw error; // taken or gone meanwhile
       }
     }
+    publishPrune(runtime, 'volume', bytes);
     return json(200, { VolumesDeleted: deleted, SpaceReclaimed: bytes });
   });
 }

@@ -58,8 +58,8 @@ export interface CapabilityChoice {
 }
 
 export function capabilitiesOf(choice: CapabilityChoice): string[] {
-  const add = choice.add.map(normalised);
-  const drop = choice.drop.map(normalised);
+  const add = choice.add.map((text) => normalised(text, 'CapAdd'));
+  const drop = choice.drop.map((text) => normalised(text, 'CapDrop'));
   const wanted = (name: string): boolean => {
     if (choice.privileged) return choice.available.has(name);
     if (add.includes(name)) return true;
@@ -70,13 +70,13 @@ export function capabilitiesOf(choice: CapabilityChoice): string[] {
   return ALL_CAPABILITIES.filter(wanted);
 }
 
-function normalised(text: string): string {
+function normalised(text: string, field: 'CapAdd' | 'CapDrop'): string {
   const upper = text.toUpperCase();
   if (upper === 'ALL' || upper === 'CAP_ALL') return 'ALL';
   const name = upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
   return (ALL_CAPABILITIES as readonly string[]).includes(name)
     ? name
-    : fail('invalid', `invalid capability: "${text}"`);
+    : fail('invalid', `invalid ${field}: unknown capability: "${name}"`);
 }
 
 /** From the CapBnd line of /proc/self/status. */

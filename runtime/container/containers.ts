@@ -148,7 +148,7 @@ export class ContainerStore implements Containers {
   }
 
   async kill(reference: string, signal: string): Promise<void> {
-    await kill(this.#find(reference), this.#parts, signal);
+    await kill(this.#find(reference), this.#parts, { signal, reference });
   }
 
   async restart(reference: string, options: StopOptions): Promise<void> {

@@ -48,7 +48,7 @@ export class Execs {
     this.#execs.set(id, exec);
     container.execIds.add(id);
     this.#forgetLater(exec, NEVER_STARTED_MS);
-    publishContainer(this.#parts, container, `exec_create: ${config.args.join(' ')}`, { execID: id });
+    publishContainer(this.#parts, container, `exec_create: ${commandText(config)}`, { execID: id });
     return id;
   }
 
@@ -66,7 +66,7 @@ export class Execs {
     const { container, config } = exec;
     const shim = checkRunning(container);
     exec.state = 'running';
-    publishContainer(this.#parts, container, `exec_start: ${config.args.join(' ')}`, { execID: id });
+    publishContainer(this.#parts, container, `exec_start: ${commandText(config)}`, { execID: id });
     try {
       const spec = processOf(exec, this.#parts, options.consoleSize);
       exec.process = await shim.exec(spec, {
@@ -141,6 +141,9 @@ export class Execs {
     this.#forgetting.set(exec.id, timer);
   }
 }
+
+/** As Docker writes it in events: a blank follows the program also when nothing else does. */
+const commandText = ({ args: [program = '', ...rest] }: ExecConfig): string => `${program} ${rest.join(' ')}`;
 
 function checkRunning(container: Container): NonNullable<Container['shim']> {
   if (container.state === 'paused') {

@@ -91,10 +91,14 @@ async function signalProcess(container: Container, parts: ContainerParts, signal
   publishContainer(parts, container, 'kill', { signal: String(signal) });
 }
 
-export async function kill(container: Container, parts: ContainerParts, text: string): Promise<void> {
+export async function kill(
+  container: Container,
+  parts: ContainerParts,
+  { signal: text, reference }: { readonly signal: string; readonly reference: string },
+): Promise<void> {
   const signal = text === '' ? SIGKILL : parseSignal(text);
   if (!isUp(container.state))
-    fail('conflict', `cannot kill container: ${container.id}: container ${container.id} is not running`);
+    fail('conflict', `cannot kill container: ${reference}: container ${container.id} is not running`);
   const ends = signal === SIGKILL || signal === stopSignalOf(container);
   if (ends) container.change({ stoppedByHand: true });
   if (container.state === 'restarting') {

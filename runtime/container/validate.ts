@@ -32,7 +32,8 @@ export function validateConfig(config: ContainerConfig, machine: { cpus: number 
 
 function validateNames({ hostname, env, extraHosts }: ContainerConfig): void {
   if (hostname.length > 63) fail('invalid', `invalid hostname: ${hostname.slice(0, 70)} is longer than 63 characters`);
-  if (hostname !== '' && !/^[a-zA-Z0-9._-]+$/.test(hostname)) fail('invalid', `invalid hostname: ${hostname}`);
+  // It becomes a word of /etc/hosts; apart from that a name may be what the kernel takes.
+  if (/[\s\0#]/.test(hostname)) fail('invalid', `invalid hostname: ${hostname}`);
   for (const entry of env) {
     if (entry.startsWith('=') || entry === '') fail('invalid', `invalid environment variable: ${entry}`);
     if (entry.includes('\0')) fail('invalid', 'an environment variable must not contain a zero byte');

@@ -78,6 +78,12 @@ static void forget_parent(struct unpacker *unpacker) {
   unpacker->parent = -1;
 }
 
+// A link or a file where the archive wants a folder is the archive's fault.
+static int names_wrong_folder(struct fault *fault) {
+  if (fault->error == ELOOP || fault->error == ENOTDIR || fault->error == EEXIST) fault->kind = FAULT_INVALID;
+  return -1;
+}
+
 // Enters the folder of `path`, making what is missing with mode 0755; points `*name` to the last part.
 static int enter_parent(struct unpacker *unpacker, char *path, char **name) {
   char *slash = strrchr(path, '/');
@@ -92,7 +98,7 @@ static int enter_parent(struct unpacker *unpacker, char *path, char **name) {
   const char *folder = length == 0 ? "/" : unpacker->parent_path;
   unpacker->parent = open_in_root(unpacker->root, folder, O_PATH | O_DIRECTORY);
   if (unpacker->parent < 0) unpacker->parent = make_in_root(unpacker->root, folder, true, unpacker->fault);
-  if (unpacker->parent < 0) return -1;
+  if (unpacker->parent < 0) return names_wrong_folder(unpacker->fault);
   return fchdir(unpacker->parent) < 0 ? fault_set(unpacker->fault, "enter %s", folder) : 0;
 }
 

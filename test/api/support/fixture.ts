@@ -4,7 +4,8 @@ import { request as httpRequest } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SystemFacts } from '../../../api/deps.ts';
+import type { ApiDeps, SystemFacts } from '../../../api/deps.ts';
+import { createRoutes } from '../../../api/routes.ts';
 import { type ApiServer, createApiServer } from '../../../api/server.ts';
 import { systemClock } from '../../../base/clock.ts';
 import { silentLog } from '../../../base/log.ts';
@@ -47,18 +48,24 @@ export class ApiFixture implements AsyncDisposable {
   readonly swarm = new FakeSwarm();
   readonly #server: ApiServer;
   readonly #directory: string;
+  readonly #deps: ApiDeps;
 
   private constructor(directory: string) {
     this.#directory = directory;
     const clock = { ...systemClock, nowMs: () => NOW_MS };
     const { runtime, swarm } = this;
-    this.#server = createApiServer({ runtime, swarm, system: SYSTEM, clock, random: seededRandom(7), log: silentLog });
+    this.#deps = { runtime, swarm, system: SYSTEM, clock, random: seededRandom(7), log: silentLog };
+    this.#server = createApiServer(this.#deps);
   }
 
   static async start(): Promise<ApiFixture> {
     const fixture = new ApiFixture(await mkdtemp(join(tmpdir(), 'shoal-api-')));
     await fixture.#server.listen({ kind: 'unix', path: fixture.socketPath, mode: 0o600 });
     return fixture;
+  }
+
+  routes(): { method: string; pattern: string }[] {
+    return createRoutes(this.#deps).patterns();
   }
 
   get socketPath(): string {
