@@ -22,6 +22,7 @@ const UPGRADED_BODY_BYTES_MAX = 1024 * 1024;
 const KEEP_ALIVE_MS = 95_000; // longer than Go's idle reuse of 90 s, or a POST meets a closing connection
 const HEAD_MS = 60_000; // a client that never finishes its request head holds no connection for ever
 const CLOSE_GRACE_MS = 1_000;
+const HEAD_READ_MS = 50;
 
 export interface ApiServer {
   /** Resolves with the bound TCP port, or 0 for a unix socket. */
@@ -192,6 +193,7 @@ class EngineServer implements ApiServer {
         .map((name) => `${name}: ${String(response.getHeader(name))}\r\n`)
         .join('');
       await connection.write(Buffer.from(`${status}Content-Type: ${reply.contentType}\r\n${common}\r\n`));
+      if (readsAhead(request)) await this.#deps.clock.sleep(HEAD_READ_MS, { abort: connection.closed });
       await reply.run(connection);
     } catch (error) {
       if (codeOf(error) !== 'aborted') this.#deps.log.warn('attached stream failed', { error });
@@ -239,6 +241,14 @@ function endWith(request: IncomingMessage, response: ServerResponse, reply: Extr
   response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) });
   response.end(request.method === 'HEAD' ? '' : body);
   drainBody(request);
+}
+
+/**
+ * Docker's library for Python reads the head through a buffer and then bypasses it: output that comes in one piece with
+ * the head is lost to it. A quick exec answers within a millisecond, so for this client output waits a moment.
+ */
+function readsAhead({ headers }: IncomingMessage): boolean {
+  return /\b(docker-sdk-python|docker-py)\//.test(headers['user-agent'] ?? '');
 }
 
 /** A body that nobody read would be taken for the next request's. */

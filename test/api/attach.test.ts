@@ -169,6 +169,19 @@ describe('attached streams', () => {
       assert.deepEqual(frames(client.body), [[1, 'typed early']]);
     });
 
+    it('sends no output in one piece with the head to a client that would lose it', async () => {
+      const exec = await newExec({ Cmd: ['echo', 'hi'] });
+      const body = '{"Detach":false,"Tty":false}';
+      const client = api.raw();
+      const agent = 'User-Agent: docker-sdk-python/7.1.0\r\n';
+      client.send(`${startHead(exec, body.length, `${UPGRADE}${agent}`)}${body}`);
+      const pieces: string[] = [];
+      client.socket.on('data', (piece: Buffer) => pieces.push(piece.toString()));
+      await client.until(() => client.ended);
+      assert.ok(pieces[0]?.endsWith('\r\n\r\n'), pieces[0]);
+      assert.deepEqual(frames(client.body), [[1, 'hi\n']]);
+    });
+
     it('works without an upgrade too, as docker-py does it', async () => {
       const exec = await newExec({ Cmd: ['echo', 'hi'] });
       const body = '{"Detach":false,"Tty":false}';
