@@ -117,7 +117,12 @@ export class Chaos {
     }
     const alive = this.#world.alive();
     const any = alive[this.#random.below(Math.max(1, alive.length))];
-    const node = this.#random.fraction() < 0.8 ? this.#world.leader() : any;
+    const leader = this.#world.leader();
+    // An operator who does not wait until a new leader has found its feet.
+    if (leader?.raft && leader.raft.log.termAt(leader.raft.committed) !== leader.raft.term) {
+      this.#act((random) => this.#changeGroup(random));
+    }
+    const node = this.#random.fraction() < 0.8 ? leader : any;
     if (!node) return;
     if (this.#random.fraction() < 0.25) this.#world.read(node);
     else for (let more = this.#random.below(4); more >= 0; more -= 1) this.#world.propose(node);

@@ -129,6 +129,8 @@ export class SimNode {
       await StorageClass.create(deps, this.#start === 'bootstrap' ? { raftAddress: this.id } : undefined);
     }
     const { storage, initial, recovered } = await StorageClass.open(deps);
+    if (world.isSpoilt(this.id))
+      throw new Violation('damage is refused', `${this.id} starts from a disk that lost something`);
     if (recovered.tornBytes > 0) world.count('torn end cut off');
     const chunks = storage.snapshot && (await storage.readChunks(storage.snapshot));
     if (life !== this.#life) return;
