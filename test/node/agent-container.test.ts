@@ -1,11 +1,14 @@
 // Tasks of a swarm on this machine's real runtime: a manager's store in, containers out, statuses back.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ContainerExecutor } from '../../agent/container/container-executor.ts';
 import { systemRandom } from '../../base/random.ts';
 import { newId } from '../../base/id.ts';
 import type { ContainerSpec, Task, TaskId, TaskSpec, TaskStatus } from '../../proto/objects.ts';
 import { aTask, aTaskSpec } from '../support/objects.ts';
+import { FakeRegistry, USER } from '../support/fake-registry.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { LAB_LOG, RuntimeLab } from '../support/runtime-lab.ts';
 import { startTestManager, type TestAgent, type TestManager } from '../support/test-manager.ts';
@@ -122,6 +125,24 @@ describe('tasks on this machine', function () {
   });
 
   const executorInfo = (id: TaskId) => lab.runtime.containers.list().find(({ config }) => config.labels[LABEL] === id);
+
+  it('fetch an image that is not here once, as who the service says', async () => {
+    await using registry = await FakeRegistry.start();
+    registry.auth = 'basic';
+    registry.addImage('served', '1', { layers: [{ tar: readFileSync(join(lab.root, 'busybox.tar')) }] });
+    const image = `${registry.host}/served:1`;
+    const registryAuth = Buffer.from(JSON.stringify(USER)).toString('base64url');
+    const ids = await assign({ image }, { spec: { registryAuth }, count: 3 });
+    await Promise.all(ids.map((id) => reach(id, 'running')));
+    assert.equal(registry.requests.filter((line) => line.includes('/manifests/')).length, 1);
+    await desire(ids, 'shutdown');
+    await Promise.all(ids.map((id) => reach(id, 'shutdown')));
+    await forget(ids);
+    const nobody = await one({ image: `${registry.host}/served:2` });
+    await reach(nobody, 'rejected');
+    assert.match(stored(nobody).status.error ?? '', /^No such image: .*served:2: no basic auth credentials$/);
+    await forget([nobody]);
+  });
 
   for (const [what, container, state, exitCode, error] of [
     ['ends well', { command: ['true'] }, 'complete', 0, /^$/],
