@@ -3,6 +3,7 @@
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { sentenceOf } from '../../base/errors.ts';
 import type { Mode } from '../sim/simulate.ts';
 import type { MutantOrder, MutantResult } from './mutant-worker.ts';
 import { type Mutant, readMutants } from './patch.ts';
@@ -12,6 +13,7 @@ const STEPS = 20_000;
 const THREADS = 2;
 /** A bug that makes the code run in a circle is not caught by that. */
 const TIMEOUT_MS = 240_000;
+const MEMORY_MB = 1_024;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -68,12 +70,15 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
 
 async function hunt(folder: string, seeds: readonly number[], mode: Mode): Promise<MutantResult> {
   const order: MutantOrder = { folder, seeds, steps: STEPS, mode };
-  const worker = new Worker(new URL('./mutant-worker.js', import.meta.url), { workerData: order });
+  const worker = new Worker(new URL('./mutant-worker.js', import.meta.url), {
+    workerData: order,
+    resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
+  });
   const timer = setTimeout(() => void worker.terminate(), TIMEOUT_MS);
   try {
-    return await new Promise<MutantResult>((resolve, reject) => {
+    return await new Promise<MutantResult>((resolve) => {
       worker.once('message', resolve);
-      worker.once('error', reject);
+      worker.once('error', (error) => resolve({ tried: [], violation: undefined, other: sentenceOf(error) }));
       worker.once('exit', () => resolve({ tried: [], violation: undefined, other: 'it did not come to an end' }));
     });
   } finally {
