@@ -252,9 +252,13 @@ static void read_filters(struct netd_reader *in) {
 }
 
 int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out) {
+  char where[NETD_TEXT_MAX];
+  netd_read_text(in, where, sizeof where);
   read_filters(in);
   if (in->bad) return netd_fault(out, EINVAL, "connection filter");
+  if (netd_enter(where) < 0) return netd_fault(out, errno, where);
   int list_fd = netd_netlink_open(NETLINK_NETFILTER), delete_fd = netd_netlink_open(NETLINK_NETFILTER);
+  netd_come_home(); // a socket stays in the namespace it was made in
   int64_t deleted = list_fd < 0 || delete_fd < 0 ? -1 : delete_matching(list_fd, delete_fd);
   int error = errno;
   if (list_fd >= 0) close(list_fd);

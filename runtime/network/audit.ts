@@ -6,9 +6,10 @@ import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
+import type { MachineOverlays } from './overlays.ts';
 
 /** What may be wrong; repairs are counted by it. */
-export type Cause = 'bridge' | 'link' | 'rules';
+export type Cause = 'bridge' | 'link' | 'rules' | 'overlay';
 
 /** Something in the kernel that is not as the records have it. */
 export interface Finding {
@@ -30,12 +31,16 @@ export interface AuditParts {
   readonly networks: readonly NetworkState[];
   readonly endpoints: Endpoints;
   readonly firewall: Firewall;
+  readonly overlays: MachineOverlays;
 }
 
 /** Every difference there is now; nothing is changed. */
 export async function findDifferences(parts: AuditParts): Promise<readonly Finding[]> {
   const view = await viewKernel(parts.netd);
-  return [...bridgeFindings(parts, view), ...endpointFindings(parts, view), ...(await ruleFindings(parts))];
+  const overlays = (await parts.overlays.differences()).map(
+    (sentence): Finding => ({ cause: 'overlay', sentence, repair: () => parts.overlays.audit() }),
+  );
+  return [...bridgeFindings(parts, view), ...endpointFindings(parts, view), ...(await ruleFindings(parts)), ...overlays];
 }
 
 /** Repairs what is found; `repaired` hears of each. */
@@ -59,6 +64,10 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
   // A bridge that was gone took its ports with it.
   await mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
   await mend(await ruleFindings(parts));
+  for (const sentence of await parts.overlays.audit()) {
+    repaired('overlay');
+    repairs.push(sentence);
+  }
   return { repairs, failures };
 }
 
@@ -75,8 +84,8 @@ async function ruleFindings({ firewall }: AuditParts): Promise<Finding[]> {
 function bridgeFindings({ netd, instance, networks }: AuditParts, view: KernelView): Finding[] {
   const findings: Finding[] = [];
   for (const state of networks) {
-    const { bridge } = state;
-    const wrong = bridge && bridgeFault(state, view);
+    const { bridge, overlay } = state;
+    const wrong = bridge && !overlay && bridgeFault(state, view);
     if (!bridge || !wrong) continue;
     const repair = async (): Promise<void> => {
       state.bridgeIndex = await ensureBridge(netd, bridge, instance);
@@ -100,6 +109,7 @@ function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView)
   const findings: Finding[] = [];
   const links = new Map(view.links.map((link) => [link.name, link]));
   for (const network of networks) {
+    if (network.overlay) continue; // its links are in another namespace
     for (const state of network.endpoints.values()) {
       const { endpoint } = state;
       if (endpoint.hostInterfaceName === '') continue;

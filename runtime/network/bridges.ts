@@ -29,6 +29,8 @@ const NAME_LENGTH_MAX = 15;
 
 export interface Bridge {
   readonly name: string;
+  /** Where it is; absent: in the node's namespace. */
+  readonly namespace?: string;
   readonly subnet: Subnet;
   readonly gateway: number;
   /** All subnets, the one above first. */

@@ -106,10 +106,45 @@ export interface PoolRequest {
   readonly auxiliary?: Readonly<Record<string, string>>;
 }
 
+/** A network between nodes, as the managers made it. */
+export interface OverlayNetwork {
+  readonly id: string;
+  readonly name: string;
+  readonly vni: number;
+  readonly port: number; // 0: the usual one
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly internal: boolean;
+  readonly attachable: boolean;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** All that this node has to know of one. */
+export interface OverlayState {
+  readonly network: OverlayNetwork;
+  readonly endpoints: readonly {
+    readonly address: string;
+    /** Where it is; absent: on this node. */
+    readonly node?: { readonly address: string; readonly port: number };
+    /** Its node is down: connections to it are cut. */
+    readonly lost: boolean;
+  }[];
+  /** New connections to the virtual address go to one of the targets. */
+  readonly services: readonly { readonly virtualAddress: string; readonly targets: readonly string[] }[];
+  readonly names: readonly NameRecord[];
+}
+
+export interface Overlays {
+  /** Resolves when the kernel has it. A lower index never overwrites a higher one. */
+  apply(index: number, state: OverlayState): Promise<void>;
+  /** This node is not on the network any more. Code `conflict` while a container is. */
+  drop(networkId: string): Promise<void>;
+}
+
 export interface NetworkInfo {
   readonly id: string;
   readonly name: string;
-  readonly driver: 'bridge' | 'host' | 'null';
+  readonly driver: 'bridge' | 'host' | 'null' | 'overlay';
   readonly scope: 'local' | 'swarm';
   readonly createdAtMs: number;
   readonly internal: boolean;
@@ -144,6 +179,7 @@ export interface Networks {
   readonly names: NameSource;
   /** Compares, and changes nothing. */
   report(): Promise<NetworkReport>;
+  readonly overlays: Overlays;
   list(): readonly NetworkInfo[];
   get(idOrName: string): NetworkInfo; // throws not-found: "network x not found"
   create(request: {

@@ -190,7 +190,10 @@ export class Endpoints {
     const wiring = { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut: false };
     await this.#parts
       .netd()
-      .do(`wiring ${endpoint.address} again`, [...this.#parts.sandboxes.linkSteps(sandbox), ...wireSteps(wiring)]);
+      .do(`wiring ${endpoint.address} again`, [
+        ...this.#parts.sandboxes.linkSteps(sandbox, await network.overlay?.descriptor()),
+        ...wireSteps(wiring),
+      ]);
     await this.#routeOut(endpoint.sandboxPath);
   }
 
@@ -212,7 +215,7 @@ export class Endpoints {
     const publishes = request.publish.map((publish) => withHostAddress(publish, bridge));
     const held = await ports.hold(nameOf(request, id), publishes);
     undo.defer(() => ports.release(held));
-    const sandbox = await this.#sandboxFor(request, id, undo);
+    const sandbox = await this.#sandboxFor(network, request, id, undo);
     const mac = asked ?? parseMac(macOfAddress(address));
     const isFirst = request.sandboxPath === undefined;
     const place = placeIn(network, bridge, address);
@@ -258,9 +261,18 @@ export class Endpoints {
   }
 
   /** The container's own, or a new one. A further interface is made now: only the first ones are made in advance. */
-  async #sandboxFor(request: EndpointRequest, endpointId: string, undo: Scope): Promise<Sandbox> {
+  async #sandboxFor(
+    network: NetworkState,
+    request: EndpointRequest,
+    endpointId: string,
+    undo: Scope,
+  ): Promise<Sandbox> {
     const { sandboxes, netd } = this.#parts;
+    const outsideFd = await network.overlay?.descriptor();
     if (request.sandboxPath === undefined) {
+      if (network.overlay) {
+        throw new CodedError('not-implemented', `network ${network.record.name} can only be joined beside another one`);
+      }
       const sandbox = await sandboxes.take();
       undo.defer(() => sandboxes.discard(sandbox.path));
       return sandbox;
@@ -268,7 +280,7 @@ export class Endpoints {
     this.#places.mustHave(request.sandboxPath);
     const number = this.#places.nextInterface(request.sandboxPath);
     const sandbox = sandboxes.further(request.sandboxPath, number, endpointId);
-    await netd().do('making a link for a container', sandboxes.linkSteps(sandbox));
+    await netd().do('making a link for a container', sandboxes.linkSteps(sandbox, outsideFd));
     undo.defer(async () => {
       for (const step of unplugSteps(sandbox)) await netd().doAside('removing a link', step);
     });

@@ -38,7 +38,7 @@ export type Step = { readonly mayFail?: boolean } & (
       readonly last: number;
     }
   | { readonly do: 'release-port'; readonly handle: number }
-  | { readonly do: 'forget-connections'; readonly filters: readonly ConnectionFilter[] }
+  | { readonly do: 'forget-connections'; readonly where?: string; readonly filters: readonly ConnectionFilter[] }
   | { readonly do: 'watch' }
   /** Answers a descriptor (u32) by which link messages may name the namespace until netd ends or it is dropped. */
   | { readonly do: 'hold-namespace'; readonly path: string }
@@ -121,7 +121,7 @@ function stepBody(step: Step): Uint8Array {
     case 'release-port':
       return u32(step.handle);
     case 'forget-connections':
-      return Buffer.concat(step.filters.map(filterBody));
+      return Buffer.concat([text(step.where ?? ''), ...step.filters.map(filterBody)]);
     case 'watch':
       return Buffer.alloc(0);
   }

@@ -4,6 +4,7 @@ import { type Bridge, bridgeOf } from './bridges.ts';
 import type { Endpoint, NetworkInfo } from './contract.ts';
 import type { HeldPort } from './ports.ts';
 import { NetworkAddresses } from './network-addresses.ts';
+import type { Overlay } from './overlay.ts';
 import { type NetworkRecord, poolsOf } from './registry.ts';
 
 export interface EndpointState {
@@ -16,6 +17,8 @@ export interface NetworkState {
   readonly record: NetworkRecord;
   readonly bridge: Bridge | undefined;
   readonly addresses: NetworkAddresses | undefined;
+  /** Between nodes: the bridge is in a namespace of its own. */
+  readonly overlay?: Overlay;
   readonly endpoints: Map<string, EndpointState>;
   bridgeIndex: number;
   /** Joins under way: the network may not be removed. */
@@ -72,7 +75,7 @@ export function infoOf({ record, endpoints }: NetworkState): NetworkInfo {
     id: record.id,
     name: record.name,
     driver: record.driver,
-    scope: 'local',
+    scope: record.driver === 'overlay' ? 'swarm' : 'local',
     createdAtMs: record.createdAtMs,
     internal: record.internal,
     attachable: record.attachable,
@@ -95,7 +98,7 @@ export function checkRequest(request: { name: string; driver: string }): void {
   if (driver === 'overlay') {
     throw new CodedError(
       'not-implemented',
-      'overlay networks are not available yet: attach the service to the external network "bridge" instead (in a stack file: networks: {default: {name: bridge, external: true}})',
+      'an overlay network is made by the managers of a swarm: run docker swarm init first',
     );
   }
   if (['macvlan', 'ipvlan'].includes(driver)) {

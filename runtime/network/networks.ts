@@ -33,11 +33,12 @@ import { MessageWriter } from './netlink.ts';
 import { type NetworkRequest, NetworkChanges } from './network-changes.ts';
 import { Names } from './names.ts';
 import { infoOf, type NetworkState, NetworkTable, stateOf } from './network-table.ts';
+import { MachineOverlays } from './overlays.ts';
 import { Ports } from './ports.ts';
 import { machineUpstreams } from './machine-upstreams.ts';
 import { Resolvers } from './resolvers.ts';
 import { withPredefined } from './predefined.ts';
-import { type HostRecord, RegistryFile } from './registry.ts';
+import { type HostRecord, type NetworkRecord, RegistryFile } from './registry.ts';
 import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts';
 import { Sandboxes } from './sandboxes.ts';
 import { Upkeep } from './upkeep.ts';
@@ -80,6 +81,7 @@ export async function createNetworks(options: NetworksOptions): Promise<MachineN
 
 class BridgeNetworks implements MachineNetworks {
   readonly names: Names;
+  readonly overlays: MachineOverlays;
   readonly #options: NetworksOptions;
   readonly #instance: Instance;
   readonly #registry: RegistryFile;
@@ -143,6 +145,14 @@ class BridgeNetworks implements MachineNetworks {
       names: this.names,
       resolvers: this.#resolvers,
     };
+    this.overlays = new MachineOverlays({
+      ...shared,
+      instance: this.#instance,
+      table: this.#table,
+      directory: join(execRoot, 'overlay'),
+      mtu: () => this.#mtu,
+      save: () => this.#saveRegistry(),
+    });
     this.#endpoints = new Endpoints(shared);
     this.#ingress = new IngressMap({ ...shared, path: join(execRoot, 'ingress.json') });
     this.#changes = new NetworkChanges({
@@ -162,6 +172,7 @@ class BridgeNetworks implements MachineNetworks {
         networks: this.#table.all(),
         endpoints: this.#endpoints,
         firewall: this.#firewall,
+        overlays: this.overlays,
       }),
     });
   }
@@ -184,7 +195,10 @@ class BridgeNetworks implements MachineNetworks {
     this.#mtu = this.#options.bridge?.mtu ?? (await uplinkMtu(this.#netd));
     await this.#sandboxes.open();
     await this.#ports.open();
-    const records = await withPredefined(registry.networks, {
+    await this.overlays.open();
+    const isOverlay = (record: NetworkRecord): boolean => record.driver === 'overlay';
+    const local = registry.networks.filter((record) => !isOverlay(record));
+    const records = await withPredefined(local, {
       ...this.#options,
       netd: this.#netd,
       instance: this.#instance,
@@ -192,6 +206,7 @@ class BridgeNetworks implements MachineNetworks {
       bridge: this.#options.bridge,
     });
     for (const record of records) this.#table.add(stateOf(record, this.#mtu));
+    for (const record of registry.networks.filter(isOverlay)) this.overlays.take(record);
     await this.#ensureBridges();
     await applyHostSettings(this.#netd);
     await this.#saveRegistry();
@@ -254,6 +269,7 @@ class BridgeNetworks implements MachineNetworks {
     await this.#endpoints.answerAdoptedNames();
     this.#adopted = true;
     await this.#dropUnknownSandboxes();
+    await this.overlays.sweep();
     await this.audit();
   }
 
@@ -302,12 +318,18 @@ class BridgeNetworks implements MachineNetworks {
     await this.#sandboxes.close();
     const netd = this.#running();
     await Promise.all((await this.#sandboxes.paths()).map((path) => this.#sandboxes.discard(path)));
+    await this.overlays.destroy();
     await this.#firewall.remove();
     await this.#removeLinks(netd);
     if (this.#host) await restoreHostSettings(netd, this.#host, this.#instance.table);
     await netd.close();
     const { dataRoot, execRoot } = this.#options;
-    const leftovers = [join(execRoot, 'netns'), join(execRoot, 'ingress.json'), join(dataRoot, 'network')];
+    const leftovers = [
+      join(execRoot, 'netns'),
+      join(execRoot, 'overlay'),
+      join(execRoot, 'ingress.json'),
+      join(dataRoot, 'network'),
+    ];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });
   }
 
@@ -325,7 +347,8 @@ class BridgeNetworks implements MachineNetworks {
 
   async #ensureBridges(): Promise<void> {
     for (const state of this.#table.all()) {
-      if (state.bridge) state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
+      if (state.bridge && !state.overlay)
+        state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
     }
     // The kernel gets the rules with the first adoption, join or ingress: what is there until then serves containers.
     this.#firewall.prepare((wanted) => ({ ...wanted, bridges: this.#bridgeRules() }));
@@ -336,7 +359,7 @@ class BridgeNetworks implements MachineNetworks {
   }
 
   #bridgeRules(): BridgeRules[] {
-    return this.#table.all().flatMap(({ bridge }) => (bridge ? [rulesOf(bridge)] : []));
+    return this.#table.all().flatMap(({ bridge, overlay }) => (bridge && !overlay ? [rulesOf(bridge)] : []));
   }
 
   async #saveRegistry(): Promise<void> {

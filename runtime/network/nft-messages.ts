@@ -356,6 +356,22 @@ export const translateDestination: Expression = (batch) =>
     batch.writer.u32big(5, register(1));
   });
 
+/** To the address in register 0; the port stays. */
+export const translateDestinationAddress: Expression = (batch) =>
+  batch.expression('nat', () => {
+    batch.writer.u32big(1, 1); // destination
+    batch.writer.u32big(2, NFPROTO_IPV4);
+    batch.writer.u32big(3, register(0));
+  });
+
+/** From the address in register 0. */
+export const translateSource: Expression = (batch) =>
+  batch.expression('nat', () => {
+    batch.writer.u32big(1, 0); // source
+    batch.writer.u32big(2, NFPROTO_IPV4);
+    batch.writer.u32big(3, register(0));
+  });
+
 export const masquerade: Expression = (batch) => batch.expression('masq', () => undefined);
 
 /** Sets the IPv4 time to live, by its 16-bit word, as the checksum is made of those. */

@@ -32,7 +32,7 @@ export function poolsOf({ pools, bridge }: NetworkRecord): readonly PoolRecord[]
 export interface NetworkRecord {
   readonly id: string;
   readonly name: string;
-  readonly driver: 'bridge' | 'host' | 'null';
+  readonly driver: 'bridge' | 'host' | 'null' | 'overlay';
   readonly createdAtMs: number;
   readonly internal: boolean;
   readonly attachable: boolean;
@@ -42,6 +42,8 @@ export interface NetworkRecord {
   readonly bridge?: { readonly name: string; readonly subnet: string; readonly gateway: string };
   /** Absent: the bridge's subnet, whole. */
   readonly pools?: readonly PoolRecord[];
+  /** Of a network between nodes: its number on the wire, and the port. */
+  readonly overlay?: { readonly vni: number; readonly port: number };
 }
 
 /** Settings of the host as they were before we changed them, and in which namespace that was. */
@@ -126,10 +128,14 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
     };
   });
   const pools = optional(network['pools'], `${path}.pools`, (inner, at) => asArray(inner, at, parsePool));
+  const overlay = optional(network['overlay'], `${path}.overlay`, (inner, at) => {
+    const fields = asObject(inner, at);
+    return { vni: asInteger(fields['vni'], `${at}.vni`), port: asInteger(fields['port'], `${at}.port`) };
+  });
   return {
     id: asString(network['id'], `${path}.id`),
     name: asString(network['name'], `${path}.name`),
-    driver: asOneOf(network['driver'], `${path}.driver`, ['bridge', 'host', 'null']),
+    driver: asOneOf(network['driver'], `${path}.driver`, ['bridge', 'host', 'null', 'overlay']),
     createdAtMs: asInteger(network['createdAtMs'], `${path}.createdAtMs`),
     internal: asBoolean(network['internal'], `${path}.internal`),
     attachable: asBoolean(network['attachable'], `${path}.attachable`),
@@ -137,6 +143,7 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
     options: asMap(network['options'], `${path}.options`, asString),
     ...(bridge ? { bridge } : {}),
     ...(pools ? { pools } : {}),
+    ...(overlay ? { overlay } : {}),
   };
 }
 

@@ -159,13 +159,14 @@ export class Sandboxes {
     return { path, interfaceName: `eth${number}`, hostInterfaceName: vethName(this.#instance, id) };
   }
 
-  linkSteps(sandbox: Sandbox): Step[] {
+  /** `outsideFd`: the namespace of the outer end, as netd holds it; absent: the node's. */
+  linkSteps(sandbox: Sandbox, outsideFd = this.#netd().hello.homeFd): Step[] {
     const writer = new MessageWriter();
     addVeth(writer, {
       inside: sandbox.interfaceName,
       index: insideIndex(sandbox),
       outside: sandbox.hostInterfaceName,
-      homeFd: this.#netd().hello.homeFd,
+      homeFd: outsideFd,
       group: this.#instance.linkGroup,
     });
     return [

@@ -45,7 +45,7 @@ export function attachStep(name: string, bridge: Bridge, bridgeIndex: number): S
   const writer = new MessageWriter();
   changeLink(writer, { name, master: bridgeIndex, mtu: bridge.mtu, up: true });
   changePort(writer, name, { hairpin: true, isolated: !bridge.talkInside });
-  return { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: writer.finish() };
+  return { do: 'netlink', family: NETLINK_ROUTE, where: bridge.namespace ?? '', messages: writer.finish() };
 }
 
 /**

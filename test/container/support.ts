@@ -25,7 +25,7 @@ import type {
 import type { Endpoint, EndpointRequest, Networks } from '../../runtime/network/contract.ts';
 import { VolumeStore } from '../../runtime/volume/volumes.ts';
 import { dockerArchive, fakeUnpack, streamOf } from '../image/support.ts';
-import { noNames } from '../support/no-names.ts';
+import { noNames, noOverlays } from '../support/no-names.ts';
 
 export const LIMITS = {
   nanoCpus: 0,
@@ -255,6 +255,7 @@ export class FakeNetworks implements Networks {
   report() {
     return Promise.resolve({ differences: [], repaired: {} });
   }
+  readonly overlays = noOverlays;
   readonly joined = new Map<string, Endpoint>();
   adopted: readonly Endpoint[] = [];
   joinError: Error | undefined;

@@ -16,7 +16,7 @@ import type { Image, Images } from '../../runtime/image/contract.ts';
 import type { Registries } from '../../runtime/registry/contract.ts';
 import { DEFAULT_SETTINGS } from '../../runtime/registry/settings.ts';
 import type { IngressPort, Networks } from '../../runtime/network/contract.ts';
-import { noNames } from './no-names.ts';
+import { noNames, noOverlays } from './no-names.ts';
 
 export interface FakeRun {
   /** Rejects a start with this sentence and exit code. */
@@ -255,6 +255,7 @@ export class FakeMachine implements Runtime {
     leave: notInThisFake,
     names: noNames,
     report: notInThisFake,
+    overlays: noOverlays,
     releaseSandbox: notInThisFake,
     adopt: notInThisFake,
     applyIngress: async (index, ports) => void this.ingress.push({ index, ports }),

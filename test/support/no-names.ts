@@ -1,9 +1,14 @@
-// For fakes of a machine's networks: nobody asks for a name.
-import type { NameSource } from '../../runtime/network/contract.ts';
+// For fakes of a machine's networks: nobody asks for a name, and no network leads to another node.
+import type { NameSource, Overlays } from '../../runtime/network/contract.ts';
 
 export const noNames: NameSource = {
   setNames: () => undefined,
   changeNames: () => undefined,
   dropNames: () => undefined,
   namesOf: () => [],
+};
+
+export const noOverlays: Overlays = {
+  apply: () => Promise.resolve(),
+  drop: () => Promise.resolve(),
 };

@@ -10,7 +10,7 @@ import type { Registries, RegistryAuth, RegistryRequest } from '../../../runtime
 import { DEFAULT_SETTINGS } from '../../../runtime/registry/settings.ts';
 import type { NetworkInfo, Networks } from '../../../runtime/network/contract.ts';
 import { FakeContainers, NOW_MS } from './fake-containers.ts';
-import { noNames } from '../../support/no-names.ts';
+import { noNames, noOverlays } from '../../support/no-names.ts';
 
 export const BUSYBOX: Image = {
   id: `sha256:${'b'.repeat(64)}`,
@@ -232,6 +232,7 @@ export class FakeNetworks implements Networks {
   report() {
     return Promise.resolve({ differences: [], repaired: {} });
   }
+  readonly overlays = noOverlays;
   networks: NetworkInfo[] = [BRIDGE];
 
   list() {

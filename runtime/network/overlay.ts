@@ -1,0 +1,422 @@
+// One network between nodes, as this node has it: a namespace of its own with a bridge, to which containers are wired, and
+// a VXLAN link. Nothing in it is learned: who is behind which node, and which tasks a service has, is handed in whole.
+// Invariant: what was handed in last with the highest index is what the kernel is brought to; nothing is flushed first,
+// so that connections go on while a daemon is replaced.
+import type { Log } from '../../base/log.ts';
+import { sentenceOf } from '../../base/errors.ts';
+import { parseAddress, type Subnet } from './addresses.ts';
+import type { OverlayState } from './contract.ts';
+import {
+  addAddress,
+  changeLink,
+  changePort,
+  dumpAddresses,
+  dumpLinks,
+  LOOPBACK_INDEX,
+  readLinkAddresses,
+  readLinks,
+} from './link-messages.ts';
+import { type Netd, StepError } from './netd.ts';
+import {
+  type ConnectionFilter,
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  readNetlinkResult,
+  type Step,
+} from './netd-protocol.ts';
+import { MessageWriter } from './netlink.ts';
+import { listElements, listRules } from './nft-read.ts';
+import {
+  addSandboxBridge,
+  addVxlan,
+  BRIDGE_INDEX,
+  deleteRow,
+  dumpAddressNeighbours,
+  dumpForwarding,
+  putRow,
+  readRows,
+  type Row,
+  rowKey,
+  VXLAN_INDEX,
+} from './overlay-messages.ts';
+import {
+  describeOverlayRules,
+  OVERLAY_SETS,
+  OVERLAY_TABLE,
+  type OverlayRules,
+  planOverlayChange,
+  planOverlayReplacement,
+} from './overlay-ruleset.ts';
+
+const ROWS_PER_STEP = 1_000;
+
+export interface OverlayShape {
+  readonly name: string;
+  readonly vni: number;
+  readonly port: number;
+  readonly subnet: Subnet;
+  readonly gateway: number;
+  readonly mtu: number;
+}
+
+export interface OverlayParts {
+  readonly netd: () => Netd;
+  readonly log: Log;
+  readonly path: string;
+  readonly linkGroup: number;
+}
+
+/** What the kernel is to know. */
+interface Wanted {
+  readonly rows: ReadonlyMap<string, Row>;
+  readonly rules: OverlayRules;
+}
+
+export class Overlay {
+  readonly shape: OverlayShape;
+  readonly #parts: OverlayParts;
+  #state: OverlayState | undefined;
+  #index = 0;
+  #rows: ReadonlyMap<string, Row> | undefined; // what the kernel has; undefined: to be read
+  #rules: OverlayRules | undefined;
+  #descriptor: { readonly pid: number; readonly fd: Promise<number> } | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #made = false;
+
+  constructor(shape: OverlayShape, parts: OverlayParts) {
+    this.shape = shape;
+    this.#parts = parts;
+  }
+
+  get path(): string {
+    return this.#parts.path;
+  }
+
+  get state(): OverlayState | undefined {
+    return this.#state;
+  }
+
+  /** By which link messages name the namespace, for as long as the helper lives. */
+  async descriptor(): Promise<number> {
+    await this.ensure();
+    const netd = this.#parts.netd();
+    const { pid } = netd.hello;
+    if (this.#descriptor?.pid !== pid) {
+      const fd = netd
+        .do('holding a namespace', [{ do: 'hold-namespace', path: this.path }])
+        .then(([result]) => result?.bytes.readUInt32LE(0) ?? -1);
+      this.#descriptor = { pid, fd };
+    }
+    return await this.#descriptor.fd;
+  }
+
+  /** Makes the namespace and its links, or takes up what is there. */
+  ensure(): Promise<void> {
+    return this.#made ? Promise.resolve() : this.#inTurn(() => this.#ensure());
+  }
+
+  /** Resolves when the kernel has this state or a later one. */
+  apply(index: number, state: OverlayState): Promise<void> {
+    if (index < this.#index) return Promise.resolve();
+    const before = this.#state;
+    this.#index = index;
+    this.#state = state;
+    return this.#inTurn(async () => {
+      await this.#ensure();
+      if (this.#state === state) await this.#bring();
+      await this.#forget(before, state);
+    });
+  }
+
+  /** Compares kernel and wanted and repairs: a sentence for each kind of thing that was wrong. */
+  audit(): Promise<string[]> {
+    return this.#inTurn(() => this.#audit());
+  }
+
+  /** As `audit`, and changes nothing. */
+  differences(): Promise<string[]> {
+    return this.#inTurn(() => this.#compare());
+  }
+
+  /** Links, namespace and all. */
+  remove(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { netd } = this.#parts;
+      this.#made = false;
+      const held = this.#descriptor;
+      this.#descriptor = undefined;
+      const writer = new MessageWriter();
+      changeLink(writer, { index: VXLAN_INDEX, up: false }); // frees the number at once, whoever is still inside
+      await netd().run([
+        { do: 'netlink', family: NETLINK_ROUTE, where: this.path, messages: writer.finish(), mayFail: true },
+        ...(held?.pid === netd().hello.pid
+          ? [{ do: 'drop-namespace', descriptor: await held.fd, mayFail: true } satisfies Step]
+          : []),
+      ]);
+      await netd().doAside('removing a network namespace', { do: 'remove-namespace', path: this.path });
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #ensure(): Promise<void> {
+    if (this.#made) return;
+    if (!(await this.#isThere())) await this.#make();
+    this.#made = true;
+  }
+
+  async #isThere(): Promise<boolean> {
+    try {
+      const links = readLinks(await this.#ask(NETLINK_ROUTE, dumpLinks()));
+      return [BRIDGE_INDEX, VXLAN_INDEX].every((index) => links.some((link) => link.index === index && link.up));
+    } catch (error) {
+      if (error instanceof StepError) return false;
+      throw error;
+    }
+  }
+
+  async #make(): Promise<void> {
+    const { netd, path, linkGroup } = this.#parts;
+    const { name, vni, port, mtu, gateway } = this.shape;
+    await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
+    this.#rows = undefined;
+    this.#rules = undefined;
+    const bridge = new MessageWriter();
+    changeLink(bridge, { index: LOOPBACK_INDEX, up: true });
+    addSandboxBridge(bridge, { gateway, mtu });
+    const doing = `making the sandbox of network ${name}`;
+    await netd().do(doing, [
+      { do: 'create-namespace', path },
+      ...SYSCTLS.map(([key, value]): Step => ({ do: 'write-sysctl', where: path, name: key, value, mayFail: true })),
+      { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: bridge.finish() },
+    ]);
+    const [bridged] = await netd().run([
+      { do: 'write-sysctl', where: path, name: 'bridge/bridge-nf-call-iptables', value: '1' },
+    ]);
+    if (bridged?.errno !== 0) {
+      this.#parts.log.error('virtual addresses do not work: load the kernel module br_netfilter', { network: name });
+    }
+    this.#descriptor = undefined;
+    const [held] = await netd().do(doing, [{ do: 'hold-namespace', path }]);
+    const fd = held?.bytes.readUInt32LE(0) ?? -1;
+    this.#descriptor = { pid: netd().hello.pid, fd: Promise.resolve(fd) };
+    const tunnel = new MessageWriter();
+    addVxlan(tunnel, { vni, port, mtu, sandboxFd: fd, group: linkGroup });
+    await netd().do(doing, [
+      { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: tunnel.finish() },
+      { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: this.#joinLinks() },
+    ]);
+  }
+
+  #joinLinks(): Buffer {
+    const { subnet, gateway } = this.shape;
+    const writer = new MessageWriter();
+    changeLink(writer, { index: VXLAN_INDEX, master: BRIDGE_INDEX, up: true });
+    changePort(writer, 'vxlan0', { hairpin: false, isolated: false });
+    changeLink(writer, { index: BRIDGE_INDEX, up: true });
+    addAddress(writer, { index: BRIDGE_INDEX, address: gateway, prefixLength: subnet.prefixLength });
+    return writer.finish();
+  }
+
+  /** Who is where comes first, then who is a service's task: nobody is sent to where there is no way. */
+  async #bring(): Promise<void> {
+    if (!this.#state) return;
+    const wanted = wantedOf(this.#state, this.shape);
+    const known = this.#rows ?? (await this.#readRows());
+    this.#rows = undefined;
+    const gone = [...known].filter(([key]) => !wanted.rows.has(key)).map(([, row]) => row);
+    const come = [...wanted.rows].filter(([key]) => !known.has(key)).map(([, row]) => row);
+    await this.#change([...stepsOf(come.filter(isWay), putRow, this.path)]);
+    await this.#bringRules(wanted.rules);
+    // A MAC address that moved from one node to another was replaced above; its old row is not there any more.
+    await this.#change([
+      ...stepsOf(
+        come.filter((row) => !isWay(row)),
+        putRow,
+        this.path,
+      ),
+      ...stepsOf(
+        gone.filter((row) => !isReplaced(row, wanted.rows)),
+        deleteRow,
+        this.path,
+      ),
+    ]);
+    this.#rows = wanted.rows;
+  }
+
+  async #bringRules(rules: OverlayRules): Promise<void> {
+    const from = this.#rules;
+    this.#rules = undefined;
+    const messages = from ? planOverlayChange(from, rules) : planOverlayReplacement(rules);
+    if (messages) await this.#ask(NETLINK_NETFILTER, messages);
+    this.#rules = rules;
+  }
+
+  /** Datagrams do not stay with a task that left; connections do, until it is gone or its node is lost. */
+  async #forget(before: OverlayState | undefined, after: OverlayState): Promise<void> {
+    if (!before) return;
+    const filters = [...lostIn(before, after), ...withdrawnIn(before, after)];
+    if (filters.length === 0) return;
+    const step: Step = { do: 'forget-connections', where: this.path, filters };
+    await this.#parts.netd().doAside('forgetting connections', step);
+  }
+
+  async #readRows(): Promise<Map<string, Row>> {
+    const [neighbours, forwarding, addresses] = [
+      readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours())),
+      readRows(await this.#ask(NETLINK_ROUTE, dumpForwarding())),
+      readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses())),
+    ];
+    const virtual = addresses
+      .filter(({ index, prefixLength }) => index === BRIDGE_INDEX && prefixLength === 32)
+      .map(({ address }): Row => ({ kind: 'virtual', address }));
+    return new Map([...neighbours, ...forwarding, ...virtual].map((row) => [rowKey(row), row]));
+  }
+
+  async #audit(): Promise<string[]> {
+    const found = await this.#compare();
+    if (found.length === 0) return found;
+    if (!(await this.#isThere())) this.#made = false;
+    await this.#ensure();
+    this.#rows = undefined;
+    this.#rules = undefined;
+    await this.#bring();
+    return found;
+  }
+
+  async #compare(): Promise<string[]> {
+    if (!this.#made || !this.#state) return [];
+    const { name } = this.shape;
+    if (!(await this.#isThere())) return [`the sandbox of network ${name} was gone`];
+    const wanted = wantedOf(this.#state, this.shape);
+    const rows = await this.#readRows();
+    const found: string[] = [];
+    for (const kind of ['neighbour', 'tunnel', 'port', 'virtual'] as const) {
+      const missing = [...wanted.rows].filter(([key, row]) => row.kind === kind && !rows.has(key)).length;
+      const extra = [...rows].filter(([key, row]) => row.kind === kind && !wanted.rows.has(key)).length;
+      if (missing + extra > 0) found.push(`network ${name} lacked ${missing} ${WORDS[kind]} and had ${extra} too many`);
+    }
+    if (!(await this.#rulesAreThere(wanted.rules))) {
+      found.push(`the packet rules of network ${name} were not as they should be`);
+    }
+    return found;
+  }
+
+  async #rulesAreThere(rules: OverlayRules): Promise<boolean> {
+    const { sets, chains } = describeOverlayRules(rules);
+    try {
+      const found = listRules.read(await this.#ask(NETLINK_NETFILTER, listRules.request(OVERLAY_TABLE)), OVERLAY_TABLE);
+      if ([...chains].some(([chain, count]) => found.filter((each) => each === chain).length !== count)) return false;
+      for (const set of OVERLAY_SETS) {
+        const elements = listElements.read(
+          await this.#ask(NETLINK_NETFILTER, listElements.request(OVERLAY_TABLE, set)),
+        );
+        const wanted = sets.get(set) ?? new Set();
+        if (elements.length !== wanted.size || elements.some((element) => !wanted.has(element))) return false;
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof StepError) return false;
+      throw error;
+    }
+  }
+
+  async #change(steps: readonly Step[]): Promise<void> {
+    if (steps.length === 0) return;
+    try {
+      await this.#parts.netd().do(`bringing network ${this.shape.name} up to date`, steps);
+    } catch (error) {
+      // Somebody else has changed something: the next attempt begins with what is there.
+      this.#parts.log.warn('a network was not as it was left', { network: this.shape.name, reason: sentenceOf(error) });
+      throw error;
+    }
+  }
+
+  async #ask(family: number, messages: Uint8Array): Promise<Buffer> {
+    const doing = `looking at network ${this.shape.name}`;
+    const [result] = await this.#parts.netd().do(doing, [{ do: 'netlink', family, where: this.path, messages }]);
+    return result ? readNetlinkResult(result.bytes).messages : Buffer.alloc(0);
+  }
+}
+
+const WORDS = {
+  neighbour: 'neighbours',
+  tunnel: 'ways to nodes',
+  port: 'bridge entries',
+  virtual: 'virtual addresses',
+};
+
+/**
+ * A frame whose destination was translated is looked up as if it were routed, which the kernel refuses without
+ * forwarding; it then stays on the bridge. There is no other link that anything could be routed to.
+ */
+const SYSCTLS: readonly (readonly [name: string, value: string])[] = [
+  ['ipv4/ip_forward', '1'],
+  ['ipv4/conf/all/send_redirects', '0'],
+  ['ipv4/conf/default/send_redirects', '0'],
+  ['ipv4/conf/all/rp_filter', '0'],
+  ['ipv4/conf/default/rp_filter', '0'],
+  ['ipv6/conf/default/disable_ipv6', '1'],
+];
+
+const isWay = (row: Row): boolean => row.kind !== 'virtual';
+
+/** The kernel has one row for each address of this kind: a new one took its place. */
+function isReplaced(row: Row, wanted: ReadonlyMap<string, Row>): boolean {
+  if (row.kind !== 'tunnel') return false;
+  const neighbour = rowKey({ kind: 'neighbour', address: row.address });
+  return wanted.has(neighbour);
+}
+
+function* stepsOf(
+  rows: readonly Row[],
+  write: (writer: MessageWriter, row: Row) => void,
+  where: string,
+): Generator<Step, void, void> {
+  for (let at = 0; at < rows.length; at += ROWS_PER_STEP) {
+    const writer = new MessageWriter();
+    for (const row of rows.slice(at, at + ROWS_PER_STEP)) write(writer, row);
+    yield { do: 'netlink', family: NETLINK_ROUTE, where, messages: writer.finish() };
+  }
+}
+
+/** Pure: what the kernel is to know of a state. */
+export function wantedOf(state: OverlayState, { gateway }: Pick<OverlayShape, 'gateway'>): Wanted {
+  const rows: Row[] = [];
+  for (const { address: text, node } of state.endpoints) {
+    if (!node) continue;
+    const address = parseAddress(text);
+    rows.push({ kind: 'neighbour', address }, { kind: 'port', address });
+    rows.push({ kind: 'tunnel', address, node: parseAddress(node.address), port: node.port });
+  }
+  const services = new Map<number, readonly number[]>();
+  for (const { virtualAddress, targets } of state.services) {
+    const address = parseAddress(virtualAddress);
+    rows.push({ kind: 'virtual', address });
+    services.set(
+      address,
+      [...new Set(targets.map((target) => parseAddress(target)))].sort((a, b) => a - b),
+    );
+  }
+  const local = new Set(state.endpoints.flatMap(({ address, node }) => (node ? [] : [parseAddress(address)])));
+  return { rows: new Map(rows.map((row) => [rowKey(row), row])), rules: { services, local, gateway } };
+}
+
+function lostIn(before: OverlayState, after: OverlayState): ConnectionFilter[] {
+  const alive = new Set(after.endpoints.flatMap(({ address, lost }) => (lost ? [] : [address])));
+  const gone = before.endpoints.filter(({ address, lost }) => !lost && !alive.has(address));
+  return gone.map(({ address }) => ({ serverAddress: parseAddress(address) }));
+}
+
+function withdrawnIn(before: OverlayState, after: OverlayState): ConnectionFilter[] {
+  const now = new Map(after.services.map(({ virtualAddress, targets }) => [virtualAddress, new Set(targets)]));
+  return before.services.flatMap(({ virtualAddress, targets }) =>
+    targets
+      .filter((target) => !now.get(virtualAddress)?.has(target))
+      .map((target): ConnectionFilter => ({ protocol: 'udp', serverAddress: parseAddress(target) })),
+  );
+}

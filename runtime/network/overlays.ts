@@ -1,0 +1,173 @@
+// The networks between nodes that this node is on: told whole, one at a time, each with the index that it is true for.
+import { join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { mkdir, readdir } from 'node:fs/promises';
+import { fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { parseAddress, parseSubnet } from './addresses.ts';
+import { bridgeOf } from './bridges.ts';
+import type { NameRecord, NameSource, OverlayNetwork, Overlays, OverlayState } from './contract.ts';
+import type { Instance } from './instance.ts';
+import type { Netd } from './netd.ts';
+import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
+import { Overlay } from './overlay.ts';
+import { BRIDGE_INDEX, BRIDGE_NAME, VXLAN_PORT } from './overlay-messages.ts';
+import type { NetworkRecord } from './registry.ts';
+
+/** Outer Ethernet, IPv4, UDP and VXLAN headers. */
+const HEADERS = 50;
+const OWNER = 'swarm';
+
+export interface OverlaysParts {
+  readonly netd: () => Netd;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly instance: Instance;
+  readonly table: NetworkTable;
+  readonly names: NameSource;
+  readonly directory: string;
+  readonly mtu: () => number;
+  /** The table changed: makes it durable. */
+  readonly save: () => Promise<void>;
+}
+
+export class MachineOverlays implements Overlays {
+  readonly #parts: OverlaysParts;
+  readonly #names = new Map<string, ReadonlyMap<string, string>>(); // as they were put, by network
+
+  constructor(parts: OverlaysParts) {
+    this.#parts = parts;
+  }
+
+  /** A network that an earlier daemon was on; its sandbox may be there. */
+  take(record: NetworkRecord): NetworkState {
+    const { table, mtu } = this.#parts;
+    const state = this.#stateOf(record, mtu() - HEADERS);
+    table.add(state);
+    return state;
+  }
+
+  async open(): Promise<void> {
+    await mkdir(this.#parts.directory, { recursive: true, mode: 0o710 });
+  }
+
+  /** Sandboxes of networks that nobody knows any more. */
+  async sweep(): Promise<void> {
+    const known = new Set(this.#all().map(({ path }) => path));
+    for (const name of await readdir(this.#parts.directory)) {
+      const path = join(this.#parts.directory, name);
+      if (!known.has(path)) await this.#discard(path);
+    }
+  }
+
+  async apply(index: number, state: OverlayState): Promise<void> {
+    const { overlay } = await this.#network(state.network);
+    await overlay?.apply(index, state);
+    this.#putNames(index, state);
+  }
+
+  async drop(networkId: string): Promise<void> {
+    const { table, names, save } = this.#parts;
+    const state = table.all().find(({ record }) => record.id === networkId);
+    if (!state?.overlay) return;
+    if (state.endpoints.size > 0 || state.joining > 0) {
+      fail('conflict', `network ${state.record.name} still has containers on this node`);
+    }
+    table.delete(state);
+    names.dropNames(networkId, OWNER);
+    this.#names.delete(networkId);
+    await save();
+    await state.overlay.remove();
+  }
+
+  /** What the kernel has otherwise than it should; nothing is changed. */
+  async differences(): Promise<string[]> {
+    const found: string[] = [];
+    for (const overlay of this.#all()) found.push(...(await overlay.differences()));
+    return found;
+  }
+
+  async audit(): Promise<string[]> {
+    const repairs: string[] = [];
+    for (const overlay of this.#all()) repairs.push(...(await overlay.audit()));
+    return repairs;
+  }
+
+  /** The node is deleted. */
+  async destroy(): Promise<void> {
+    for (const name of await readdir(this.#parts.directory).catch(() => [])) {
+      await this.#discard(join(this.#parts.directory, name));
+    }
+  }
+
+  #all(): Overlay[] {
+    return this.#parts.table.all().flatMap(({ overlay }) => overlay ?? []);
+  }
+
+  async #discard(path: string): Promise<void> {
+    await this.#parts.netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
+  }
+
+  async #network(network: OverlayNetwork): Promise<NetworkState> {
+    const { table, save, clock } = this.#parts;
+    const known = table.all().find(({ record }) => record.id === network.id);
+    if (known) return known;
+    const state = this.take(recordOf(network, clock.nowMs()));
+    await save();
+    return state;
+  }
+
+  #stateOf(record: NetworkRecord, mtu: number): NetworkState {
+    const bridge = bridgeOf(record, mtu);
+    if (!bridge || !record.overlay) fail('internal', `network ${record.name} is no overlay`);
+    const { netd, log, directory, instance } = this.#parts;
+    const shape = {
+      name: record.name,
+      ...record.overlay,
+      subnet: bridge.subnet,
+      gateway: bridge.gateway,
+      mtu: bridge.mtu,
+    };
+    const path = join(directory, record.id);
+    const overlay = new Overlay(shape, { netd, log, path, linkGroup: instance.linkGroup });
+    return {
+      ...stateOf(record, mtu),
+      bridge: { ...bridge, namespace: path, internal: true },
+      bridgeIndex: BRIDGE_INDEX,
+      overlay,
+    };
+  }
+
+  /** Only what changed travels to those who answer. */
+  #putNames(index: number, { network, names }: OverlayState): void {
+    const before = this.#names.get(network.id) ?? new Map<string, string>();
+    const after = new Map(names.map((record) => [record.name.toLowerCase(), JSON.stringify(record)]));
+    const put = names.filter((record: NameRecord) => {
+      const key = record.name.toLowerCase();
+      return before.get(key) !== after.get(key);
+    });
+    const removed = [...before.keys()].filter((name) => !after.has(name));
+    this.#names.set(network.id, after);
+    if (put.length + removed.length > 0) this.#parts.names.changeNames(network.id, OWNER, index, { put, removed });
+  }
+}
+
+function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
+  const { id, name, internal, attachable, options, subnet, gateway, vni, port } = network;
+  parseSubnet(subnet);
+  parseAddress(gateway, 'gateway');
+  const bridge = { name: BRIDGE_NAME, subnet, gateway };
+  const overlay = { vni, port: port || VXLAN_PORT };
+  return {
+    id,
+    name,
+    driver: 'overlay',
+    createdAtMs: nowMs,
+    internal,
+    attachable,
+    labels: {},
+    options,
+    bridge,
+    overlay,
+  };
+}

@@ -1,0 +1,260 @@
+// A network between machines, wired as a swarm wires it but without one: who is where is handed in.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import type { Endpoint, OverlayNetwork, OverlayState } from '../../runtime/network/contract.ts';
+import type { MachineNetworks } from '../../runtime/network/networks.ts';
+import { joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
+import { requireRoot } from '../support/requirements.ts';
+import { until } from '../support/until.ts';
+
+const NETWORK: OverlayNetwork = {
+  id: 'net0000000000000000000001',
+  name: 'back',
+  vni: 4242,
+  port: 0,
+  subnet: '10.0.9.0/24',
+  gateway: '10.0.9.1',
+  internal: false,
+  attachable: false,
+  options: {},
+};
+
+interface Place {
+  readonly address: string;
+  readonly on: number;
+  readonly lost?: boolean;
+}
+
+class Swarm {
+  readonly lab: NetworkLab;
+  readonly machines: LabMachine[] = [];
+  readonly networks: MachineNetworks[] = [];
+  #index = 0;
+
+  constructor(lab: NetworkLab) {
+    this.lab = lab;
+  }
+
+  async add(): Promise<void> {
+    const machine = await this.lab.machine();
+    this.machines.push(machine);
+    this.networks.push(await machine.networks());
+  }
+
+  stateFor(machine: number, places: readonly Place[], services: OverlayState['services'] = []): OverlayState {
+    const endpoints = places.map(({ address, on, lost = false }) => ({
+      address,
+      lost,
+      ...(on === machine ? {} : { node: { address: this.machines[on]?.address ?? '', port: 4789 } }),
+    }));
+    return { network: NETWORK, endpoints, services, names: [] };
+  }
+
+  async tell(places: readonly Place[], services: OverlayState['services'] = []): Promise<void> {
+    this.#index += 1;
+    await Promise.all(
+      this.networks.map((networks, at) => networks.overlays.apply(this.#index, this.stateFor(at, places, services))),
+    );
+  }
+
+  /** A container as a task has one: leads outside by its node's bridge, and is on the network. */
+  async container(machine: number, address: string): Promise<Endpoint> {
+    const networks = this.networks[machine] ?? assert.fail('no such machine');
+    const { sandboxPath } = await joinContainer(networks);
+    return await joinContainer(networks, { network: NETWORK.id, sandboxPath, address });
+  }
+
+  inside(machine: number, ...command: string[]): string {
+    const path = `${this.lab.execRoot(this.machines[machine] ?? assert.fail('no such machine'))}/overlay/${NETWORK.id}`;
+    return execFileSync('nsenter', [`--net=${path}`, ...command], { encoding: 'utf8' });
+  }
+}
+
+async function threeMachines(): Promise<Swarm & AsyncDisposable> {
+  const lab = await NetworkLab.open();
+  const swarm = new Swarm(lab);
+  for (let count = 0; count < 3; count += 1) await swarm.add();
+  return Object.assign(swarm, { [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose]() });
+}
+
+const VIP = '10.0.9.2';
+const PLACES: readonly Place[] = [
+  { address: '10.0.9.3', on: 0 },
+  { address: '10.0.9.4', on: 1 },
+  { address: '10.0.9.5', on: 2 },
+  { address: '10.0.9.6', on: 0 },
+];
+
+describe('a network between nodes', function () {
+  this.timeout(60_000);
+  before(function () {
+    requireRoot(this);
+  });
+
+  it('lets every container reach every other one, and a service by its virtual address with the own address', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.3', '10.0.9.4', '10.0.9.5'] }]);
+    const containers = await Promise.all(PLACES.map(({ address, on }) => swarm.container(on, address)));
+    for (const { sandboxPath, address } of containers) await lab.serve(sandboxPath, 80, address);
+    const asked = containers.flatMap((from) => containers.map((to) => ({ from, to })));
+    for (const { from, to } of asked) {
+      assert.equal(await lab.ask(from.sandboxPath, to.address, 80), `${to.address} ${from.address}`);
+    }
+    for (const from of containers) {
+      const answers = await Promise.all(Array.from({ length: 9 }, () => lab.ask(from.sandboxPath, VIP, 80)));
+      for (const answer of answers) {
+        // A container that reaches itself is answered through the gateway.
+        const [server, client] = answer.split(' ');
+        assert.equal(client, server === from.address ? NETWORK.gateway : from.address, answer);
+      }
+    }
+    const ping = ['busybox', 'ping', '-c1', '-W1', VIP];
+    const echoed = execFileSync('nsenter', [`--net=${containers[0]?.sandboxPath}`, ...ping], { encoding: 'utf8' });
+    assert.match(echoed, /1 packets received/);
+  });
+
+  it('carries large answers whole, with room for its headers', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.4'] }]);
+    const client = await swarm.container(0, '10.0.9.3');
+    const server = await swarm.container(1, '10.0.9.4');
+    const link = execFileSync('nsenter', [`--net=${client.sandboxPath}`, 'ip', 'link', 'show', client.interfaceName]);
+    assert.match(link.toString(), / mtu 1450 /);
+    const bytes = 1_000_000;
+    await lab.script(
+      server.sandboxPath,
+      `require('net').createServer((c) => c.end(Buffer.alloc(${bytes}))).listen(80, () => console.log('ready'))`,
+    );
+    const counted = await lab.script(
+      client.sandboxPath,
+      `let sum = 0; const c = require('net').connect(80, '${VIP}'); c.on('data', (d) => { sum += d.length }); c.on('end', () => console.log(sum)); c.setTimeout(5000, () => process.exit(1)); setTimeout(() => {}, 5000)`,
+    );
+    assert.equal(counted.exitCode, null, 'it printed a number, so the answer came to an end');
+  });
+
+  it('sends no new connection to a target that left, keeps those that are there, and resets those to a lost node', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    const service = (...targets: string[]) => [{ virtualAddress: VIP, targets }];
+    await swarm.tell(PLACES, service('10.0.9.4'));
+    const client = await swarm.container(0, '10.0.9.3');
+    for (const at of [1, 2]) {
+      const { sandboxPath, address } = await swarm.container(at, `10.0.9.${3 + at}`);
+      await lab.serve(sandboxPath, 80, address);
+    }
+    const open = await lab.script(
+      client.sandboxPath,
+      `const c = require('net').connect(80, '${VIP}'); c.on('data', (d) => console.log(String(d))); c.on('error', (e) => console.log(e.code)); process.stdin.on('data', (d) => c.write(d))`,
+    );
+    const heard: string[] = [];
+    open.stdout?.on('data', (chunk: Buffer) => heard.push(String(chunk)));
+    await swarm.tell(PLACES, service('10.0.9.5'));
+    for (let count = 0; count < 5; count += 1) {
+      assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^10\.0\.9\.5 /);
+    }
+    open.stdin?.write('still there');
+    await until('the old connection answers', () => heard.join('').includes('10.0.9.4 still there'));
+    await swarm.tell(
+      PLACES.map((place) => (place.on === 1 ? { ...place, lost: true } : place)),
+      service('10.0.9.5'),
+    );
+    open.stdin?.write('anybody?');
+    await until('the client hears that its server is lost', () => heard.join('').includes('ECONNRESET'));
+    await swarm.tell(PLACES, service());
+    assert.equal(await lab.ask(client.sandboxPath, VIP, 80), 'ECONNREFUSED');
+  });
+
+  it('moves datagrams of one client to the target that is left', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    const service = (...targets: string[]) => [{ virtualAddress: VIP, targets }];
+    await swarm.tell(PLACES, service('10.0.9.4'));
+    const client = await swarm.container(0, '10.0.9.3');
+    for (const at of [1, 2]) {
+      const { sandboxPath, address } = await swarm.container(at, `10.0.9.${3 + at}`);
+      await lab.serveDatagrams(sandboxPath, 53, address);
+    }
+    assert.match(await lab.askDatagram(client.sandboxPath, VIP, 53, 5_000), /^10\.0\.9\.4 /);
+    await swarm.tell(PLACES, service('10.0.9.5'));
+    assert.match(await lab.askDatagram(client.sandboxPath, VIP, 53, 5_000), /^10\.0\.9\.5 /);
+  });
+
+  it('follows an address to another node at once, and back', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    const client = { address: '10.0.9.3', on: 0 };
+    await swarm.tell([client]);
+    const from = await swarm.container(0, client.address);
+    for (const on of [1, 2, 0, 2, 1]) {
+      await swarm.tell([client, { address: '10.0.9.4', on }]);
+      const moved = await swarm.container(on, '10.0.9.4');
+      const server = await lab.serve(moved.sandboxPath, 80, `on${on}`);
+      assert.match(await lab.ask(from.sandboxPath, '10.0.9.4', 80), new RegExp(`^on${on} `));
+      server.kill('SIGKILL');
+      const networks = swarm.networks[on] ?? assert.fail('no such machine');
+      await networks.leave(moved);
+    }
+  });
+
+  it('is put right where somebody else changed it, and says what was wrong', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.4'] }]);
+    const client = await swarm.container(0, '10.0.9.3');
+    const server = await swarm.container(1, '10.0.9.4');
+    await lab.serve(server.sandboxPath, 80, 'server');
+    const [networks] = swarm.networks;
+    assert.deepEqual(await networks?.audit(), { repairs: [], failures: [] });
+    swarm.inside(0, 'ip', 'neigh', 'del', '10.0.9.4', 'dev', 'vxlan0');
+    swarm.inside(
+      0,
+      'bridge',
+      'fdb',
+      'del',
+      '02:42:0a:00:09:04',
+      'dev',
+      'vxlan0',
+      'self',
+      'dst',
+      swarm.machines[1]?.address ?? '',
+    );
+    swarm.inside(0, 'ip', 'address', 'del', `${VIP}/32`, 'dev', 'br0');
+    swarm.inside(0, 'nft', 'flush', 'ruleset');
+    const repairs = (await networks?.audit())?.repairs ?? [];
+    assert.deepEqual(repairs, [
+      'network back lacked 1 neighbours and had 0 too many',
+      'network back lacked 1 ways to nodes and had 0 too many',
+      'network back lacked 1 virtual addresses and had 0 too many',
+      'the packet rules of network back were not as they should be',
+    ]);
+    assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
+  });
+
+  it('goes on without a daemon, and is taken up by the next one as it is', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    const services = [{ virtualAddress: VIP, targets: ['10.0.9.4'] }];
+    await swarm.tell(PLACES, services);
+    const client = await swarm.container(0, '10.0.9.3');
+    const server = await swarm.container(1, '10.0.9.4');
+    await lab.serve(server.sandboxPath, 80, 'server');
+    await swarm.networks[0]?.shutdown({ keep: true });
+    assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
+    const before = swarm.inside(0, 'ip', '-o', 'link', 'show');
+    const networks = (await swarm.machines[0]?.networks()) ?? assert.fail('no machine');
+    await networks.adopt([client]);
+    assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
+    await networks.overlays.apply(100, swarm.stateFor(0, PLACES, services));
+    assert.equal(swarm.inside(0, 'ip', '-o', 'link', 'show'), before, 'nothing was made anew');
+    assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
+    await assert.rejects(networks.overlays.drop(NETWORK.id), { code: 'conflict' });
+    await networks.leave(client);
+    await networks.overlays.drop(NETWORK.id);
+    assert.equal(
+      networks.list().find(({ id }) => id === NETWORK.id),
+      undefined,
+    );
+  });
+});
