@@ -1,5 +1,6 @@
 // What the agent asks of whatever runs tasks. agent/container implements it over the machine's containers; tests over
 // nothing at all.
+import type { EndpointEntry, NetworkEntry, NetworkServiceEntry } from '../proto/assignment.ts';
 import type { LogOptions } from '../proto/control.ts';
 import type { LogRecord } from '../proto/log-record.ts';
 import type { NodeDescription, PortConfig, Task, TaskId } from '../proto/objects.ts';
@@ -18,6 +19,20 @@ export interface Executor {
   breakConnections(addresses: readonly string[]): Promise<void>;
   /** The node left its swarm: no ports lead anywhere, and the next index may be any. */
   clearIngress(): Promise<void>;
+  /** All that this node has to know of a network; resolves when connections and names follow it. */
+  applyNetwork(index: number, picture: NetworkPicture): Promise<void>;
+  /** This node is not on the network any more. Code `conflict` while one of its containers is. */
+  dropNetwork(networkId: string): Promise<void>;
+  /** Networks of the cluster of which this machine has something, from this life or an earlier one. */
+  heldNetworks(): readonly string[];
+}
+
+export interface NetworkPicture {
+  /** This node. */
+  readonly nodeId: string;
+  readonly network: NetworkEntry;
+  readonly services: readonly NetworkServiceEntry[];
+  readonly endpoints: readonly EndpointEntry[];
 }
 
 /** Where one published port leads. */

@@ -10,6 +10,7 @@ import type { Task, TaskId, TaskStatus } from '../proto/objects.ts';
 import type { Controller, Executor } from './executor.ts';
 import { Ingress, type IngressDeps } from './ingress.ts';
 import type { AgentMemory } from './local-db.ts';
+import { isNetworkKind, type NetworkChange, Networks } from './networks.ts';
 import { serves, TaskRunner } from './task-runner.ts';
 
 export interface WorkerDeps extends Omit<IngressDeps, 'executor'> {
@@ -32,17 +33,19 @@ const REMOVE_RETRY_MS = 1_000;
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #ingress: Ingress;
+  readonly #networks: Networks;
   readonly #background: Background;
   readonly #held = new Map<TaskId, Held>();
   readonly #releasing = new Set<TaskId>();
   #appliedIndex = 0;
   #swept = false;
   /** Parts of a set that is not whole yet. */
-  #parts: { full: boolean; tasks: Map<TaskId, Task | undefined>; ingress: Map<string, IngressEntry | undefined> };
+  #parts: Parts;
 
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
     this.#ingress = new Ingress(deps);
+    this.#networks = new Networks(deps);
     this.#parts = emptyParts(false);
     this.#background = new Background({
       onFailure: (name, error) => deps.log.error('a task stopped being looked after', { name, error }),
@@ -55,7 +58,8 @@ export class Worker {
 
   /** Takes up what an earlier life left; no manager is needed for that. */
   restore(memory: AgentMemory): void {
-    this.#appliedIndex = memory.appliedIndex;
+    // What is known of networks is not remembered: with any of them here, the managers tell everything again.
+    this.#appliedIndex = this.#deps.executor.heldNetworks().length > 0 ? 0 : memory.appliedIndex;
     const serving = memory.tasks.flatMap(({ task, status }) => (serves(task, status) ? [task] : []));
     this.#ingress.restore(memory.appliedIndex, memory.ingress, serving);
     for (const { task, status } of memory.tasks) this.#hold(task, status);
@@ -73,14 +77,15 @@ export class Worker {
     }
     this.#collect(message);
     if (message.more) return undefined;
-    const { full, tasks, ingress } = this.#parts;
+    const { full, tasks, ingress, networks } = this.#parts;
     this.#parts = emptyParts(false);
     this.#appliedIndex = message.toIndex;
+    this.#networks.assign(message.toIndex, full, networks.values());
     this.#assignTasks(full, tasks);
     this.#assignIngress(full, ingress);
     this.#deps.changed();
     if (!this.#swept) this.#sweep();
-    await this.#ingress.settled();
+    await Promise.all([this.#ingress.settled(), this.#networks.settled()]);
     return message.toIndex;
   }
 
@@ -119,6 +124,11 @@ export class Worker {
         ),
     );
     this.#held.clear();
+    for (const id of executor.heldNetworks()) {
+      await executor
+        .dropNetwork(id)
+        .catch((error: unknown) => log.error('a network could not be removed', { networkId: id, error }));
+    }
   }
 
   #collect({ full, changes }: Assignments): void {
@@ -126,6 +136,8 @@ export class Worker {
     for (const { kind, id, removed, body } of changes) {
       if (kind === 'task') this.#parts.tasks.set(id as TaskId, removed ? undefined : parseTask(body));
       else if (kind === 'ingress') this.#parts.ingress.set(id, removed ? undefined : parseIngress(body));
+      else if (isNetworkKind(kind))
+        this.#parts.networks.set(`${kind} ${id}`, { kind, id, body: removed ? undefined : body });
       else this.#deps.log.warn('an assignment of a kind that this version does not know was left out', { kind, id });
     }
   }
@@ -164,7 +176,9 @@ export class Worker {
         this.#deps.changed();
       },
       enterService: (entering) => this.#ingress.enter(entering),
-      leaveService: (leaving, why) => this.#ingress.leave(leaving, why),
+      leaveService: async (leaving, why) => {
+        await Promise.all([this.#ingress.leave(leaving, why), this.#networks.leave(leaving, why)]);
+      },
     });
     const held: Held = { runner, ended: Promise.resolve() };
     this.#held.set(task.id, held);
@@ -212,8 +226,11 @@ export class Worker {
   }
 }
 
-const emptyParts = (full: boolean) => ({
-  full,
-  tasks: new Map<TaskId, Task | undefined>(),
-  ingress: new Map<string, IngressEntry | undefined>(),
-});
+interface Parts {
+  full: boolean;
+  readonly tasks: Map<TaskId, Task | undefined>;
+  readonly ingress: Map<string, IngressEntry | undefined>;
+  readonly networks: Map<string, NetworkChange>;
+}
+
+const emptyParts = (full: boolean): Parts => ({ full, tasks: new Map(), ingress: new Map(), networks: new Map() });

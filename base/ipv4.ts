@@ -37,8 +37,6 @@ export function parseSubnet(text: string): Subnet {
 
 export const formatSubnet = (subnet: Subnet): string => `${formatAddress(subnet.base)}/${subnet.prefixLength}`;
 
-export const sizeOf = (subnet: Subnet): number => 2 ** (32 - subnet.prefixLength);
-
 export function contains(subnet: Subnet, address: number): boolean {
   return (address & maskOf(subnet.prefixLength)) >>> 0 === subnet.base;
 }

@@ -5,9 +5,11 @@ import type { Log } from '../../base/log.ts';
 import type { NodeDescription, Task, TaskId } from '../../proto/objects.ts';
 import type { Runtime } from '../../runtime/contract.ts';
 import type { IngressPort } from '../../runtime/network/contract.ts';
-import type { Controller, Executor, IngressTarget } from '../executor.ts';
+import type { Controller, Executor, IngressTarget, NetworkPicture } from '../executor.ts';
 import { ContainerController } from './controller.ts';
 import { ImagePulls } from './image-pulls.ts';
+import { KnownNetworks } from './known-networks.ts';
+import { overlayState } from './network-state.ts';
 import { TaskContainers } from './task-containers.ts';
 
 export interface ContainerExecutorOptions {
@@ -27,6 +29,7 @@ export class ContainerExecutor implements Executor {
   readonly #description: NodeDescription;
   readonly #turns: Limiter;
   readonly #pulls: ImagePulls;
+  readonly #networks = new KnownNetworks();
 
   constructor(options: ContainerExecutorOptions) {
     const cpus = os.availableParallelism();
@@ -48,6 +51,7 @@ export class ContainerExecutor implements Executor {
       node: this.#description,
       turns: this.#turns,
       pulls: this.#pulls,
+      networks: this.#networks,
     });
   }
 
@@ -75,6 +79,20 @@ export class ContainerExecutor implements Executor {
     await this.#options.runtime.networks.clearIngress();
   }
 
+  async applyNetwork(index: number, picture: NetworkPicture): Promise<void> {
+    await this.#options.runtime.networks.overlays.apply(index, overlayState(picture));
+    this.#networks.add(picture.network.networkId);
+  }
+
+  async dropNetwork(networkId: string): Promise<void> {
+    await this.#options.runtime.networks.overlays.drop(networkId);
+    this.#networks.delete(networkId);
+  }
+
+  heldNetworks(): readonly string[] {
+    return this.#options.runtime.networks.list().flatMap(({ id, driver }) => (driver === 'overlay' ? [id] : []));
+  }
+
   #ports({ protocol, publishedPort, targetPort, localTasks, remoteAddresses }: IngressTarget): IngressPort[] {
     if (protocol === 'sctp') {
       this.#options.log.warn('a published sctp port is left out: the map knows tcp and udp', { publishedPort });
@@ -96,6 +114,7 @@ function describe({ hostname, version, labels }: ContainerExecutorOptions, cpus:
     { type: 'Network', name: 'bridge' },
     { type: 'Network', name: 'host' },
     { type: 'Network', name: 'null' },
+    { type: 'Network', name: 'overlay' },
     { type: 'Volume', name: 'local' },
   ];
   return {

@@ -5,6 +5,7 @@ import type { Limiter } from '../../base/limiter.ts';
 import { together } from '../../base/together.ts';
 import type { LogOptions } from '../../proto/control.ts';
 import type { LogRecord } from '../../proto/log-record.ts';
+import { clusterNetworks } from '../../proto/network-plan.ts';
 import type { Task } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { Runtime } from '../../runtime/contract.ts';
@@ -12,6 +13,7 @@ import type { Controller, TaskExit, TaskFacts } from '../executor.ts';
 import { ExitError } from '../task-runner.ts';
 import { openedPorts } from './convert.ts';
 import type { ImagePulls } from './image-pulls.ts';
+import type { KnownNetworks } from './known-networks.ts';
 import { createTaskContainer, imageFor } from './prepare.ts';
 import { publishedLogs } from './publish-logs.ts';
 import type { TaskContainers } from './task-containers.ts';
@@ -24,6 +26,7 @@ export interface ControllerDeps {
   readonly pulls: ImagePulls;
   /** Bounds how many containers are made and started at once. */
   readonly turns: Limiter;
+  readonly networks: KnownNetworks;
 }
 
 export class ContainerController implements Controller {
@@ -38,11 +41,12 @@ export class ContainerController implements Controller {
   }
 
   async prepare(abort: AbortSignal): Promise<void> {
-    const { runtime, containers, node, turns, pulls } = this.#deps;
+    const { runtime, containers, node, turns, pulls, networks } = this.#deps;
     if (this.#info()) return;
     try {
       // Not within a turn: a slow registry must not keep other tasks from starting.
       const image = await imageFor(this.#task, { images: runtime.images, pulls }, abort);
+      await networks.have(clusterNetworks(this.#task.spec.networks), abort);
       const create = () => createTaskContainer(this.#task, image, runtime, node);
       await turns.run(async () => containers.add(this.#task.id, await create()), { abort });
     } catch (error) {

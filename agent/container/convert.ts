@@ -1,8 +1,14 @@
 // A task's spec as the configuration of its container. Pure: the same task on the same node has the same container.
 import { fail } from '../../base/errors.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
+import { clusterNetworks } from '../../proto/network-plan.ts';
 import type { Mount, PortConfig, Task } from '../../proto/objects.ts';
-import type { ContainerConfig, ContainerLimits, ContainerMount } from '../../runtime/container/contract.ts';
+import type {
+  ContainerConfig,
+  ContainerLimits,
+  ContainerMount,
+  NetworkAttachment,
+} from '../../runtime/container/contract.ts';
 import type { PortPublish } from '../../runtime/network/contract.ts';
 import { expand, taskName, type TemplateContext } from './template.ts';
 
@@ -32,6 +38,7 @@ export function containerConfig(task: Task, node: TemplateContext['node']): Cont
     exposedPorts: [...new Set(publish.map(({ containerPort, protocol }) => `${containerPort}/${protocol}`))],
     publish,
     network: networkOf(task),
+    ...(clusterNetworks(task.spec.networks).length > 0 && { attachments: attachmentsOf(task) }),
     dns: container.dns ?? { servers: [], search: [], options: [] },
     extraHosts: (container.hosts ?? []).flatMap(extraHosts),
     mounts: container.mounts.map((mount) => containerMount(mount, context)),
@@ -81,14 +88,21 @@ const NOT_FOR_TASKS = {
   asRequested: {},
 } as const;
 
+/** Where the task leads outside; its networks of the cluster come beside it. */
 function networkOf({ spec: { networks } }: Task): string {
-  const [first, ...more] = networks.map(({ target }) => target);
-  if (more.length > 0) fail('not-implemented', 'a task on several networks is not implemented yet');
-  if (first === undefined || isPredefinedNetwork(first)) return first ?? 'bridge';
-  return fail(
-    'not-implemented',
-    `network ${first}: tasks can be on bridge, host or none; overlay networks are not implemented yet`,
-  );
+  const own = networks.find(({ target }) => isPredefinedNetwork(target));
+  return own?.target ?? 'bridge';
+}
+
+/** The node's bridge carries what comes from outside and goes there, and published ports; the networks what is inside. */
+function attachmentsOf(task: Task): NetworkAttachment[] {
+  const plain = { aliases: [], links: [], macAddress: '', address: '', address6: '', gatewayPriority: 0 };
+  const inside = clusterNetworks(task.spec.networks).map((network): NetworkAttachment => {
+    const found = task.attachments?.find(({ networkId }) => networkId === network);
+    if (!found) return fail('internal', `task ${task.id} has no address in network ${network}`);
+    return { ...plain, network, address: found.address };
+  });
+  return [{ ...plain, network: networkOf(task), gatewayPriority: 1 }, ...inside];
 }
 
 /** Ports that are opened on this node for this task alone. On the host's own network the task opens them itself. */

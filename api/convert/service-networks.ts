@@ -3,7 +3,7 @@
 import { codeOf, fail } from '../../base/errors.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
 import type { ServiceSpec } from '../../proto/objects.ts';
-import type { Networks } from '../../runtime/network/contract.ts';
+import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
 
 export function withNetworksByName(spec: ServiceSpec, networks: Pick<Networks, 'get'>): ServiceSpec {
   const attachments = spec.task.networks.map((each) => ({ ...each, target: nameFor(each.target, networks) }));
@@ -13,6 +13,7 @@ export function withNetworksByName(spec: ServiceSpec, networks: Pick<Networks, '
 function nameFor(target: string, networks: Pick<Networks, 'get'>): string {
   const local = target === '' ? undefined : localNetwork(target, networks);
   if (!local || isPredefinedNetwork(local.name)) return local?.name ?? target;
+  if (local.scope === 'swarm') return local.id;
   return fail(
     'forbidden',
     `The network ${local.name} cannot be used with services. ` +
@@ -21,7 +22,7 @@ function nameFor(target: string, networks: Pick<Networks, 'get'>): string {
 }
 
 /** Undefined: not of this machine, so the managers know it or refuse it. */
-function localNetwork(target: string, networks: Pick<Networks, 'get'>): { readonly name: string } | undefined {
+function localNetwork(target: string, networks: Pick<Networks, 'get'>): NetworkInfo | undefined {
   try {
     return networks.get(target);
   } catch (error) {

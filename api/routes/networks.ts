@@ -16,6 +16,7 @@ import {
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
 import { type Filters, matchesName, parseFilters } from '../filters.ts';
+import { peersOf, servicesOn } from '../network-members.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import type { NetworkJson } from '../types/network.ts';
@@ -28,7 +29,9 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   router.add('GET', '/networks', async ({ query, abort }) => {
     const filters = parseFilters(query.text('filters'), NETWORK_FILTERS);
     const local = networks.list().filter((network) => isDangling(network, filters));
-    const all = [...local.map(networkJson), ...(await clusterNetworks(deps, abort))];
+    const known = await clusterNetworks(deps, abort);
+    const own = local.filter(({ id }) => !known.some((network) => network.Id === id));
+    const all = [...own.map(networkJson), ...known];
     return json(
       200,
       all.filter((network) => matches(network, filters)),
@@ -51,14 +54,15 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('GET', '/networks/{id}', async (request) => {
-    try {
-      return json(200, networkInspect(networks.get(request.param('id')), containers.list()));
-    } catch (error) {
-      if (codeOf(error) !== 'not-found' || !deps.swarm.info().controlAvailable) throw error;
-      const { abort } = request;
-      const { network } = await deps.swarm.control().call('GetNetwork', { network: request.param('id') }, { abort });
-      return json(200, clusterNetworkJson(network));
-    }
+    const { query, abort } = request;
+    const id = request.param('id');
+    const network = await clusterNetwork(deps, id, abort);
+    if (!network) return json(200, networkInspect(networks.get(id), containers.list()));
+    const here = networks.list().find((each) => each.id === network.id);
+    const attached = here ? networkInspect(here, containers.list()).Containers : {};
+    const peers = await peersOf(deps, network, abort);
+    const services = query.flag('verbose') ? { Services: await servicesOn(deps, network, abort) } : {};
+    return json(200, { ...clusterNetworkJson(network), Containers: attached, Peers: peers, ...services });
   });
 
   // Not part of Docker's API: what `shoal network doctor` shows.
@@ -98,17 +102,12 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 }
 
-/** Undefined: it is this machine's, or there is none. */
+/** Undefined: it is this machine's alone, or there is none. A name that both have means this machine's. */
 async function clusterNetwork(deps: ApiDeps, text: string, abort: AbortSignal): Promise<Network | undefined> {
+  const local = localNetwork(deps, text);
+  if ((local && local.scope !== 'swarm') || !deps.swarm.info().controlAvailable) return undefined;
   try {
-    deps.runtime.networks.get(text);
-    return undefined;
-  } catch (error) {
-    if (codeOf(error) !== 'not-found') throw error;
-  }
-  if (!deps.swarm.info().controlAvailable) return undefined;
-  try {
-    const { network } = await deps.swarm.control().call('GetNetwork', { network: text }, { abort });
+    const { network } = await deps.swarm.control().call('GetNetwork', { network: local?.id ?? text }, { abort });
     return network;
   } catch (error) {
     if (codeOf(error) === 'not-found') return undefined;
@@ -116,8 +115,17 @@ async function clusterNetwork(deps: ApiDeps, text: string, abort: AbortSignal): 
   }
 }
 
+function localNetwork({ runtime }: ApiDeps, text: string): NetworkInfo | undefined {
+  try {
+    return runtime.networks.get(text);
+  } catch (error) {
+    if (codeOf(error) === 'not-found') return undefined;
+    throw error;
+  }
+}
+
 const isUnused = (network: NetworkInfo): boolean =>
-  !isPredefinedNetwork(network.name) && network.endpoints.length === 0;
+  network.scope === 'local' && !isPredefinedNetwork(network.name) && network.endpoints.length === 0;
 
 function isDangling(network: NetworkInfo, filters: Filters): boolean {
   const dangling = filters.flag('dangling');

@@ -27,3 +27,11 @@ export interface NetworkJson {
   Options: Record<string, string>;
   Labels: Record<string, string>;
 }
+
+/** A service on a network, as a verbose inspect shows it. */
+export interface NetworkServiceJson {
+  VIP: string;
+  Ports: string[];
+  LocalLBIndex: number;
+  Tasks: { Name: string; EndpointID: string; EndpointIP: string; Info: Record<string, string> }[];
+}

@@ -2,10 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { fail } from '../../base/errors.ts';
-import type { Json } from '../../base/parse.ts';
 import { convertService, stackLabel } from '../compose/convert.ts';
 import { loadCompose } from '../compose/load.ts';
-import { scalar } from '../compose/units.ts';
+import { makeNetworks, networksOf, removeNetwork, stackNetworks } from './stack-networks.ts';
 import type { CommandContext } from '../context.ts';
 import { waitConverged } from '../progress.ts';
 import { table } from '../table.ts';
@@ -54,8 +53,10 @@ async function deploy(context: CommandContext, stack: string, flags: DeployFlags
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_-]*$/.test(stack))
     fail('invalid', `'${stack}' is not a stack name: letters, digits, _ and -`);
   const file = loadCompose(await readFile(flags.composeFile, 'utf8'), flags.composeFile, process.env);
-  const networks = networkNames(file.networks);
-  const specs = Object.entries(file.services).map(([name, service]) => convertService(stack, name, service, networks));
+  const networks = stackNetworks(stack, file.networks, Object.values(file.services));
+  await makeNetworks(context, stack, networks);
+  const names = new Map(networks.map(({ key, name }) => [key, name]));
+  const specs = Object.entries(file.services).map(([name, service]) => convertService(stack, name, service, names));
   const existing = new Map((await servicesOf(context, stack)).map((service) => [service.Spec.Name, service]));
   const ids: string[] = [];
   for (const spec of specs) ids.push(await apply(context, spec, existing.get(spec.Name)));
@@ -65,22 +66,6 @@ async function deploy(context: CommandContext, stack: string, flags: DeployFlags
   }
   const detach = flags.detach === true || flags.detach === 'true';
   if (!detach) for (const id of ids) await waitConverged(context, id, { quiet: false });
-}
-
-/** Only networks that exist on every node can be used yet: bridge, host, none. */
-function networkNames(declared: Readonly<Record<string, Json>>): ReadonlyMap<string, string> {
-  const names = new Map<string, string>();
-  for (const [key, network] of Object.entries(declared)) {
-    if (!network['external']) {
-      fail(
-        'not-implemented',
-        `network '${key}': overlay networks are not there yet; use the external network bridge ({external: true, name: bridge})`,
-      );
-    }
-    names.set(key, scalar(network['name'] ?? key, `networks.${key}.name`));
-  }
-  if (!names.has('default')) names.set('default', 'bridge');
-  return names;
 }
 
 async function apply(
@@ -151,8 +136,12 @@ async function listServices(context: CommandContext, stack: string): Promise<voi
 }
 
 async function remove(context: CommandContext, stacks: readonly string[]): Promise<void> {
-  for (const stack of stacks)
-    for (const service of await existingServices(context, stack)) await removeService(context, service);
+  for (const stack of stacks) {
+    const [services, networks] = [await servicesOf(context, stack), await networksOf(context, stack)];
+    if (services.length + networks.length === 0) fail('not-found', `nothing found in stack: ${stack}`);
+    for (const service of services) await removeService(context, service);
+    for (const network of networks) await removeNetwork(context, network);
+  }
 }
 
 async function removeService(context: CommandContext, service: ServiceJson): Promise<void> {

@@ -8,7 +8,7 @@ import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
 import { freeVni, planNetwork, type TakenSubnet } from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
-import { isTerminal } from '../../proto/task-state.ts';
+import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
 import type { Transaction, View } from '../store/contract.ts';
 import { passes } from './filters.ts';
@@ -104,6 +104,8 @@ function checkUnused(view: View, network: Network): void {
   }
   for (const task of view.tasks.all()) {
     const isOn = task.attachments?.some(({ networkId }) => networkId === network.id) ?? false;
-    if (isOn && !isTerminal(task.status.state)) fail('invalid', `network ${network.id} is in use by task ${task.id}`);
+    // What is to stop, does: a stack's networks go in the moment after its services.
+    const isLeft = isWanted(task) && !isTerminal(task.status.state) && view.services.get(task.serviceId) !== undefined;
+    if (isOn && isLeft) fail('invalid', `network ${network.id} is in use by task ${task.id}`);
   }
 }

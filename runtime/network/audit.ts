@@ -40,7 +40,12 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Findi
   const overlays = (await parts.overlays.differences()).map(
     (sentence): Finding => ({ cause: 'overlay', sentence, repair: () => parts.overlays.audit() }),
   );
-  return [...bridgeFindings(parts, view), ...endpointFindings(parts, view), ...(await ruleFindings(parts)), ...overlays];
+  return [
+    ...bridgeFindings(parts, view),
+    ...endpointFindings(parts, view),
+    ...(await ruleFindings(parts)),
+    ...overlays,
+  ];
 }
 
 /** Repairs what is found; `repaired` hears of each. */

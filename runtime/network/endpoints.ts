@@ -271,7 +271,10 @@ export class Endpoints {
     const outsideFd = await network.overlay?.descriptor();
     if (request.sandboxPath === undefined) {
       if (network.overlay) {
-        throw new CodedError('not-implemented', `network ${network.record.name} can only be joined beside another one`);
+        throw new CodedError(
+          'forbidden',
+          `network ${network.record.name} is for services: containers can not be attached to it by hand yet`,
+        );
       }
       const sandbox = await sandboxes.take();
       undo.defer(() => sandboxes.discard(sandbox.path));

@@ -118,6 +118,7 @@ export class NetworkChanges {
   async #remove(state: NetworkState): Promise<void> {
     const { netd, table, syncRules, save } = this.#parts;
     const { name, id } = state.record;
+    if (state.overlay) throw new CodedError('forbidden', `network ${name} is the swarm's: remove it on a manager`);
     if (isPredefined(name)) throw new CodedError('forbidden', `${name} is a pre-defined network and cannot be removed`);
     if (state.endpoints.size > 0 || state.joining > 0) {
       const users = [...state.endpoints.values()].map(({ endpoint }) => ownerText(endpoint)).join(', ');

@@ -1,6 +1,6 @@
 // rtnetlink for networks between nodes: the VXLAN link, who is behind which node, and what a sandbox knows of it.
 // Source: Linux include/uapi/linux/{if_link,neighbour}.h.
-import { addressBytes, formatAddress, macOfAddress, macText, parseAddress, parseMac } from './addresses.ts';
+import { addressBytes, formatAddress, macOfAddress, macText, parseMac } from './addresses.ts';
 import { addAddress, deleteAddress } from './link-messages.ts';
 import {
   MessageWriter,
@@ -174,6 +174,3 @@ export function readRows(bytes: Buffer): Row[] {
 function addressOfMac(mac: Buffer | undefined): number | undefined {
   return mac?.length === 6 && macText(mac.subarray(0, 2)) === '02:42' ? mac.readUInt32BE(2) : undefined;
 }
-
-export const rowsOfVirtual = (addresses: readonly string[]): Row[] =>
-  addresses.map((address) => ({ kind: 'virtual', address: parseAddress(address) }));

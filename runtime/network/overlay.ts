@@ -310,7 +310,8 @@ export class Overlay {
     const { sets, chains } = describeOverlayRules(rules);
     try {
       const found = listRules.read(await this.#ask(NETLINK_NETFILTER, listRules.request(OVERLAY_TABLE)), OVERLAY_TABLE);
-      if ([...chains].some(([chain, count]) => found.filter((each) => each === chain).length !== count)) return false;
+      if ([...chains].some(([chain, count]) => found.filter((each) => each.chain === chain).length !== count))
+        return false;
       for (const set of OVERLAY_SETS) {
         const elements = listElements.read(
           await this.#ask(NETLINK_NETFILTER, listElements.request(OVERLAY_TABLE, set)),

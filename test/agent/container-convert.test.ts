@@ -142,10 +142,22 @@ describe('a task as a container', () => {
     });
   }
 
-  for (const targets of [['back'], ['bridge', 'host']]) {
-    it(`is refused on ${targets.join(' and ')}`, () =>
-      assert.throws(() => configOf(networks(...targets)), { code: 'not-implemented' }));
-  }
+  it('is on the networks of the cluster beside the bridge, with the addresses that it was given', () => {
+    const attachments = [{ networkId: anId<'network'>('network', 1), address: '10.0.1.3' }];
+    const asked = networks(anId('network', 1));
+    const config = configOf(asked, { attachments, ports: [port({})] });
+    const places = config.attachments?.map(({ network, address, gatewayPriority }) => [
+      network,
+      address,
+      gatewayPriority,
+    ]);
+    assert.deepEqual(places, [
+      ['bridge', '', 1],
+      [anId('network', 1), '10.0.1.3', 0],
+    ]);
+    assert.deepEqual([config.network, config.publish.length], ['bridge', 1]);
+    assert.throws(() => configOf(asked), { code: 'internal', message: /has no address in network/ });
+  });
 
   it('tells which ports were opened, each once', () => {
     const ports = [port({ publishedPort: 0 }), port({ publishedPort: 8080 }), port({ publishMode: 'ingress' })];

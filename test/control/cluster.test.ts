@@ -122,11 +122,15 @@ describe('networks', () => {
     const message = `network ${anId('network', 1)} is in use by service ${service.id}`;
     await bench.refused('RemoveNetwork', { network: 'back' }, 'invalid', message);
     assert.equal(service.spec.task.networks[0]?.target, anId('network', 1), 'the name may mean another one later');
-    await bench.call('RemoveService', { service: 'web' });
+    const bare = { ...service.spec, task: aTaskSpec() };
+    await bench.call('UpdateService', { service: 'web', version: service.version, spec: bare, rollback: 'none' });
+    const updated = (await bench.call('GetService', { service: 'web' })).service;
+    const again = { ...bare, task: aTaskSpec({ forceUpdate: 1 }) };
+    await bench.call('UpdateService', { service: 'web', version: updated.version, spec: again, rollback: 'none' });
     const attachments = [{ networkId: anId<'network'>('network', 1), address: '10.0.1.2' }];
     const ends = async (state: 'running' | 'shutdown') => {
       const status = { state, atMs: 0, message: '' };
-      await bench.store.update((tx) => tx.tasks.put(aTask({ attachments, status })));
+      await bench.store.update((tx) => tx.tasks.put(aTask({ attachments, status }, service)));
     };
     await ends('running');
     const held = `network ${anId('network', 1)} is in use by task ${anId('task', 1)}`;

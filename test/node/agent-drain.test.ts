@@ -110,6 +110,9 @@ describe('published tasks on this machine', function () {
       held: () => executor.held(),
       discard: (id, abort) => executor.discard(id, abort),
       clearIngress: () => executor.clearIngress(),
+      applyNetwork: (index, picture) => executor.applyNetwork(index, picture),
+      dropNetwork: (id) => executor.dropNetwork(id),
+      heldNetworks: () => executor.heldNetworks(),
       breakConnections: (addresses) => executor.breakConnections(addresses),
       // The fault: says that it is so, and it is not.
       applyIngress: async (index, targets) => {

@@ -119,7 +119,7 @@ describe('networks that users make', function () {
       [asked('taken'), { code: 'conflict', message: 'network with name taken already exists' }],
       [asked('bridge'), { code: 'forbidden' }],
       [asked('b/d'), { code: 'invalid' }],
-      [asked('over', { driver: 'overlay' }), { code: 'not-implemented', message: /external network "bridge"/ }],
+      [asked('over', { driver: 'overlay' }), { code: 'not-implemented', message: /swarm/ }],
       [asked('weird', { driver: 'weave' }), { code: 'not-found', message: 'plugin "weave" not found' }],
       [asked('same', { subnet: '10.77.0.128/25' }), { code: 'forbidden', message: /Pool overlaps.*network taken/ }],
       [asked('bits', { subnet: '10.78.0.1/24' }), { code: 'invalid' }],

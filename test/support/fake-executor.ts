@@ -1,5 +1,5 @@
 // An executor over nothing: tasks "run" in memory, and a test decides what happens to them.
-import type { Controller, Executor, IngressTarget, TaskExit, TaskFacts } from '../../agent/executor.ts';
+import type { Controller, Executor, IngressTarget, NetworkPicture, TaskExit, TaskFacts } from '../../agent/executor.ts';
 import { ExitError } from '../../agent/task-runner.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { LogOptions } from '../../proto/control.ts';
@@ -63,6 +63,20 @@ export class FakeExecutor implements Executor {
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
     this.events.push(`break ${addresses.join(',')}`);
+  }
+
+  readonly networks = new Map<string, { readonly index: number; readonly picture: NetworkPicture }>();
+
+  async applyNetwork(index: number, picture: NetworkPicture): Promise<void> {
+    this.networks.set(picture.network.networkId, { index, picture });
+  }
+
+  async dropNetwork(networkId: string): Promise<void> {
+    this.networks.delete(networkId);
+  }
+
+  heldNetworks(): readonly string[] {
+    return [...this.networks.keys()];
   }
 
   async clearIngress(): Promise<void> {

@@ -1,0 +1,65 @@
+// Who is on a network of the cluster: nodes, services and their tasks, for `network inspect`.
+import type { Network, Node, Task } from '../proto/objects.ts';
+import { isTerminal } from '../proto/task-state.ts';
+import type { ApiDeps } from './deps.ts';
+import type { NetworkServiceJson } from './types/network.ts';
+
+/** Nodes that have a task there. */
+export async function peersOf(
+  deps: ApiDeps,
+  network: Network,
+  abort: AbortSignal,
+): Promise<{ Name: string; IP: string }[]> {
+  const control = deps.swarm.control();
+  const [{ tasks }, { nodes }] = await Promise.all([
+    control.call('ListTasks', { filter: {} }, { abort }),
+    control.call('ListNodes', { filter: {} }, { abort }),
+  ]);
+  const on = new Set(tasks.flatMap((task) => (addressOn(task, network) === undefined ? [] : [task.nodeId])));
+  return nodes.filter(({ id }) => on.has(id)).map((node) => ({ Name: node.id, IP: addressOf(node) }));
+}
+
+/** As `--verbose` shows them, by name. */
+export async function servicesOn(
+  deps: ApiDeps,
+  network: Network,
+  abort: AbortSignal,
+): Promise<Record<string, NetworkServiceJson>> {
+  const control = deps.swarm.control();
+  const [{ services }, { tasks }, { nodes }] = await Promise.all([
+    control.call('ListServices', { filter: {}, status: false }, { abort }),
+    control.call('ListTasks', { filter: {} }, { abort }),
+    control.call('ListNodes', { filter: {} }, { abort }),
+  ]);
+  const addresses = new Map(nodes.map((node) => [node.id, addressOf(node)]));
+  const found: Record<string, NetworkServiceJson> = {};
+  for (const service of services) {
+    if (!service.spec.task.networks.some(({ target }) => target === network.id)) continue;
+    const virtual = service.virtualAddresses?.find(({ networkId }) => networkId === network.id);
+    const places = tasks.flatMap((task) => {
+      const address = task.serviceId === service.id ? addressOn(task, network) : undefined;
+      if (address === undefined) return [];
+      const host = task.nodeId === undefined ? '' : (addresses.get(task.nodeId) ?? '');
+      return [{ Name: nameOf(task), EndpointID: '', EndpointIP: address, Info: { 'Host IP': host } }];
+    });
+    found[service.spec.name] = {
+      VIP: virtual?.address ?? '<nil>',
+      Ports: (service.endpointPorts ?? []).map((port) => `Target: ${port.targetPort}, Publish: ${port.publishedPort}`),
+      LocalLBIndex: 0,
+      Tasks: places,
+    };
+  }
+  return found;
+}
+
+function addressOn(task: Task, network: Network): string | undefined {
+  if (task.nodeId === undefined || isTerminal(task.status.state)) return undefined;
+  return task.attachments?.find(({ networkId }) => networkId === network.id)?.address;
+}
+
+const addressOf = (node: Node): string => node.dataAddress ?? node.status.address;
+
+function nameOf({ serviceName, identity, id }: Task): string {
+  const place = identity.kind === 'slot' ? identity.slot : identity.kind === 'node' ? identity.nodeId : identity.index;
+  return `${serviceName}.${place}.${id}`;
+}

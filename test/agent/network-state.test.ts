@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { overlayState } from '../../agent/container/network-state.ts';
+import type { EndpointEntry, NetworkServiceEntry } from '../../proto/assignment.ts';
+
+const network = {
+  networkId: 'net',
+  name: 'back',
+  subnet: '10.0.1.0/24',
+  gateway: '10.0.1.1',
+  vni: 5000,
+  internal: false,
+  options: {},
+};
+const service = (more: Partial<NetworkServiceEntry> = {}): NetworkServiceEntry => ({
+  networkId: 'net',
+  serviceId: 'web',
+  name: 's_web',
+  aliases: ['web'],
+  virtualAddress: '10.0.1.2',
+  ...more,
+});
+const endpoint = (number: number, more: Partial<EndpointEntry> = {}): EndpointEntry => ({
+  networkId: 'net',
+  taskId: `t${number}`,
+  serviceId: 'web',
+  address: `10.0.1.${number}`,
+  nodeId: 'here',
+  nodeAddress: '192.0.2.1',
+  nodePort: 0,
+  ready: true,
+  lost: false,
+  name: `s_web.${number}.t${number}`,
+  ...more,
+});
+const there = { nodeId: 'there', nodeAddress: '192.0.2.2', nodePort: 4790 };
+const picture = (services: NetworkServiceEntry[], endpoints: EndpointEntry[]) =>
+  overlayState({ nodeId: 'here', network, services, endpoints });
+const answers = (state: ReturnType<typeof picture>) =>
+  Object.fromEntries(state.names.map(({ name, addresses }) => [name, addresses.join()]));
+
+describe('what the managers say of a network', () => {
+  it('puts who is ready behind the virtual address, and everybody where they are', () => {
+    const state = picture(
+      [service()],
+      [endpoint(3), endpoint(4, there), endpoint(5, { ready: false, lost: true, ...there })],
+    );
+    assert.deepEqual(state.services, [{ virtualAddress: '10.0.1.2', targets: ['10.0.1.3', '10.0.1.4'] }]);
+    const node = { address: '192.0.2.2', port: 4790 };
+    assert.deepEqual(state.endpoints, [
+      { address: '10.0.1.3', lost: false },
+      { address: '10.0.1.4', lost: false, node },
+      { address: '10.0.1.5', lost: true, node },
+    ]);
+  });
+
+  it('names the virtual address, the tasks, and single tasks elsewhere', () => {
+    const state = picture([service()], [endpoint(3), endpoint(4, there)]);
+    assert.deepEqual(answers(state), {
+      s_web: '10.0.1.2',
+      web: '10.0.1.2',
+      'tasks.s_web': '10.0.1.3,10.0.1.4',
+      'tasks.web': '10.0.1.3,10.0.1.4',
+      's_web.4.t4': '10.0.1.4',
+    });
+  });
+
+  it('names the tasks themselves for a service without a virtual address, and nobody while none is ready', () => {
+    const { virtualAddress: _, ...plain } = service();
+    assert.equal(answers(picture([plain], [endpoint(3), endpoint(4)]))['web'], '10.0.1.3,10.0.1.4');
+    assert.equal(answers(picture([plain], [endpoint(3, { ready: false })]))['web'], undefined);
+  });
+
+  it('lets an alias of two services mean both', () => {
+    const other = service({ serviceId: 'api', name: 's_api', aliases: ['WEB'], virtualAddress: '10.0.1.9' });
+    assert.equal(answers(picture([service(), other], [endpoint(3)]))['web'], '10.0.1.2,10.0.1.9');
+  });
+});

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import type { OverlayState } from '../../runtime/network/contract.ts';
+import { parseAddress } from '../../runtime/network/addresses.ts';
+import { wantedOf } from '../../runtime/network/overlay.ts';
+import { putRow, readRows, type Row, rowKey } from '../../runtime/network/overlay-messages.ts';
+import { planOverlayChange, planOverlayReplacement } from '../../runtime/network/overlay-ruleset.ts';
+import { MessageWriter } from '../../runtime/network/netlink.ts';
+
+const GATEWAY = parseAddress('10.0.1.1');
+const network = {
+  id: 'n',
+  name: 'back',
+  vni: 5,
+  port: 0,
+  subnet: '10.0.1.0/24',
+  gateway: '10.0.1.1',
+  internal: false,
+  attachable: false,
+  options: {},
+};
+const stateOf = (more: Partial<OverlayState>): OverlayState => ({
+  network,
+  endpoints: [],
+  services: [],
+  names: [],
+  ...more,
+});
+
+describe('what a sandbox is to know', () => {
+  it('is three rows for each container elsewhere, and none for those here', () => {
+    const node = { address: '192.0.2.2', port: 4789 };
+    const endpoints = [
+      { address: '10.0.1.3', lost: false },
+      { address: '10.0.1.4', lost: false, node },
+    ];
+    const { rows, rules } = wantedOf(stateOf({ endpoints }), { gateway: GATEWAY });
+    assert.deepEqual([...rows.keys()], ['neighbour 10.0.1.4', 'port 10.0.1.4', 'tunnel 10.0.1.4 192.0.2.2 4789']);
+    assert.deepEqual([...rules.local], [parseAddress('10.0.1.3')]);
+  });
+
+  it('is what a service’s address means, in one order whatever the order it was told in', () => {
+    const told = (targets: string[]) =>
+      wantedOf(stateOf({ services: [{ virtualAddress: '10.0.1.2', targets }] }), { gateway: GATEWAY });
+    const [one, other] = [told(['10.0.1.4', '10.0.1.3']), told(['10.0.1.3', '10.0.1.4', '10.0.1.3'])];
+    assert.deepEqual(one, other);
+    assert.equal(planOverlayChange(one.rules, other.rules), undefined, 'nothing to do');
+    assert.deepEqual([...one.rows.keys()], ['virtual 10.0.1.2']);
+  });
+
+  it('comes back from the kernel as it was written', () => {
+    const rows: Row[] = [
+      { kind: 'neighbour', address: parseAddress('10.0.1.4') },
+      { kind: 'port', address: parseAddress('10.0.1.4') },
+      { kind: 'tunnel', address: parseAddress('10.0.1.4'), node: parseAddress('192.0.2.2'), port: 4789 },
+      { kind: 'tunnel', address: parseAddress('10.0.1.5'), node: parseAddress('192.0.2.3'), port: 4790 },
+    ];
+    const writer = new MessageWriter();
+    for (const row of rows) putRow(writer, row);
+    assert.deepEqual(readRows(writer.finish()).map(rowKey), rows.map(rowKey));
+  });
+
+  it('changes in one transaction, a service that lost its last task included', () => {
+    const rules = (targets: number[]) => ({
+      services: new Map([[1, targets]]),
+      local: new Set<number>(),
+      gateway: GATEWAY,
+    });
+    assert.ok(planOverlayReplacement(rules([3, 4])).length > 0);
+    assert.ok(planOverlayChange(rules([3, 4]), rules([])));
+    assert.equal(planOverlayChange(rules([]), rules([])), undefined);
+    assert.ok(planOverlayChange(rules([]), rules([3])));
+  });
+});
