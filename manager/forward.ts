@@ -30,7 +30,7 @@ import { type LeaderLink, type Method, unaryHandler } from '../proto/rpc.ts';
 import { Control as ControlService } from '../proto/services.ts';
 import type { Control } from './control/control.ts';
 import type { LogBroker } from './dispatcher/log-broker.ts';
-import type { Consensus } from './raft/contract.ts';
+import type { Consensus, ConsensusStatus } from './raft/contract.ts';
 import type { FollowerReads } from './read-index.ts';
 import type { Store } from './store/contract.ts';
 
@@ -75,16 +75,18 @@ export class ForwardedControl implements ClusterControl {
     caller: Caller,
     abort: AbortSignal | undefined,
   ): Promise<ControlReply<M>> {
-    const { leader, reads, control } = this.#deps;
-    return await leader.run({
-      local: (signal) => this.#here(method, request, caller, signal),
-      remote: async (channel, signal) => {
-        await reads.barrier(channel, signal);
-        return await control.call(method, request, { caller, abort: signal });
+    const { leader, reads, consensus, control } = this.#deps;
+    await leader.run({
+      local: async (signal) => {
+        requireLead(consensus);
+        await consensus.readBarrier({ abort: signal });
       },
+      remote: (channel, signal) => reads.barrier(channel, signal),
       repeatable: true,
       abort,
     });
+    // Outside of it: what the state refuses here is the answer, and no leader's loss.
+    return await control.call(method, request, { caller, abort });
   }
 
   async #write<M extends ControlMethod>(
@@ -140,8 +142,7 @@ export class ForwardedControl implements ClusterControl {
     abort: AbortSignal,
   ): Promise<ControlReply<M>> {
     const { consensus, control } = this.#deps;
-    const { role, term } = consensus.status();
-    if (role !== 'leader') throw new CodedError('unavailable', 'this manager does not lead');
+    const { term } = requireLead(consensus);
     if (CONTROL_METHODS[method] === 'read' || this.#caughtUpTerm !== term) {
       await consensus.readBarrier({ abort });
       this.#caughtUpTerm = term;
@@ -154,6 +155,12 @@ export class ForwardedControl implements ClusterControl {
       throw error;
     }
   }
+}
+
+function requireLead(consensus: Pick<Consensus, 'status'>): ConsensusStatus {
+  const status = consensus.status();
+  if (status.role !== 'leader') throw new CodedError('unavailable', 'this manager does not lead');
+  return status;
 }
 
 const NO_REFUSALS: ReadonlySet<string> = new Set([

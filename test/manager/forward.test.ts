@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { CodedError, codeOf, type ErrorCode } from '../../base/errors.ts';
 import { type ForwardDeps, ForwardedControl } from '../../manager/forward.ts';
-import type { LeaderWork } from '../../proto/rpc.ts';
+import type { Channel, LeaderWork } from '../../proto/rpc.ts';
 
 const here = new AbortController().signal;
 
@@ -46,5 +46,31 @@ describe('a write that the state refuses', () => {
     const { control, barriers } = aLeader('unknown-outcome', false);
     await assert.rejects(control.call('RemoveService', change), (error) => codeOf(error) === 'unknown-outcome');
     assert.equal(barriers(), 1);
+  });
+});
+
+describe('a read on a manager that does not lead', () => {
+  it("is answered by its own state once that is as new as the leader's, refusals too", async () => {
+    const steps: string[] = [];
+    const deps = {
+      nodeId: 'node2',
+      control: {
+        call: async () => {
+          steps.push('read');
+          throw new CodedError('not-found', 'service web not found');
+        },
+      },
+      reads: { barrier: async () => void steps.push('barrier') },
+      leader: {
+        // Whatever fails within is taken for the leader's loss.
+        run: (work: LeaderWork<unknown>) =>
+          work.remote({} as Channel, here).catch(() => {
+            throw new CodedError('unavailable', 'the leader was lost');
+          }),
+      },
+    };
+    const control = new ForwardedControl(deps as unknown as ForwardDeps);
+    await assert.rejects(control.call('GetService', { service: 'web' }), (error) => codeOf(error) === 'not-found');
+    assert.deepEqual(steps, ['barrier', 'read']);
   });
 });
