@@ -10,7 +10,7 @@ import {
   type Subnet,
 } from '../base/ipv4.ts';
 import { isPredefinedNetwork } from './defaults.ts';
-import type { NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
+import type { Labels, NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
 
 /** Subnets are cut from here where nobody asked for one. The first is left free: Docker's ingress network has it. */
 const POOL = { base: parseAddress('10.0.0.0'), prefixLength: 8 } as const;
@@ -37,6 +37,15 @@ export function planNetwork(spec: Pick<NetworkSpec, 'subnet' | 'gateway'>, taken
     fail('invalid', `no matching subnet for gateway ${formatAddress(gateway)}: it is not in ${formatSubnet(subnet)}`);
   }
   return { subnet: formatSubnet(subnet), gateway: formatAddress(gateway) };
+}
+
+/** Traffic that was asked to be encrypted is never sent in clear: whoever would carry it refuses. */
+export function refuseEncrypted({ name, options }: { readonly name: string; readonly options: Labels }): void {
+  if (!Object.hasOwn(options, 'encrypted')) return;
+  fail(
+    'not-implemented',
+    `network ${name}: encrypted overlay networks are not implemented yet, and traffic is never sent in clear instead`,
+  );
 }
 
 /** Neither the subnet's own address nor its broadcast address. */

@@ -6,14 +6,14 @@ import { newId } from '../../base/id.ts';
 import { parseAddress, parseSubnet } from '../../base/ipv4.ts';
 import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import { freeVni, planNetwork, type TakenSubnet } from '../../proto/network-plan.ts';
+import { freeVni, planNetwork, refuseEncrypted, type TakenSubnet } from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
 import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
 import type { Transaction, View } from '../store/contract.ts';
 import { passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
-import { findNetwork } from './references.ts';
+import { findNetwork, taskName } from './references.ts';
 
 const NETWORKS_MAX = 4_000;
 
@@ -52,12 +52,7 @@ function checkSpec(spec: NetworkSpec): void {
     fail('forbidden', `operation is not permitted on predefined ${spec.name} network`);
   }
   if (spec.driver !== 'overlay') fail('not-found', `plugin "${spec.driver}" not found`);
-  if (Object.hasOwn(spec.options, 'encrypted')) {
-    fail(
-      'not-implemented',
-      `network ${spec.name}: encrypted overlay networks are not implemented yet, and traffic is never sent in clear instead`,
-    );
-  }
+  refuseEncrypted(spec);
 }
 
 function planned(
@@ -100,12 +95,12 @@ function checkUnused(view: View, network: Network): void {
   const uses = ({ spec, previousSpec }: Service): boolean =>
     [spec, previousSpec].some((each) => each?.task.networks.some(({ target }) => target === network.id));
   for (const service of view.services.all()) {
-    if (uses(service)) fail('invalid', `network ${network.id} is in use by service ${service.id}`);
+    if (uses(service)) fail('invalid', `network ${network.spec.name} is in use by service ${service.spec.name}`);
   }
   for (const task of view.tasks.all()) {
     const isOn = task.attachments?.some(({ networkId }) => networkId === network.id) ?? false;
     // What is to stop, does: a stack's networks go in the moment after its services.
     const isLeft = isWanted(task) && !isTerminal(task.status.state) && view.services.get(task.serviceId) !== undefined;
-    if (isOn && isLeft) fail('invalid', `network ${network.id} is in use by task ${task.id}`);
+    if (isOn && isLeft) fail('invalid', `network ${network.spec.name} is in use by task ${taskName(task)}`);
   }
 }

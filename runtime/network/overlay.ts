@@ -2,6 +2,7 @@
 // a VXLAN link. Nothing in it is learned: who is behind which node, and which tasks a service has, is handed in whole.
 // Invariant: what was handed in last with the highest index is what the kernel is brought to; nothing is flushed first,
 // so that connections go on while a daemon is replaced.
+import { existsSync } from 'node:fs';
 import type { Log } from '../../base/log.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import { parseAddress, type Subnet } from './addresses.ts';
@@ -182,7 +183,8 @@ export class Overlay {
   async #make(): Promise<void> {
     const { netd, path, linkGroup } = this.#parts;
     const { name, vni, port, mtu, gateway } = this.shape;
-    await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
+    // Aside is where removals of others wait for the kernel: nobody stands in that queue without need.
+    if (existsSync(path)) await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
     this.#rows = undefined;
     this.#rules = undefined;
     const bridge = new MessageWriter();

@@ -61,6 +61,9 @@ export class MachineOverlays implements Overlays {
   }
 
   async apply(index: number, state: OverlayState): Promise<void> {
+    if (Object.hasOwn(state.network.options, 'encrypted')) {
+      fail('not-implemented', `network ${state.network.name} is to be encrypted, which this machine can not do`);
+    }
     const { overlay } = await this.#network(state.network);
     await overlay?.apply(index, state);
     this.#putNames(index, state);

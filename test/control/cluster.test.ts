@@ -119,7 +119,7 @@ describe('networks', () => {
     await bench.store.update((tx) => tx.networks.put(aNetwork()));
     const task = aTaskSpec({ networks: [{ target: 'back', aliases: [] }] });
     const { service } = await bench.call('CreateService', { spec: aServiceSpec({ task }) });
-    const message = `network ${anId('network', 1)} is in use by service ${service.id}`;
+    const message = `network back is in use by service ${service.spec.name}`;
     await bench.refused('RemoveNetwork', { network: 'back' }, 'invalid', message);
     assert.equal(service.spec.task.networks[0]?.target, anId('network', 1), 'the name may mean another one later');
     const bare = { ...service.spec, task: aTaskSpec() };
@@ -133,7 +133,7 @@ describe('networks', () => {
       await bench.store.update((tx) => tx.tasks.put(aTask({ attachments, status }, service)));
     };
     await ends('running');
-    const held = `network ${anId('network', 1)} is in use by task ${anId('task', 1)}`;
+    const held = /network back is in use by task web\.\d+\.\w+/;
     await bench.refused('RemoveNetwork', { network: 'back' }, 'invalid', held);
     await ends('shutdown');
     await bench.call('RemoveNetwork', { network: 'back' });

@@ -257,4 +257,16 @@ describe('a network between nodes', function () {
       undefined,
     );
   });
+
+  it('refuses to carry a network in clear that is to be encrypted', async () => {
+    await using lab = await NetworkLab.open();
+    const networks = await (await lab.machine()).networks();
+    const network = { ...NETWORK, options: { encrypted: '' } };
+    const state = { network, endpoints: [], services: [], names: [] };
+    await assert.rejects(networks.overlays.apply(1, state), {
+      code: 'not-implemented',
+      message: /back is to be encrypted/,
+    });
+    assert.ok(networks.list().every(({ name }) => name !== 'back'));
+  });
 });
