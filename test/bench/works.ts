@@ -121,7 +121,7 @@ async function memory(engine: BenchEngine): Promise<number> {
 
 async function scale(engine: BenchEngine): Promise<number> {
   const socket = first(engine);
-  await create(socket, 'scaled', 10);
+  await create(socket, 'scaled', 10, SLEEPS);
   await running(socket, 'scaled', 10);
   const startMs = performance.now();
   for (const count of [50, 100]) {
@@ -138,7 +138,7 @@ async function scale(engine: BenchEngine): Promise<number> {
 async function thirty(engine: BenchEngine, measured: 'create' | 'roll'): Promise<number> {
   const socket = first(engine);
   let startMs = performance.now();
-  await create(socket, 'thirty', 30, '--update-parallelism', '10', '--update-delay', '0s');
+  await create(socket, 'thirty', 30, ENDS_WHEN_TOLD, '--update-parallelism', '10', '--update-delay', '0s');
   await running(socket, 'thirty', 30);
   const created = performance.now() - startMs;
   startMs = performance.now();
@@ -167,7 +167,7 @@ async function leaderLoss(engine: BenchEngine): Promise<number> {
 async function machineLoss(engine: BenchEngine): Promise<number> {
   const leader = await leaderOf(engine);
   const survivor = engine.sockets[leader % engine.sockets.length] as string;
-  await create(survivor, 'moved', 30);
+  await create(survivor, 'moved', 30, SLEEPS);
   await running(survivor, 'moved', 30);
   const startMs = performance.now();
   await engine.killNode(leader);
@@ -181,7 +181,17 @@ async function machineLoss(engine: BenchEngine): Promise<number> {
 
 // ---- Steps ----
 
-async function create(socket: string, name: string, replicas: number, ...more: readonly string[]): Promise<void> {
+/** As a server does; `sleep` as the first process of a container ignores SIGTERM, and each roll would wait for its grace. */
+const ENDS_WHEN_TOLD = ['sh', '-c', 'trap exit TERM; sleep 3600 & wait'];
+const SLEEPS = ['sleep', '3600'];
+
+async function create(
+  socket: string,
+  name: string,
+  replicas: number,
+  command: readonly string[],
+  ...more: readonly string[]
+): Promise<void> {
   const words = ['service', 'create', '-q', '-d', '--no-resolve-image', '--name', name, '--replicas', String(replicas)];
   await client(
     socket,
@@ -192,8 +202,7 @@ async function create(socket: string, name: string, replicas: number, ...more: r
     '0s',
     ...more,
     BUSYBOX_IMAGE,
-    'sleep',
-    '3600',
+    ...command,
   );
 }
 
