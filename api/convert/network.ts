@@ -17,7 +17,7 @@ export function networkJson(network: NetworkInfo): NetworkJson {
     Scope: network.scope,
     Driver: network.driver,
     EnableIPv4: true,
-    EnableIPv6: false,
+    EnableIPv6: network.ipv6 ?? false,
     IPAM: { Driver: 'default', Options: null, Config: poolsJson(network) },
     Internal: network.internal,
     Attachable: network.attachable,
@@ -40,7 +40,7 @@ export function networkInspect(network: NetworkInfo, containers: readonly Contai
       EndpointID: endpoint.id,
       MacAddress: endpoint.macAddress,
       IPv4Address: endpoint.address === '' ? '' : `${endpoint.address}/${endpoint.prefixLength}`,
-      IPv6Address: '',
+      IPv6Address: endpoint.address6 ? `${endpoint.address6}/${endpoint.prefixLength6 ?? 0}` : '',
     },
   ]);
   return { ...networkJson(network), Containers: Object.fromEntries(attached) as NetworkJson['Containers'] };
@@ -79,6 +79,7 @@ export function isClusterRequest(body: Json): boolean {
 export function parseClusterNetwork(body: Json): NetworkSpec {
   const network = new Fields(body);
   const { driver, ...rest } = parseNamed(network);
+  network.refuse('EnableIPv6', 'IPv6 on networks of the swarm is');
   if (driver !== 'overlay')
     fail('not-implemented', `a network of the swarm with the driver "${driver}" is not implemented yet`);
   return { ...rest, driver, ...addressesOf(network.object('IPAM')) };
@@ -88,7 +89,14 @@ export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[
   const network = new Fields(body);
   const request = parseNamed(network);
   if (request.driver !== 'bridge') fail('not-found', `plugin "${request.driver}" not found`);
-  return { ...request, ...parsePools(network.object('IPAM')) };
+  if (network.raw('EnableIPv4') === false) fail('not-implemented', 'a network without IPv4 is not implemented yet');
+  return { ...request, ipv6: network.flag('EnableIPv6'), ...parsePools(network.object('IPAM')) };
+}
+
+/** As Docker: subnets of IPv6 may stand in a request without it, and are not used. */
+export function warningOf({ ipv6, pools = [] }: Parameters<Networks['create']>[0]): string {
+  const unused = ipv6 ? [] : pools.filter(({ subnet }) => subnet.includes(':'));
+  return unused.map(({ subnet }) => `subnet ${subnet} is not used: IPv6 is not enabled for the network`).join('; ');
 }
 
 function parseNamed(network: Fields): NetworkSpec {
@@ -96,7 +104,6 @@ function parseNamed(network: Fields): NetworkSpec {
   if (!NETWORK_NAME.test(name)) {
     fail('invalid', `invalid network name "${name}": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   }
-  network.refuse('EnableIPv6', 'IPv6 on networks is');
   network.refuse('Ingress', "an ingress network of one's own is");
   network.refuse('ConfigOnly', 'networks that only hold a configuration are');
   network.refuse('ConfigFrom', 'taking the configuration of another network is');

@@ -56,7 +56,7 @@ function publishes(container: string, binding: Fields): PortPublish[] {
   return ports.map(({ port, protocol }, i) => ({
     protocol,
     containerPort: port,
-    hostAddress: hostAddress === '0.0.0.0' || hostAddress === '::' ? '' : hostAddress,
+    hostAddress,
     hostPort: range.first === 0 ? 0 : range.first + i,
     // One port for the whole range: the first that is free.
     ...(ports.length === 1 && length > 1 && { hostPortLast: range.last }),
@@ -85,9 +85,13 @@ export function portMapOf(endpoints: readonly Endpoint[], exposed: readonly stri
   if (endpoints.length === 0) return {};
   const map: PortMap = {};
   for (const port of exposed) map[port.includes('/') ? port : `${port}/tcp`] = null;
-  for (const entry of endpoints.flatMap(({ published }) => published)) {
-    const list = map[keyOf(entry)] ?? [];
-    map[keyOf(entry)] = [...list, { HostIp: entry.hostAddress || '0.0.0.0', HostPort: String(entry.hostPort) }];
+  for (const { published, address6 = '' } of endpoints) {
+    const everywhere = address6 === '' ? ['0.0.0.0'] : ['0.0.0.0', '::'];
+    for (const entry of published) {
+      const addresses = entry.hostAddress === '' ? everywhere : [entry.hostAddress];
+      const bindings = addresses.map((HostIp) => ({ HostIp, HostPort: String(entry.hostPort) }));
+      map[keyOf(entry)] = [...(map[keyOf(entry)] ?? []), ...bindings];
+    }
   }
   return map;
 }

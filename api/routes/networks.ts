@@ -12,6 +12,7 @@ import {
   networkJson,
   parseClusterNetwork,
   parseNetworkRequest,
+  warningOf,
 } from '../convert/network.ts';
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -41,8 +42,9 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   router.add('POST', '/networks/create', async (request) => {
     const body = await request.json();
     if (!isClusterRequest(body)) {
-      const { id } = await networks.create(parseNetworkRequest(body));
-      return json(201, { Id: id, Warning: '' });
+      const wanted = parseNetworkRequest(body);
+      const { id } = await networks.create(wanted);
+      return json(201, { Id: id, Warning: warningOf(wanted) });
     }
     const spec = parseClusterNetwork(body);
     const control = deps.swarm.control();

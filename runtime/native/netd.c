@@ -76,6 +76,12 @@ uint32_t netd_read_u32(struct netd_reader *reader) {
   return value;
 }
 
+void netd_read_address(struct netd_reader *reader, struct netd_address *address) {
+  *address = (struct netd_address){.length = netd_read_u8(reader)};
+  if (address->length != 4 && address->length != 16) reader->bad = 1;
+  else take_into(reader, address->bytes, address->length);
+}
+
 void netd_read_text(struct netd_reader *reader, char *text, size_t size) {
   size_t length = netd_read_u16(reader);
   const uint8_t *bytes = take(reader, length);

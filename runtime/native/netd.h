@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NETD_PROTOCOL 1
+#define NETD_PROTOCOL 2
 #define NETD_FRAME_MAX (16u << 20)
 #define NETD_TEXT_MAX 256
 
@@ -35,6 +35,14 @@ uint16_t netd_read_u16(struct netd_reader *reader);
 uint32_t netd_read_u32(struct netd_reader *reader);
 // A u16 length and that many bytes, copied with an ending NUL. A text with a NUL inside or too long is bad.
 void netd_read_text(struct netd_reader *reader, char *text, size_t size);
+
+
+// An IPv4 or IPv6 address, in network order; an IPv4 one is in the first four bytes, the others are zero.
+struct netd_address {
+  uint8_t bytes[16];
+  uint8_t length; // 4 or 16
+};
+void netd_read_address(struct netd_reader *reader, struct netd_address *address);
 
 // Every step answers 0 or an errno, and adds its result, or on failure a sentence, to `out`.
 int netd_fault(struct netd_bytes *out, int error, const char *what);

@@ -22,8 +22,9 @@ enum { MATCH_PROTOCOL = 1, MATCH_ASKED_ADDRESS = 2, MATCH_ASKED_PORT = 4, MATCH_
 
 // Addresses and ports in network order. "Asked" is where the client sent to, "server" who really answers.
 struct connection {
+  uint8_t family; // AF_INET or AF_INET6
   uint8_t protocol;
-  uint32_t asked_address, server_address;
+  struct netd_address asked_address, server_address;
   uint16_t asked_port, server_port;
 };
 
@@ -58,21 +59,34 @@ static void copy_value(const struct nlattr *attribute, void *value, size_t lengt
   else memset(value, 0, length);
 }
 
+static void copy_address(const struct nlattr *tuple, int type4, int type6, struct netd_address *address) {
+  const struct nlattr *ip = inside(tuple, CTA_TUPLE_IP), *six = inside(ip, type6);
+  memset(address, 0, sizeof *address);
+  address->length = six ? 16 : 4;
+  copy_value(six ? six : inside(ip, type4), address->bytes, address->length);
+}
+
 static void read_connection(const struct nlattr *asked, const struct nlattr *answer, struct connection *connection) {
   const struct nlattr *layer4 = inside(asked, CTA_TUPLE_PROTO);
   copy_value(inside(layer4, CTA_PROTO_NUM), &connection->protocol, 1);
   copy_value(inside(layer4, CTA_PROTO_DST_PORT), &connection->asked_port, 2);
-  copy_value(inside(inside(asked, CTA_TUPLE_IP), CTA_IP_V4_DST), &connection->asked_address, 4);
   copy_value(inside(inside(answer, CTA_TUPLE_PROTO), CTA_PROTO_SRC_PORT), &connection->server_port, 2);
-  copy_value(inside(inside(answer, CTA_TUPLE_IP), CTA_IP_V4_SRC), &connection->server_address, 4);
+  copy_address(asked, CTA_IP_V4_DST, CTA_IP_V6_DST, &connection->asked_address);
+  copy_address(answer, CTA_IP_V4_SRC, CTA_IP_V6_SRC, &connection->server_address);
+}
+
+static int same_address(const struct netd_address *a, const struct netd_address *b) {
+  return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
 static int matches(const struct filter *filter, const struct connection *connection) {
   const struct connection *wanted = &filter->wanted;
+  if (wanted->family != connection->family) return 0;
   if (filter->match & MATCH_PROTOCOL && wanted->protocol != connection->protocol) return 0;
-  if (filter->match & MATCH_ASKED_ADDRESS && wanted->asked_address != connection->asked_address) return 0;
+  if (filter->match & MATCH_ASKED_ADDRESS && !same_address(&wanted->asked_address, &connection->asked_address)) return 0;
   if (filter->match & MATCH_ASKED_PORT && wanted->asked_port != connection->asked_port) return 0;
-  if (filter->match & MATCH_SERVER_ADDRESS && wanted->server_address != connection->server_address) return 0;
+  if (filter->match & MATCH_SERVER_ADDRESS && !same_address(&wanted->server_address, &connection->server_address))
+    return 0;
   if (filter->match & MATCH_SERVER_PORT && wanted->server_port != connection->server_port) return 0;
   return 1;
 }
@@ -99,12 +113,12 @@ static int append(struct deletion *message, const struct nlattr *attribute) {
 }
 
 // Deletes exactly the listed connection: its id guards against a new one with the same addresses.
-static void delete_listed(int fd, const uint8_t *attributes, size_t length) {
+static void delete_listed(int fd, uint8_t family, const uint8_t *attributes, size_t length) {
   struct deletion message = {
       .header = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct nfgenmsg)),
                  .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
                  .nlmsg_flags = NLM_F_REQUEST},
-      .family = {.nfgen_family = AF_INET},
+      .family = {.nfgen_family = family},
   };
   if (!append(&message, find(attributes, length, CTA_TUPLE_ORIG))) return;
   append(&message, find(attributes, length, CTA_ID));
@@ -117,10 +131,10 @@ static void delete_listed(int fd, const uint8_t *attributes, size_t length) {
 static uint32_t consider(int delete_fd, const struct nlmsghdr *header) {
   const uint8_t *attributes = (const uint8_t *)NLMSG_DATA(header) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
   size_t length = header->nlmsg_len - NLMSG_SPACE(sizeof(struct nfgenmsg));
-  struct connection connection;
+  struct connection connection = {.family = ((const struct nfgenmsg *)NLMSG_DATA(header))->nfgen_family};
   read_connection(find(attributes, length, CTA_TUPLE_ORIG), find(attributes, length, CTA_TUPLE_REPLY), &connection);
   if (!matches_any(&connection)) return 0;
-  delete_listed(delete_fd, attributes, length);
+  delete_listed(delete_fd, connection.family, attributes, length);
   return 1;
 }
 
@@ -150,24 +164,26 @@ static void add_value(struct request *request, int type, const void *value, size
   attribute_end(request, attribute);
 }
 
-// One direction of a connection, as far as it is given; answers the kernel's flags for it. Ports need the protocol.
-static uint32_t add_tuple(struct request *request, int type, int address_type, const uint32_t *address, int port_type,
+// One direction of a connection, as far as it is given: where it goes to, or for the answer where it comes from.
+// Answers the kernel's flags for it. Ports need the protocol.
+static uint32_t add_tuple(struct request *request, int is_answer, const struct netd_address *address,
                           const uint16_t *port, const uint8_t *protocol) {
   uint32_t flags = 0;
-  struct nlattr *tuple = attribute_begin(request, type | NLA_F_NESTED);
+  struct nlattr *tuple = attribute_begin(request, (is_answer ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG) | NLA_F_NESTED);
   if (address) {
+    int type4 = is_answer ? CTA_IP_V4_SRC : CTA_IP_V4_DST, type6 = is_answer ? CTA_IP_V6_SRC : CTA_IP_V6_DST;
     struct nlattr *ip = attribute_begin(request, CTA_TUPLE_IP | NLA_F_NESTED);
-    add_value(request, address_type, address, sizeof *address);
+    add_value(request, address->length == 16 ? type6 : type4, address->bytes, address->length);
     attribute_end(request, ip);
-    flags |= address_type == CTA_IP_V4_SRC ? 1 << 0 : 1 << 1;
+    flags |= is_answer ? 1 << 0 : 1 << 1;
   }
   if (protocol) {
     struct nlattr *layer4 = attribute_begin(request, CTA_TUPLE_PROTO | NLA_F_NESTED);
     add_value(request, CTA_PROTO_NUM, protocol, sizeof *protocol);
-    if (port) add_value(request, port_type, port, sizeof *port);
+    if (port) add_value(request, is_answer ? CTA_PROTO_SRC_PORT : CTA_PROTO_DST_PORT, port, sizeof *port);
     attribute_end(request, layer4);
     flags |= 1 << 3;
-    if (port) flags |= port_type == CTA_PROTO_SRC_PORT ? 1 << 4 : 1 << 5;
+    if (port) flags |= is_answer ? 1 << 4 : 1 << 5;
   }
   attribute_end(request, tuple);
   return flags;
@@ -178,11 +194,9 @@ static void add_kernel_filter(struct request *request, const struct filter *filt
   const struct connection *wanted = &filter->wanted;
   int match = filter->match;
   const uint8_t *protocol = match & MATCH_PROTOCOL ? &wanted->protocol : NULL;
-  uint32_t asked = add_tuple(request, CTA_TUPLE_ORIG, CTA_IP_V4_DST,
-                             match & MATCH_ASKED_ADDRESS ? &wanted->asked_address : NULL, CTA_PROTO_DST_PORT,
+  uint32_t asked = add_tuple(request, 0, match & MATCH_ASKED_ADDRESS ? &wanted->asked_address : NULL,
                              match & MATCH_ASKED_PORT ? &wanted->asked_port : NULL, protocol);
-  uint32_t answer = add_tuple(request, CTA_TUPLE_REPLY, CTA_IP_V4_SRC,
-                              match & MATCH_SERVER_ADDRESS ? &wanted->server_address : NULL, CTA_PROTO_SRC_PORT,
+  uint32_t answer = add_tuple(request, 1, match & MATCH_SERVER_ADDRESS ? &wanted->server_address : NULL,
                               match & MATCH_SERVER_PORT ? &wanted->server_port : NULL, protocol);
   struct nlattr *choice = attribute_begin(request, CTA_FILTER | NLA_F_NESTED);
   add_value(request, CTA_FILTER_ORIG_FLAGS, &asked, sizeof asked);
@@ -195,7 +209,7 @@ static int request_list(int fd, const struct filter *filter) {
       .header = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct nfgenmsg)),
                  .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET,
                  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-      .family = {.nfgen_family = AF_INET},
+      .family = {.nfgen_family = filter ? filter->wanted.family : AF_UNSPEC},
   };
   if (filter) add_kernel_filter(&request, filter);
   return send(fd, &request, request.header.nlmsg_len, 0) < 0 ? -1 : 0;
@@ -243,9 +257,9 @@ static void read_filters(struct netd_reader *in) {
     filter->wanted.protocol = netd_read_u8(in);
     filter->wanted.asked_port = netd_read_u16(in);
     filter->wanted.server_port = netd_read_u16(in);
-    netd_read_u16(in);
-    filter->wanted.asked_address = netd_read_u32(in);
-    filter->wanted.server_address = netd_read_u32(in);
+    filter->wanted.family = netd_read_u8(in) == 6 ? AF_INET6 : AF_INET;
+    netd_read_address(in, &filter->wanted.asked_address);
+    netd_read_address(in, &filter->wanted.server_address);
     if (filter->match == 0) in->bad = 1; // would delete everything
   }
   if (in->at < in->end) in->bad = 1;

@@ -1,4 +1,4 @@
-// Notices of links and IPv4 addresses of our own namespace that went away or changed. Which of them matter is the
+// Notices of links and addresses of our own namespace that went away or changed. Which of them matter is the
 // daemon's to know: a link that it still counts on has been taken by somebody else.
 #include "netd.h"
 
@@ -16,7 +16,7 @@
 #endif
 
 int netd_links_open(void) {
-  int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR};
+  int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
   int fd = netd_netlink_open(NETLINK_ROUTE);
   if (fd < 0) return -1;
   for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #define HELD_MAX 65536
+#define ADDRESSES_MAX 4
 
+// A port that is held on several addresses has one of these for each.
 struct held {
   uint32_t handle;
   int fd;
@@ -42,13 +44,18 @@ static int prepare(int fd, int type) {
   return drop_everything(fd);
 }
 
-static int hold(int protocol, uint32_t address, uint16_t port) {
+// Answers a descriptor, or -1.
+static int hold(int protocol, const struct netd_address *address, uint16_t port) {
   int type = protocol == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM;
-  struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = address};
-  int fd = socket(AF_INET, type | SOCK_CLOEXEC, protocol);
+  struct sockaddr_in name4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+  struct sockaddr_in6 name6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+  int six = address->length == 16, on = 1;
+  memcpy(six ? (void *)&name6.sin6_addr : (void *)&name4.sin_addr, address->bytes, address->length);
+  const struct sockaddr *name = six ? (struct sockaddr *)&name6 : (struct sockaddr *)&name4;
+  int fd = socket(name->sa_family, type | SOCK_CLOEXEC, protocol);
   if (fd < 0) return -1;
-  if (prepare(fd, type) == 0 && bind(fd, (struct sockaddr *)&name, sizeof name) == 0 &&
-      (protocol != IPPROTO_TCP || make_exclusive(fd) == 0))
+  if ((!six || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) && prepare(fd, type) == 0 &&
+      bind(fd, name, six ? sizeof name6 : sizeof name4) == 0 && (protocol != IPPROTO_TCP || make_exclusive(fd) == 0))
     return fd;
   int error = errno;
   close(fd);
@@ -68,23 +75,47 @@ static int remember(uint32_t handle, int fd) {
   return 0;
 }
 
-// Body: handle, protocol, address (network order), first and last port to try. Result: the port.
+static void release(uint32_t handle) {
+  for (size_t i = 0; i < held_count;) {
+    if (held[i].handle != handle) {
+      i++;
+      continue;
+    }
+    close(held[i].fd);
+    held[i] = held[--held_count];
+  }
+}
+
+// On every address, or on none: -1.
+static int hold_all(uint32_t handle, int protocol, const struct netd_address *addresses, size_t count, uint16_t port) {
+  for (size_t i = 0; i < count; i++) {
+    int fd = hold(protocol, &addresses[i], port);
+    // The kernel has no such protocol: nobody can hold its port against us.
+    if (fd < 0 && (errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT)) continue;
+    if (fd >= 0 && remember(handle, fd) == 0) continue;
+    int error = errno;
+    if (fd >= 0) close(fd);
+    release(handle);
+    errno = error;
+    return -1;
+  }
+  return 0;
+}
+
+// Body: handle, protocol, number of addresses, these, first and last port to try. Result: the port.
 int netd_port_reserve(struct netd_reader *in, struct netd_bytes *out) {
+  struct netd_address addresses[ADDRESSES_MAX];
   uint32_t handle = netd_read_u32(in);
   int protocol = netd_read_u8(in);
-  uint32_t address = netd_read_u32(in);
+  size_t count = netd_read_u8(in);
+  if (count == 0 || count > ADDRESSES_MAX) return netd_fault(out, EINVAL, "addresses");
+  for (size_t i = 0; i < count; i++) netd_read_address(in, &addresses[i]);
   uint16_t first = netd_read_u16(in), last = netd_read_u16(in);
   if (in->bad || first == 0 || last < first) return netd_fault(out, EINVAL, "port range");
   for (uint32_t port = first; port <= last; port++) {
-    int fd = hold(protocol, address, (uint16_t)port);
-    // The kernel has no such protocol: nobody can hold its port against us.
-    if (fd < 0 && (errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT)) return netd_bytes_u16(out, (uint16_t)port), 0;
-    if (fd < 0 && errno == EADDRINUSE) continue;
-    if (fd < 0) return netd_fault(out, errno, "bind");
-    if (remember(handle, fd) == 0) return netd_bytes_u16(out, (uint16_t)port), 0;
-    int error = errno;
-    close(fd);
-    return netd_fault(out, error, "hold port");
+    if (hold_all(handle, protocol, addresses, count, (uint16_t)port) == 0)
+      return netd_bytes_u16(out, (uint16_t)port), 0;
+    if (errno != EADDRINUSE) return netd_fault(out, errno, "bind");
   }
   return netd_fault(out, EADDRINUSE, "bind");
 }
@@ -92,11 +123,6 @@ int netd_port_reserve(struct netd_reader *in, struct netd_bytes *out) {
 int netd_port_release(struct netd_reader *in, struct netd_bytes *out) {
   uint32_t handle = netd_read_u32(in);
   if (in->bad) return netd_fault(out, EINVAL, "port handle");
-  for (size_t i = 0; i < held_count; i++) {
-    if (held[i].handle != handle) continue;
-    close(held[i].fd);
-    held[i] = held[--held_count];
-    return 0;
-  }
+  release(handle);
   return 0;
 }

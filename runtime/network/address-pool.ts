@@ -117,9 +117,9 @@ export class AddressPool {
   }
 }
 
-export function failFull(what: string, detail: string): never {
+export function failFull(what: string, detail: string, family: 4 | 6 = 4): never {
   throw new CodedError(
     'exhausted',
-    `no available IPv4 addresses on this network's address pools: ${what} is full${detail}`,
+    `no available IPv${family} addresses on this network's address pools: ${what} is full${detail}`,
   );
 }

@@ -7,6 +7,30 @@ export interface Subnet {
   readonly prefixLength: number;
 }
 
+export interface Subnet6 {
+  readonly base: bigint;
+  readonly prefixLength: number;
+}
+
+/** IPv4 as a number, IPv6 as a bigint: an address says itself of which family it is. */
+export type Ip = number | bigint;
+
+export const isSix = (address: Ip): address is bigint => typeof address === 'bigint';
+
+export const isSixText = (text: string): boolean => text.includes(':');
+
+export function parseIp(text: string, what = 'address'): Ip {
+  return isSixText(text) ? parseAddress6(text, what) : parseAddress(text, what);
+}
+
+export const formatIp = (address: Ip): string => (isSix(address) ? formatAddress6(address) : formatAddress(address));
+
+/** As it stands before a port: IPv6 in brackets. */
+export const formatHost = (address: Ip): string => (isSix(address) ? `[${formatIp(address)}]` : formatIp(address));
+
+/** Network order, as the kernel takes it: four bytes or sixteen. */
+export const ipBytes = (address: Ip): Buffer => (isSix(address) ? addressBytes6(address) : addressBytes(address));
+
 export function parseAddress(text: string, what = 'address'): number {
   const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
   if (!parts || parts.some((part) => part > 255)) return fail('invalid', `${what} '${text}' is not an IPv4 address`);
@@ -56,6 +80,33 @@ export function formatAddress6(address: bigint): string {
 
 export function addressBytes6(address: bigint): Buffer {
   return Buffer.from(address.toString(16).padStart(32, '0'), 'hex');
+}
+
+const ALL_SIX = (1n << 128n) - 1n;
+
+export const maskOf6 = (prefixLength: number): bigint => (ALL_SIX << BigInt(128 - prefixLength)) & ALL_SIX;
+
+/** Reads `fd00:1::/64`; host bits must be zero, as in `parseSubnet`. */
+export function parseSubnet6(text: string): Subnet6 {
+  const [address = '', length = ''] = text.split('/');
+  if (!/^\d{1,3}$/.test(length) || Number(length) > 128) fail('invalid', `invalid CIDR address: ${text}`);
+  const prefixLength = Number(length);
+  const asked = parseAddress6(address, 'subnet');
+  const subnet = { base: asked & maskOf6(prefixLength), prefixLength };
+  if (subnet.base !== asked)
+    fail('invalid', `invalid network ${text}: the network address is ${formatSubnet6(subnet)}`);
+  return subnet;
+}
+
+export const formatSubnet6 = (subnet: Subnet6): string => `${formatAddress6(subnet.base)}/${subnet.prefixLength}`;
+
+export const sizeOf6 = ({ prefixLength }: Subnet6): bigint => 1n << BigInt(128 - prefixLength);
+
+export const contains6 = (subnet: Subnet6, address: bigint): boolean =>
+  (address & maskOf6(subnet.prefixLength)) === subnet.base;
+
+export function overlaps6(a: Subnet6, b: Subnet6): boolean {
+  return a.prefixLength <= b.prefixLength ? contains6(a, b.base) : contains6(b, a.base);
 }
 
 export function maskOf(prefixLength: number): number {

@@ -1,5 +1,5 @@
 // Compares what the kernel has with what it should have, and repairs the difference.
-import { formatAddress } from './addresses.ts';
+import { formatIp } from './addresses.ts';
 import { ensureBridge, type KernelView, missingGateways, viewKernel } from './bridges.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Firewall } from './firewall.ts';
@@ -107,7 +107,7 @@ function bridgeFault({ bridge, bridgeIndex }: NetworkState, view: KernelView): s
   if (link.index !== bridgeIndex) return 'was made anew by somebody';
   if (!link.up) return 'was down';
   const [missing] = missingGateways(bridge, link.index, view);
-  return missing && `had lost its address ${formatAddress(missing.gateway)}`;
+  return missing && `had lost its address ${formatIp(missing.address)}`;
 }
 
 function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView): Finding[] {

@@ -1,7 +1,18 @@
 // Bridges in the node's namespace: made, found again, removed. One for each bridge network.
 import { constants } from 'node:os';
 import { CodedError } from '../../base/errors.ts';
-import { formatAddress, macOfAddress, parseAddress, parseMac, parseSubnet, type Subnet } from './addresses.ts';
+import {
+  formatAddress,
+  type Ip,
+  isSix,
+  macOfAddress,
+  parseAddress,
+  parseAddress6,
+  parseMac,
+  parseSubnet,
+  parseSubnet6,
+  type Subnet,
+} from './addresses.ts';
 import type { Instance } from './instance.ts';
 import {
   addAddress,
@@ -9,6 +20,7 @@ import {
   changeLink,
   deleteLink,
   dumpAddresses,
+  dumpAddresses6,
   dumpLinks,
   dumpRoutes,
   type Link,
@@ -18,9 +30,10 @@ import {
   readRoutes,
 } from './link-messages.ts';
 import { type Netd, StepError } from './netd.ts';
-import { NETLINK_ROUTE } from './netd-protocol.ts';
+import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
 import type { SubnetGateway } from './network-addresses.ts';
+import type { SubnetGateway6 } from './network-addresses6.ts';
 import { type NetworkRecord, poolsOf } from './registry.ts';
 import { withoutIpv6 } from './sandboxes.ts';
 
@@ -35,6 +48,7 @@ export interface Bridge {
   readonly gateway: number;
   /** All subnets, the one above first. */
   readonly subnets: readonly SubnetGateway[];
+  readonly subnets6: readonly SubnetGateway6[]; // none: without IPv6
   readonly mtu: number;
   readonly internal: boolean;
   readonly masquerade: boolean;
@@ -61,6 +75,10 @@ export function bridgeOf(record: NetworkRecord, mtuDefault: number): Bridge | un
     subnets: poolsOf(record).map(({ subnet, gateway }) => ({
       subnet: parseSubnet(subnet),
       gateway: parseAddress(gateway),
+    })),
+    subnets6: (record.pools6 ?? []).map(({ subnet, gateway }) => ({
+      subnet: parseSubnet6(subnet),
+      gateway: parseAddress6(gateway),
     })),
     mtu: readMtu(options[OPTION.mtu]) ?? mtuDefault,
     internal: record.internal,
@@ -99,11 +117,12 @@ export interface KernelView {
 }
 
 export async function viewKernel(netd: Netd): Promise<KernelView> {
-  const [links, addresses] = await Promise.all([
+  const [links, addresses, addresses6] = await Promise.all([
     netd.dump('listing links', dumpLinks()),
     netd.dump('listing addresses', dumpAddresses()),
+    netd.dump('listing IPv6 addresses', dumpAddresses6()),
   ]);
-  return { links: readLinks(links), addresses: readLinkAddresses(addresses) };
+  return { links: readLinks(links), addresses: [addresses, addresses6].flatMap(readLinkAddresses) };
 }
 
 /** Subnets that something in this namespace has a route to. */
@@ -141,20 +160,42 @@ export async function ensureBridge(netd: Netd, bridge: Bridge, instance: Instanc
   if (!found) await makeBridge(netd, bridge, instance);
   const index = found?.index ?? (await indexOf(netd, bridge.name));
   const writer = new MessageWriter();
-  for (const { subnet, gateway } of missingGateways(bridge, index, view))
-    addAddress(writer, { index, address: gateway, prefixLength: subnet.prefixLength });
+  const missing = missingGateways(bridge, index, view);
   changeLink(writer, { index, up: true, mtu: bridge.mtu });
-  await netd.exchange(
-    `giving bridge ${bridge.name} the address ${formatAddress(bridge.gateway)}`,
-    NETLINK_ROUTE,
-    writer.finish(),
-  );
+  for (const entry of missing) addAddress(writer, { index, ...entry });
+  await netd.do(`giving bridge ${bridge.name} the address ${formatAddress(bridge.gateway)}`, [
+    ...(missing.some(({ address }) => isSix(address)) ? withIpv6(bridge.name) : []),
+    { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: writer.finish() },
+  ]);
   return index;
 }
 
-export function missingGateways(bridge: Bridge, index: number, { addresses }: KernelView): SubnetGateway[] {
+/** Neighbours are asked from it; an own one, as the kernel's would have to wait for the first container. */
+const LINK_LOCAL = { address: parseAddress6('fe80::1'), prefixLength: 64 };
+
+interface GatewayAddress {
+  readonly address: Ip;
+  readonly prefixLength: number;
+}
+
+export function missingGateways(bridge: Bridge, index: number, { addresses }: KernelView): GatewayAddress[] {
   const has = new Set(addresses.filter((entry) => entry.index === index).map((entry) => entry.address));
-  return bridge.subnets.filter(({ gateway }) => !has.has(gateway));
+  const wanted = [...bridge.subnets, ...bridge.subnets6].map(
+    ({ subnet, gateway }): GatewayAddress => ({ address: gateway, prefixLength: subnet.prefixLength }),
+  );
+  if (bridge.subnets6.length > 0) wanted.push(LINK_LOCAL);
+  return wanted.filter(({ address }) => !has.has(address));
+}
+
+/** With the addresses that we give it, and none besides. */
+function withIpv6(name: string): Step[] {
+  const settings = { addr_gen_mode: '1', accept_ra: '0', disable_ipv6: '0' };
+  return Object.entries(settings).map(([setting, value]) => ({
+    do: 'write-sysctl',
+    where: '',
+    name: `ipv6/conf/${name}/${setting}`,
+    value,
+  }));
 }
 
 async function makeBridge(netd: Netd, bridge: Bridge, instance: Instance): Promise<void> {

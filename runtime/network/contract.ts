@@ -153,7 +153,8 @@ export interface NetworkInfo {
   readonly options: Readonly<Record<string, string>>;
   readonly subnet?: string; // 172.17.0.0/16
   readonly gateway?: string;
-  readonly pools?: readonly PoolRequest[]; // all subnets
+  readonly pools?: readonly PoolRequest[]; // all subnets, those of IPv6 last
+  readonly ipv6?: boolean;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -192,8 +193,10 @@ export interface Networks {
     /** In place of `pools` when there is one subnet. */
     subnet?: string;
     gateway?: string;
-    /** None: a free subnet is chosen. */
+    /** None of a family: a free subnet is chosen. */
     pools?: readonly PoolRequest[];
+    /** Containers have IPv6 addresses too. */
+    ipv6?: boolean;
   }): Promise<NetworkInfo>;
   remove(idOrName: string): Promise<void>;
   /** Reserves address and host ports, makes the namespace and the link. Conflicts: "port is already allocated". */

@@ -7,7 +7,17 @@ import { newHexId } from '../../base/id.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { Scope } from '../../base/scope.ts';
-import { formatAddress, macOfAddress, parseAddress, parseMac } from './addresses.ts';
+import {
+  formatAddress,
+  formatAddress6,
+  type Ip,
+  isSix,
+  macOfAddress,
+  parseAddress,
+  parseAddress6,
+  parseIp,
+  parseMac,
+} from './addresses.ts';
 import type { Bridge } from './bridges.ts';
 import type { Endpoint, EndpointRequest, PortPublish } from './contract.ts';
 import type { Firewall } from './firewall.ts';
@@ -17,12 +27,21 @@ import type { ConnectionFilter } from './netd-protocol.ts';
 import { namesOfEndpoint, type Names } from './names.ts';
 import { type EndpointState, isPredefined, type NetworkState } from './network-table.ts';
 import type { SubnetGateway } from './network-addresses.ts';
-import { gatewayEndpoint, Places } from './places.ts';
+import { gatewayEndpoint, gatewayOf, Places } from './places.ts';
 import { type Resolvers, scopeOf } from './resolvers.ts';
-import { type HeldPort, hostAddressOf, type Ports } from './ports.ts';
+import { type HeldPort, hostAddressesOf, type Ports } from './ports.ts';
 import { type PublishedPort, publishedKey } from './ruleset.ts';
+import { askedAddressOf } from './ruleset6.ts';
 import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
-import { announceStep, attachStep, defaultRouteStep, unplugSteps, unwireStep, wireSteps } from './wiring.ts';
+import {
+  announceStep,
+  attachStep,
+  defaultRouteStep,
+  unplugSteps,
+  unwireStep,
+  type Wiring,
+  wireSteps,
+} from './wiring.ts';
 
 const BRIDGE_PORTS_MAX = 1023;
 /** A container that left its last network with names keeps its resolv.conf. */
@@ -79,9 +98,11 @@ export class Endpoints {
     const address = parseAddress(endpoint.address);
     if (held.length > 0) await this.#withdraw(held);
     await this.#parts.ports.release(held);
-    network.addresses?.release(address, this.#parts.clock.nowMs());
-    if (!isLast) await this.#unplug(network, endpoint, address);
-    this.#parts.background.run('take-down', () => this.#takeDown(network, endpoint, address, isLast));
+    const nowMs = this.#parts.clock.nowMs();
+    network.addresses?.release(address, nowMs);
+    if (endpoint.address6) network.addresses6?.release(parseAddress6(endpoint.address6), nowMs);
+    if (!isLast) await this.#unplug(endpoint);
+    this.#parts.background.run('take-down', () => this.#takeDown(endpoint, isLast));
   }
 
   /** Gives back a namespace that was kept without endpoints. */
@@ -106,8 +127,8 @@ export class Endpoints {
   }
 
   /** The container runs on: its other networks take over the default route before this one goes. */
-  async #unplug(network: NetworkState, endpoint: Endpoint, address: number): Promise<void> {
-    await this.#parts.netd().run([unwireStep(endpoint, address, endpoint.prefixLength)]);
+  async #unplug(endpoint: Endpoint): Promise<void> {
+    await this.#parts.netd().run([unwireStep(endpoint, addressesIn(endpoint))]);
     await this.#routeOut(endpoint.sandboxPath);
     await this.#answerNames(endpoint.sandboxPath);
   }
@@ -139,35 +160,37 @@ export class Endpoints {
    * Behind the caller's back, as the kernel may be busy for long; a later join's steps come after these. Clients of
    * connections that led here learn it when the kernel has forgotten them.
    */
-  async #takeDown(network: NetworkState, endpoint: Endpoint, address: number, isLast: boolean): Promise<void> {
+  async #takeDown(endpoint: Endpoint, isLast: boolean): Promise<void> {
     const { netd, sandboxes, forgetter } = this.#parts;
-    forgetter.forgetSoon([{ serverAddress: address }]);
+    forgetter.forgetSoon(addressesIn(endpoint).map(({ address }) => ({ serverAddress: address })));
     if (!isLast) {
       for (const step of unplugSteps(endpoint)) await netd().doAside('removing a link', step);
       return;
     }
-    await netd().run([unwireStep(endpoint, address, endpoint.prefixLength)]);
+    await netd().run([unwireStep(endpoint, addressesIn(endpoint))]);
     await sandboxes.discard(endpoint.sandboxPath);
   }
 
-  /** Lets the default route of a namespace lead through the endpoint that is chosen for it now. */
+  /** Lets the default routes of a namespace lead through the endpoints that are chosen for it now. */
   async #routeOut(path: string): Promise<void> {
-    const chosen = gatewayEndpoint(this.#places.endpointsAt(path));
-    const step = defaultRouteStep(path, chosen === undefined ? undefined : parseAddress(chosen.gateway));
-    await this.#parts.netd().do('changing the default route of a container', [step]);
+    const endpoints = this.#places.endpointsAt(path);
+    const steps = ([4, 6] as const).map((family) => {
+      const chosen = gatewayEndpoint(endpoints, family);
+      return defaultRouteStep(path, family, chosen && parseIp(gatewayOf(chosen, family)));
+    });
+    await this.#parts.netd().do('changing the default route of a container', steps);
   }
 
   /** Takes up what an earlier daemon made. What can not be held again is logged; the container keeps running. */
   async adopt(network: NetworkState, endpoint: Endpoint): Promise<void> {
     const { ports } = this.#parts;
     const held: HeldPort[] = [];
-    if (endpoint.address !== '')
-      await this.#tolerate('an address', endpoint.containerId, () =>
-        network.addresses?.claim(parseAddress(endpoint.address)),
-      );
+    for (const { address } of addressesIn(endpoint)) {
+      await this.#tolerate('an address', endpoint.containerId, () => claimIn(network, address));
+    }
     for (const publish of endpoint.published) {
       await this.#tolerate('a published port', endpoint.containerId, async () =>
-        held.push(...(await ports.hold(endpoint.containerId.slice(0, 12), [publish]))),
+        held.push(...(await ports.hold(endpoint.containerId.slice(0, 12), [publish], familiesOf(endpoint)))),
       );
     }
     this.#remember(network, endpoint, held);
@@ -187,7 +210,8 @@ export class Endpoints {
     const mac = parseMac(endpoint.macAddress);
     const { bridge, bridgeIndex } = network;
     const place = placeIn(network, bridge, address);
-    const wiring = { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut: false };
+    const six = sixIn(network, endpoint.address6 ? parseAddress6(endpoint.address6) : undefined);
+    const wiring = { sandbox, bridge, bridgeIndex, address, place, ...six, mac, leadsOut: false };
     await this.#parts
       .netd()
       .do(`wiring ${endpoint.address} again`, [
@@ -211,19 +235,22 @@ export class Endpoints {
     await using undo = new Scope();
     const address = this.#takeAddress(network, request.address);
     undo.defer(() => network.addresses?.release(address, clock.nowMs()));
+    const place = placeIn(network, bridge, address);
+    const address6 = this.#takeAddress6(network, request.address6, address - place.subnet.base);
+    undo.defer(() => address6 !== undefined && network.addresses6?.release(address6, clock.nowMs()));
+    const six = sixIn(network, address6);
+    const families = { six: address6 !== undefined };
     const id = newHexId(this.#parts.random);
     const publishes = request.publish.map((publish) => withHostAddress(publish, bridge));
-    const held = await ports.hold(nameOf(request, id), publishes);
+    const held = await ports.hold(nameOf(request, id), publishes, families);
     undo.defer(() => ports.release(held));
     const sandbox = await this.#sandboxFor(network, request, id, undo);
     const mac = asked ?? parseMac(macOfAddress(address));
     const isFirst = request.sandboxPath === undefined;
-    const place = placeIn(network, bridge, address);
     const { bridgeIndex } = network;
-    await this.#wire(network, { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut: isFirst });
+    await this.#wire(network, { sandbox, bridge, bridgeIndex, address, place, ...six, mac, leadsOut: isFirst });
     const published = publishes.map((publish, index) => withChosenPort(publish, held[index]?.port ?? 0));
     undo.defer(() => this.#withdraw(held));
-    await this.#publish(published.map((publish) => publishedPort(publish, publish.hostPort, address)));
     const endpoint: Endpoint = {
       id,
       ...placeOf(network, request),
@@ -235,12 +262,18 @@ export class Endpoints {
       gateway: bridge.internal ? '' : formatAddress(place.gateway),
       macAddress: macTextOf(mac),
       published,
+      ...(six && {
+        address6: formatAddress6(six.six.address),
+        prefixLength6: six.six.place.subnet.prefixLength,
+        gateway6: bridge.internal ? '' : formatAddress6(six.six.place.gateway),
+      }),
     };
+    await this.#publish(publishedPorts(endpoint));
     this.#remember(network, endpoint, held);
     undo.defer(() => this.leave(network, id, true));
     if (!isFirst) await this.#routeOut(sandbox.path);
     await this.#answerNames(sandbox.path);
-    if (request.address || request.macAddress) this.#announceAgain(network, endpoint);
+    if (request.address || request.address6 || request.macAddress) this.#announceAgain(network, endpoint);
     undo.handOver();
     return endpoint;
   }
@@ -324,6 +357,21 @@ export class Endpoints {
     return address;
   }
 
+  #takeAddress6(network: NetworkState, asked: string | undefined, offset: number): bigint | undefined {
+    const { addresses6, record } = network;
+    if (!asked) return addresses6?.take(this.#parts.clock.nowMs(), offset);
+    if (isPredefined(record.name)) {
+      throw new CodedError('invalid', 'user specified IP address is supported on user defined networks only');
+    }
+    if (!addresses6) {
+      const why = `network ${record.name} has no IPv6 (docker network create --ipv6)`;
+      throw new CodedError('invalid', `no configured subnet contains IP address ${asked}: ${why}`);
+    }
+    const address = parseAddress6(asked);
+    addresses6.claim(address);
+    return address;
+  }
+
   async #wire(network: NetworkState, wiring: Parameters<typeof wireSteps>[0]): Promise<void> {
     try {
       await this.#parts.netd().do(`wiring a container into network ${network.record.name}`, wireSteps(wiring));
@@ -353,7 +401,11 @@ export class Endpoints {
 
   async #withdraw(held: readonly HeldPort[]): Promise<void> {
     if (held.length === 0) return;
-    const gone = new Set(held.map((port) => publishedKey({ ...port, hostAddress: port.address, hostPort: port.port })));
+    const gone = new Set(
+      held.flatMap(({ protocol, port, addresses }) =>
+        addresses.map((hostAddress) => publishedKey({ protocol, hostAddress, hostPort: port })),
+      ),
+    );
     await this.#parts.firewall.set((wanted) => ({
       ...wanted,
       published: new Map([...wanted.published].filter(([key]) => !gone.has(key))),
@@ -361,25 +413,50 @@ export class Endpoints {
   }
 }
 
-/** A published port as a rule. */
-export function publishedPort(publish: PortPublish, hostPort: number, address: number): PublishedPort {
-  return {
-    protocol: publish.protocol,
-    hostAddress: hostAddressOf(publish),
-    hostPort,
-    to: { address, port: publish.containerPort },
-  };
+/** The published ports of an endpoint as rules: one for each family that a port is published in. */
+export function publishedPorts(endpoint: Endpoint): PublishedPort[] {
+  const [four, six] = [endpoint.address, endpoint.address6 ?? ''];
+  return endpoint.published.flatMap((publish) =>
+    hostAddressesOf(publish, familiesOf(endpoint)).map((hostAddress) => ({
+      protocol: publish.protocol,
+      hostAddress,
+      hostPort: publish.hostPort,
+      to: { address: parseIp(isSix(hostAddress) ? six : four), port: publish.containerPort },
+    })),
+  );
+}
+
+const familiesOf = ({ address6 = '' }: Endpoint): { readonly six: boolean } => ({ six: address6 !== '' });
+
+interface OwnAddress {
+  readonly address: Ip;
+  readonly prefixLength: number;
+}
+
+function addressesIn({ address, prefixLength, address6 = '', prefixLength6 = 0 }: Endpoint): OwnAddress[] {
+  return [
+    ...(address === '' ? [] : [{ address: parseAddress(address), prefixLength }]),
+    ...(address6 === '' ? [] : [{ address: parseAddress6(address6), prefixLength: prefixLength6 }]),
+  ];
+}
+
+function claimIn({ addresses, addresses6 }: NetworkState, address: Ip): void {
+  if (isSix(address)) addresses6?.claim(address);
+  else addresses?.claim(address);
 }
 
 /** Clients that sent before the rule was there, or to the port's owner before, are remembered with a wrong target. */
 function datagramsTo(port: PublishedPort): ConnectionFilter {
   const { protocol, hostAddress, hostPort: askedPort } = port;
-  return hostAddress === 0 ? { protocol, askedPort } : { protocol, askedPort, askedAddress: hostAddress };
+  const family = isSix(hostAddress) ? 6 : 4;
+  const isAny = hostAddress === 0 || hostAddress === 0n;
+  return { family, protocol, askedPort, ...(!isAny && { askedAddress: askedAddressOf(hostAddress) }) };
 }
 
 function checkPublishable(network: NetworkState, request: EndpointRequest): void {
+  const families = { six: network.addresses6 !== undefined };
   for (const publish of request.publish) {
-    hostAddressOf(publish);
+    hostAddressesOf(publish, families);
     const inRange = (port: number, min: number): boolean => Number.isInteger(port) && port >= min && port <= 65_535;
     const { containerPort, hostPort, hostPortLast = hostPort } = publish;
     if (inRange(containerPort, 1) && inRange(hostPort, 0) && inRange(hostPortLast, hostPort)) continue;
@@ -395,6 +472,11 @@ function checkPublishable(network: NetworkState, request: EndpointRequest): void
 
 const placeIn = ({ addresses }: NetworkState, bridge: Bridge, address: number): SubnetGateway =>
   addresses?.placeOf(address) ?? bridge;
+
+function sixIn({ addresses6 }: NetworkState, address: bigint | undefined): Pick<Required<Wiring>, 'six'> | undefined {
+  if (address === undefined || !addresses6) return undefined;
+  return { six: { address, place: addresses6.placeOf(address) } };
+}
 
 /** The network may say on which address ports are published that name none. */
 function withHostAddress(publish: PortPublish, { publishOn }: Bridge): PortPublish {

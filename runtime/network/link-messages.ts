@@ -1,5 +1,5 @@
 // rtnetlink: links, addresses, routes. Source: Linux include/uapi/linux/{rtnetlink,if_link,if_addr}.h.
-import { addressBytes, type Subnet, subnetOf } from './addresses.ts';
+import { addressBytes, type Ip, ipBytes, isSix, type Subnet, subnetOf } from './addresses.ts';
 import {
   type Message,
   MessageWriter,
@@ -42,6 +42,9 @@ const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
 const IFF_UP = 1;
 const AF_INET = 2;
+const AF_INET6 = 10;
+/** Usable at once: nobody else on the link can have an address that we gave out. */
+const IFA_F_NODAD = 2;
 const AF_BRIDGE = 7;
 const SCOPE_UNIVERSE = 0;
 const TABLE_MAIN = 254;
@@ -156,21 +159,23 @@ export function deleteLinkGroup(writer: MessageWriter, group: number): void {
 
 export interface LinkAddress {
   readonly index: number;
-  readonly address: number;
+  readonly address: Ip;
   readonly prefixLength: number;
 }
 
 function addressMessage(writer: MessageWriter, type: number, flags: number, entry: LinkAddress): void {
   const header = Buffer.alloc(8);
-  header.writeUInt8(AF_INET, 0);
+  const { address } = entry;
+  header.writeUInt8(isSix(address) ? AF_INET6 : AF_INET, 0);
   header.writeUInt8(entry.prefixLength, 1);
+  header.writeUInt8(isSix(address) ? IFA_F_NODAD : 0, 2);
   header.writeUInt8(SCOPE_UNIVERSE, 3);
   header.writeInt32LE(entry.index, 4);
   writer.message(type, flags | NLM_F_ACK, header, () => {
-    writer.bytes(2, addressBytes(entry.address)); // IFA_LOCAL
-    writer.bytes(1, addressBytes(entry.address)); // IFA_ADDRESS
-    if (entry.prefixLength < 31) {
-      const broadcast = entry.address | (0xffff_ffff >>> entry.prefixLength);
+    writer.bytes(2, ipBytes(address)); // IFA_LOCAL
+    writer.bytes(1, ipBytes(address)); // IFA_ADDRESS
+    if (!isSix(address) && entry.prefixLength < 31) {
+      const broadcast = address | (0xffff_ffff >>> entry.prefixLength);
       writer.bytes(4, addressBytes(broadcast >>> 0)); // IFA_BROADCAST
     }
   });
@@ -184,17 +189,19 @@ export function deleteAddress(writer: MessageWriter, entry: LinkAddress): void {
   addressMessage(writer, RTM_DELADDR, 0, entry);
 }
 
-const DEFAULT_ROUTE = [AF_INET, 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, SCOPE_UNIVERSE, TYPE_UNICAST, 0, 0, 0, 0];
+const defaultRoute = (family: number): Buffer =>
+  Buffer.from([family, 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, SCOPE_UNIVERSE, TYPE_UNICAST, 0, 0, 0, 0]);
 
 /** In place of the one that may be there. */
-export function setDefaultRoute(writer: MessageWriter, gateway: number): void {
-  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, Buffer.from(DEFAULT_ROUTE), () => {
-    writer.bytes(5, addressBytes(gateway)); // RTA_GATEWAY
+export function setDefaultRoute(writer: MessageWriter, gateway: Ip): void {
+  const route = defaultRoute(isSix(gateway) ? AF_INET6 : AF_INET);
+  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, route, () => {
+    writer.bytes(5, ipBytes(gateway)); // RTA_GATEWAY
   });
 }
 
-export function deleteDefaultRoute(writer: MessageWriter): void {
-  writer.message(RTM_DELROUTE, NLM_F_ACK, Buffer.from(DEFAULT_ROUTE));
+export function deleteDefaultRoute(writer: MessageWriter, family: 4 | 6 = 4): void {
+  writer.message(RTM_DELROUTE, NLM_F_ACK, defaultRoute(family === 6 ? AF_INET6 : AF_INET));
 }
 
 function dump(type: number, header: Buffer, body?: (writer: MessageWriter) => void): Buffer {
@@ -207,6 +214,7 @@ function dump(type: number, header: Buffer, body?: (writer: MessageWriter) => vo
 export const dumpLinks = (): Buffer =>
   dump(RTM_GETLINK, Buffer.alloc(16), (writer) => writer.u32(IFLA_EXT_MASK, SKIP_STATISTICS));
 export const dumpAddresses = (): Buffer => dump(RTM_GETADDR, Buffer.from([AF_INET, 0, 0, 0, 0, 0, 0, 0]));
+export const dumpAddresses6 = (): Buffer => dump(RTM_GETADDR, Buffer.from([AF_INET6, 0, 0, 0, 0, 0, 0, 0]));
 export const dumpRoutes = (): Buffer => dump(RTM_GETROUTE, Buffer.concat([Buffer.from([AF_INET]), Buffer.alloc(11)]));
 
 export interface Link {
@@ -240,11 +248,17 @@ function readLink({ body }: Message): Link {
 export function readLinkAddresses(bytes: Buffer): LinkAddress[] {
   const found: LinkAddress[] = [];
   for (const { type, body } of readMessages(bytes)) {
-    const local = type === RTM_NEWADDR ? readAttributes(body.subarray(8)).get(2) : undefined;
-    if (!local) continue;
-    found.push({ index: body.readInt32LE(4), address: local.readUInt32BE(0), prefixLength: body.readUInt8(1) });
+    if (type !== RTM_NEWADDR) continue;
+    const address = readIp(body.readUInt8(0), readAttributes(body.subarray(8)));
+    if (address !== undefined) found.push({ index: body.readInt32LE(4), address, prefixLength: body.readUInt8(1) });
   }
   return found;
+}
+
+function readIp(family: number, attributes: Map<number, Buffer>): Ip | undefined {
+  if (family === AF_INET) return attributes.get(2)?.readUInt32BE(0);
+  const bytes = family === AF_INET6 ? attributes.get(1) : undefined;
+  return bytes && BigInt(`0x${bytes.toString('hex')}`);
 }
 
 export interface Route {

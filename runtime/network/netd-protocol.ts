@@ -2,9 +2,9 @@
 // u16 zero · body. A run's body is steps: u32 body length · u16 operation · u16 flags · body. They are done in order
 // and stop at the first that fails, unless it may. An aside's body is one step, for netd's second process. Pure.
 import { CodedError } from '../../base/errors.ts';
-import { addressBytes } from './addresses.ts';
+import { type Ip, ipBytes, isSix } from './addresses.ts';
 
-export const PROTOCOL = { min: 1, max: 1 } as const;
+export const PROTOCOL = { min: 2, max: 2 } as const;
 const FRAME_MAX = 16 * 1024 * 1024;
 
 export const KIND = { hello: 1, run: 2, aside: 3, generation: 100, link: 101 } as const;
@@ -14,12 +14,16 @@ export const NETLINK_NETFILTER = 12;
 export type PortProtocol = 'tcp' | 'udp' | 'sctp';
 export const PROTOCOL_NUMBER = { tcp: 6, udp: 17, sctp: 132 } as const satisfies Record<PortProtocol, number>;
 
-/** Which tracked connections to forget: those that match every field given. At least one must be given. */
+/**
+ * Which tracked connections to forget: those that match every field given. At least one must be given. Without an
+ * address those of IPv4, unless `family` says otherwise.
+ */
 export interface ConnectionFilter {
+  readonly family?: 4 | 6;
   readonly protocol?: PortProtocol;
-  readonly askedAddress?: number;
+  readonly askedAddress?: Ip;
   readonly askedPort?: number;
-  readonly serverAddress?: number;
+  readonly serverAddress?: Ip;
   readonly serverPort?: number;
 }
 
@@ -33,7 +37,8 @@ export type Step = { readonly mayFail?: boolean } & (
       readonly do: 'reserve-port';
       readonly handle: number;
       readonly protocol: PortProtocol;
-      readonly address: number;
+      /** The port is held on all of them. */
+      readonly addresses: readonly Ip[];
       readonly first: number;
       readonly last: number;
     }
@@ -82,6 +87,14 @@ function big16(value: number): Buffer {
   return bytes;
 }
 
+function ip(address: Ip): Buffer {
+  const bytes = ipBytes(address);
+  return Buffer.concat([u8(bytes.length), bytes]);
+}
+
+const familyOf = ({ family, askedAddress, serverAddress }: ConnectionFilter): 4 | 6 =>
+  family ?? (isSix(askedAddress ?? serverAddress ?? 0) ? 6 : 4);
+
 function filterBody(filter: ConnectionFilter): Buffer {
   const fields = [filter.protocol, filter.askedAddress, filter.askedPort, filter.serverAddress, filter.serverPort];
   const match = fields.reduce<number>((bits, field, index) => (field === undefined ? bits : bits | (1 << index)), 0);
@@ -90,9 +103,9 @@ function filterBody(filter: ConnectionFilter): Buffer {
     u8(filter.protocol ? PROTOCOL_NUMBER[filter.protocol] : 0),
     big16(filter.askedPort ?? 0),
     big16(filter.serverPort ?? 0),
-    u16(0),
-    addressBytes(filter.askedAddress ?? 0),
-    addressBytes(filter.serverAddress ?? 0),
+    u8(familyOf(filter)),
+    ip(filter.askedAddress ?? 0),
+    ip(filter.serverAddress ?? 0),
   ]);
 }
 
@@ -112,7 +125,8 @@ function stepBody(step: Step): Uint8Array {
       return Buffer.concat([
         u32(step.handle),
         u8(PROTOCOL_NUMBER[step.protocol]),
-        addressBytes(step.address),
+        u8(step.addresses.length),
+        ...step.addresses.map(ip),
         u16(step.first),
         u16(step.last),
       ]);

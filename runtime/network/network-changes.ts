@@ -3,13 +3,21 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import { newHexId } from '../../base/id.ts';
 import type { Random } from '../../base/random.ts';
-import { formatSubnet, freeSubnet, parseSubnet } from './addresses.ts';
-import { checkBridgeName, checkNameIsFree, ensureBridge, OPTION, removeBridge, routedSubnets } from './bridges.ts';
+import { formatSubnet, formatSubnet6, freeSubnet, isSixText, parseSubnet, parseSubnet6 } from './addresses.ts';
+import {
+  type Bridge,
+  checkBridgeName,
+  checkNameIsFree,
+  ensureBridge,
+  OPTION,
+  removeBridge,
+  routedSubnets,
+} from './bridges.ts';
 import type { Endpoint, NetworkInfo, Networks } from './contract.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { checkRequest, infoOf, isPredefined, type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
-import { checkedPools, type Taken } from './pool-request.ts';
+import { checkedPools, checkedPools6, type Taken, type Taken6 } from './pool-request.ts';
 import { type NetworkRecord, type PoolRecord, poolsOf } from './registry.ts';
 
 export type NetworkRequest = Parameters<Networks['create']>[0];
@@ -23,6 +31,8 @@ export interface ChangeParts {
   readonly mtu: () => number;
   /** The table changed: makes the packet rules follow. */
   readonly syncRules: () => Promise<void>;
+  /** Lets the machine forward IPv6. */
+  readonly letIpv6Pass: () => Promise<void>;
   /** And makes it durable. */
   readonly save: () => Promise<void>;
 }
@@ -51,10 +61,12 @@ export class NetworkChanges {
   }
 
   async #create(request: NetworkRequest): Promise<NetworkInfo> {
-    const { netd, table, instance, mtu, syncRules, save } = this.#parts;
+    const { netd, table, instance, mtu, syncRules, letIpv6Pass, save } = this.#parts;
     const state = stateOf(await this.#plan(request), mtu());
     if (!state.bridge) throw new CodedError('internal', `network ${request.name} has no bridge`);
+    checkMtu(state.bridge, state.record);
     await checkNameIsFree(netd(), state.bridge.name);
+    if (state.addresses6) await letIpv6Pass();
     try {
       state.bridgeIndex = await ensureBridge(netd(), state.bridge, instance);
       table.add(state);
@@ -75,6 +87,7 @@ export class NetworkChanges {
     if (table.byName(name)) throw new CodedError('conflict', `network with name ${name} already exists`);
     const id = newHexId(random);
     const pools = await this.#choosePools(request);
+    const pools6 = request.ipv6 ? this.#choosePools6(request) : undefined;
     const link = checkBridgeName(options[OPTION.bridgeName] ?? `br-${id.slice(0, 12)}`);
     if (table.all().some((state) => state.bridge?.name === link)) {
       throw new CodedError('conflict', `bridge name ${link} is used by another network`);
@@ -93,19 +106,40 @@ export class NetworkChanges {
       options,
       bridge,
       pools,
+      ...(pools6 && { pools6 }),
     };
   }
 
   async #choosePools(request: NetworkRequest): Promise<PoolRecord[]> {
     const { subnet, gateway } = request;
     const single = subnet === undefined ? [] : [{ subnet, ...(gateway === undefined ? {} : { gateway }) }];
-    const asked = request.pools ?? single;
+    const asked = (request.pools ?? single).filter((pool) => !isSixText(pool.subnet));
     if (asked.length > 0) return checkedPools(asked, this.#taken());
     const taken = [...this.#taken().map((each) => each.subnet), ...(await routedSubnets(this.#parts.netd()))];
     return checkedPools(
       [{ subnet: formatSubnet(freeSubnet(taken)), ...(gateway === undefined ? {} : { gateway }) }],
       [],
     );
+  }
+
+  #choosePools6(request: NetworkRequest): PoolRecord[] {
+    const asked = (request.pools ?? []).filter((pool) => isSixText(pool.subnet));
+    const taken = this.#taken6();
+    return checkedPools6(asked.length > 0 ? asked : [{ subnet: this.#freshSubnet6() }], taken);
+  }
+
+  /** A part of the private space that nobody else is likely to have chosen (RFC 4193). */
+  #freshSubnet6(): string {
+    const globalId = BigInt(`0x${Buffer.from(this.#parts.random.bytes(5)).toString('hex')}`);
+    return formatSubnet6({ base: (0xfdn << 120n) | (globalId << 80n), prefixLength: 64 });
+  }
+
+  #taken6(): Taken6[] {
+    return this.#parts.table
+      .all()
+      .flatMap(({ record }) =>
+        (record.pools6 ?? []).map((pool) => ({ subnet: parseSubnet6(pool.subnet), owner: record.name })),
+      );
   }
 
   #taken(): Taken[] {
@@ -130,6 +164,13 @@ export class NetworkChanges {
     await syncRules();
     if (state.bridge) await removeBridge(netd(), state.bridge.name);
   }
+}
+
+const MTU6_MIN = 1280;
+
+function checkMtu({ mtu, subnets6 }: Bridge, { name }: NetworkRecord): void {
+  if (subnets6.length === 0 || mtu >= MTU6_MIN) return;
+  throw new CodedError('invalid', `network ${name} can not have IPv6: it needs an MTU of ${MTU6_MIN}, not ${mtu}`);
 }
 
 const ownerText = ({ names, containerId }: Endpoint): string =>

@@ -4,6 +4,7 @@ import { type Bridge, bridgeOf } from './bridges.ts';
 import type { Endpoint, NetworkInfo } from './contract.ts';
 import type { HeldPort } from './ports.ts';
 import { NetworkAddresses } from './network-addresses.ts';
+import { NetworkAddresses6 } from './network-addresses6.ts';
 import type { Overlay } from './overlay.ts';
 import { type NetworkRecord, poolsOf } from './registry.ts';
 
@@ -17,6 +18,7 @@ export interface NetworkState {
   readonly record: NetworkRecord;
   readonly bridge: Bridge | undefined;
   readonly addresses: NetworkAddresses | undefined;
+  readonly addresses6?: NetworkAddresses6;
   /** Between nodes: the bridge is in a namespace of its own. */
   readonly overlay?: Overlay;
   readonly endpoints: Map<string, EndpointState>;
@@ -34,6 +36,7 @@ export function stateOf(record: NetworkRecord, mtuDefault: number): NetworkState
     record,
     bridge,
     addresses: bridge && new NetworkAddresses(record.name, poolsOf(record)),
+    ...(record.pools6 ? { addresses6: new NetworkAddresses6(record.name, record.pools6) } : {}),
     endpoints: new Map(),
     bridgeIndex: 0,
     joining: 0,
@@ -82,7 +85,8 @@ export function infoOf({ record, endpoints }: NetworkState): NetworkInfo {
     labels: record.labels,
     options: record.options,
     ...(record.bridge ? { subnet: record.bridge.subnet, gateway: record.bridge.gateway } : {}),
-    pools: poolsOf(record),
+    pools: [...poolsOf(record), ...(record.pools6 ?? [])],
+    ipv6: record.pools6 !== undefined,
     endpoints: [...endpoints.values()].map((state) => state.endpoint),
   };
 }

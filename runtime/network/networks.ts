@@ -8,7 +8,7 @@ import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { Scope } from '../../base/scope.ts';
-import { parseAddress } from './addresses.ts';
+import { parseIp } from './addresses.ts';
 import type { AuditReport } from './audit.ts';
 import { type Bridge, ensureBridge, uplinkMtu } from './bridges.ts';
 import type {
@@ -20,10 +20,16 @@ import type {
   Networks,
   Upstream,
 } from './contract.ts';
-import { Endpoints, publishedPort } from './endpoints.ts';
+import { Endpoints, publishedPorts } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
-import { applyHostSettings, recordHostSettings, restoreHostSettings } from './host-settings.ts';
+import {
+  applyHostSettings,
+  applyIpv6Settings,
+  recordHostSettings,
+  recordIpv6Settings,
+  restoreHostSettings,
+} from './host-settings.ts';
 import { IngressMap } from './ingress.ts';
 import { type Instance, instanceOf } from './instance.ts';
 import { deleteLinkGroup } from './link-messages.ts';
@@ -161,6 +167,7 @@ class BridgeNetworks implements MachineNetworks {
       table: this.#table,
       mtu: () => this.#mtu,
       syncRules: () => this.#syncBridges(),
+      letIpv6Pass: () => this.#letIpv6Pass(),
       save: () => this.#saveRegistry(),
     });
     this.#upkeep = new Upkeep({
@@ -207,6 +214,7 @@ class BridgeNetworks implements MachineNetworks {
     });
     for (const record of records) this.#table.add(stateOf(record, this.#mtu));
     for (const record of registry.networks.filter(isOverlay)) this.overlays.take(record);
+    await this.#passIpv6IfNeeded();
     await this.#ensureBridges();
     await applyHostSettings(this.#netd);
     await this.#saveRegistry();
@@ -284,7 +292,7 @@ class BridgeNetworks implements MachineNetworks {
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
-    await this.#forgetter.forget(addresses.map((address) => ({ serverAddress: parseAddress(address) })));
+    await this.#forgetter.forget(addresses.map((address) => ({ serverAddress: parseIp(address) })));
   }
 
   report(): Promise<NetworkReport> {
@@ -354,6 +362,19 @@ class BridgeNetworks implements MachineNetworks {
     this.#firewall.prepare((wanted) => ({ ...wanted, bridges: this.#bridgeRules() }));
   }
 
+  async #passIpv6IfNeeded(): Promise<void> {
+    if (this.#table.all().some(({ addresses6 }) => addresses6)) await this.#letIpv6Pass();
+  }
+
+  /** What was before is on disk first, to be put back at the end. */
+  async #letIpv6Pass(): Promise<void> {
+    const netd = this.#running();
+    if (!this.#host) throw new CodedError('internal', 'the settings of the host were not recorded');
+    this.#host = await recordIpv6Settings(netd, this.#host);
+    await this.#saveRegistry();
+    await applyIpv6Settings(netd, this.#host);
+  }
+
   async #syncBridges(): Promise<void> {
     await this.#firewall.set((wanted) => ({ ...wanted, bridges: this.#bridgeRules() }));
   }
@@ -403,14 +424,14 @@ function failClosed(): never {
 }
 
 function publishedOf(network: NetworkState): PublishedPort[] {
-  return [...network.endpoints.values()].flatMap(({ endpoint }) =>
-    endpoint.published.map((publish) => publishedPort(publish, publish.hostPort, parseAddress(endpoint.address))),
-  );
+  return [...network.endpoints.values()].flatMap(({ endpoint }) => publishedPorts(endpoint));
 }
 
-const rulesOf = ({ name, subnets, internal, masquerade, talkInside }: Bridge): BridgeRules => ({
+const rulesOf = ({ name, subnets, subnets6, internal, masquerade, talkInside }: Bridge): BridgeRules => ({
   name,
   subnets: subnets.map(({ subnet }) => subnet),
+  subnets6: subnets6.map(({ subnet }) => subnet),
+  ...(subnets6[0] && { gateway6: subnets6[0].gateway }),
   internal,
   masquerade,
   talkInside,

@@ -18,6 +18,7 @@ const DELSETELEM = SUBSYSTEM | 14;
 
 const NFPROTO_INET = 1;
 const NFPROTO_IPV4 = 2;
+const NFPROTO_IPV6 = 10;
 const ELEMENTS_PER_MESSAGE = 1000; // an attribute holds at most 64 KiB
 
 export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
@@ -45,7 +46,7 @@ export interface SetShape {
 }
 
 const TYPE_BITS = 6;
-const DATATYPE = { integer: 4, address: 7, protocol: 12, port: 13 } as const;
+const DATATYPE = { integer: 4, address: 7, address6: 8, protocol: 12, port: 13 } as const;
 export const typeOf = (...fields: (keyof typeof DATATYPE)[]): number =>
   fields.reduce((type, field) => (type << TYPE_BITS) | DATATYPE[field], 0);
 
@@ -255,6 +256,8 @@ export const loadMeta =
 const PAYLOAD = {
   sourceAddress: { base: 1, offset: 12, length: 4 },
   destinationAddress: { base: 1, offset: 16, length: 4 },
+  sourceAddress6: { base: 1, offset: 8, length: 16 },
+  destinationAddress6: { base: 1, offset: 24, length: 16 },
   destinationPort: { base: 2, offset: 2, length: 2 },
   timeToLive: { base: 1, offset: 8, length: 1 },
 } as const;
@@ -355,6 +358,30 @@ export const translateDestination: Expression = (batch) =>
     batch.writer.u32big(3, register(0));
     batch.writer.u32big(5, register(1));
   });
+
+/** To the IPv6 address in registers 0 to 3 and the port in register 4. */
+export const translateDestination6: Expression = (batch) =>
+  batch.expression('nat', () => {
+    batch.writer.u32big(1, 1); // destination
+    batch.writer.u32big(2, NFPROTO_IPV6);
+    batch.writer.u32big(3, register(0));
+    batch.writer.u32big(5, register(4));
+  });
+
+/** Writes an IPv6 address into the packet as it is, with the checksums that cover it; no connection remembers that. */
+export const writeAddress6 = (field: 'sourceAddress6' | 'destinationAddress6', address: Uint8Array): Expression[] => [
+  loadConstant(address),
+  (batch) =>
+    batch.expression('payload', () => {
+      batch.writer.u32big(5, register(0));
+      batch.writer.u32big(2, PAYLOAD[field].base);
+      batch.writer.u32big(3, PAYLOAD[field].offset);
+      batch.writer.u32big(4, PAYLOAD[field].length);
+      batch.writer.u32big(6, 0); // no checksum of its own
+      batch.writer.u32big(7, 0);
+      batch.writer.u32big(8, 1); // that of the layer above
+    }),
+];
 
 /** To the address in register 0; the port stays. */
 export const translateDestinationAddress: Expression = (batch) =>

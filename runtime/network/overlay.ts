@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import type { Log } from '../../base/log.ts';
 import { sentenceOf } from '../../base/errors.ts';
-import { parseAddress, type Subnet } from './addresses.ts';
+import { isSix, parseAddress, type Subnet } from './addresses.ts';
 import type { OverlayState } from './contract.ts';
 import {
   addAddress,
@@ -275,7 +275,7 @@ export class Overlay {
     ];
     const virtual = addresses
       .filter(({ index, prefixLength }) => index === BRIDGE_INDEX && prefixLength === 32)
-      .map(({ address }): Row => ({ kind: 'virtual', address }));
+      .flatMap(({ address }): Row[] => (isSix(address) ? [] : [{ kind: 'virtual', address }]));
     return new Map([...neighbours, ...forwarding, ...virtual].map((row) => [rowKey(row), row]));
   }
 

@@ -2,7 +2,7 @@
 // stranger, is refused when it asks.
 import { constants } from 'node:os';
 import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
-import { formatAddress, parseAddress } from './addresses.ts';
+import { formatHost, type Ip, isSix, parseIp } from './addresses.ts';
 import type { PortPublish } from './contract.ts';
 import { type Netd, StepError } from './netd.ts';
 import type { PortProtocol, Step } from './netd-protocol.ts';
@@ -12,8 +12,13 @@ const DEFAULT_RANGE = { first: 49_153, last: 65_535 };
 export interface HeldPort {
   readonly handle: number;
   readonly protocol: PortProtocol;
-  readonly address: number; // 0: any
+  readonly addresses: readonly Ip[]; // 0 and 0n: any of the family
   readonly port: number;
+}
+
+/** Which families a container can be reached by. */
+export interface Families {
+  readonly six: boolean;
 }
 
 interface Range {
@@ -21,16 +26,15 @@ interface Range {
   readonly last: number;
 }
 
-/** '' and 0.0.0.0: any. */
-export function hostAddressOf(publish: PortPublish): number {
-  if (publish.hostAddress === '') return 0;
-  if (publish.hostAddress.includes(':')) {
-    throw new CodedError(
-      'not-implemented',
-      `publishing on the IPv6 address ${publish.hostAddress} is not available yet: use an IPv4 address`,
-    );
-  }
-  return parseAddress(publish.hostAddress, 'host address');
+/** '': any address of every family that the container has. */
+export function hostAddressesOf({ hostAddress }: PortPublish, { six }: Families): readonly Ip[] {
+  if (hostAddress === '') return six ? [0, 0n] : [0];
+  const address = parseIp(hostAddress, 'host address');
+  if (!isSix(address) || six) return [address];
+  throw new CodedError(
+    'invalid',
+    `a port can not be published on ${hostAddress}: the container has no IPv6 address (docker network create --ipv6)`,
+  );
 }
 
 /** What the kernel hands out to clients by itself (`32768\t60999`). */
@@ -58,10 +62,10 @@ export class Ports {
   }
 
   /** Holds every port asked for, or none. `who` is the endpoint, for the sentence. */
-  async hold(who: string, publishes: readonly PortPublish[]): Promise<HeldPort[]> {
+  async hold(who: string, publishes: readonly PortPublish[], families: Families): Promise<HeldPort[]> {
     const held: HeldPort[] = [];
     try {
-      for (const publish of publishes) held.push(await this.#holdOne(publish));
+      for (const publish of publishes) held.push(await this.#holdOne(publish, families));
       return held;
     } catch (error) {
       await this.release(held);
@@ -74,7 +78,7 @@ export class Ports {
   /** Holds one port if nobody has it. */
   async tryHold(protocol: PortProtocol, port: number): Promise<HeldPort | undefined> {
     try {
-      return await this.#bind(protocol, 0, { first: port, last: port });
+      return await this.#bind(protocol, [0], { first: port, last: port });
     } catch (error) {
       if (isInUse(error) || (error instanceof CodedError && error.code === 'conflict')) return undefined;
       throw error;
@@ -94,21 +98,24 @@ export class Ports {
   async holdAgain(): Promise<HeldPort[]> {
     const lost: HeldPort[] = [];
     for (const port of this.#held.values()) {
-      const [result] = await this.#netd().run([reserveStep(port.handle, port.protocol, port.address, only(port.port))]);
+      const [result] = await this.#netd().run([
+        reserveStep(port.handle, port.protocol, port.addresses, only(port.port)),
+      ]);
       if (result?.errno !== 0) lost.push(port);
     }
     return lost;
   }
 
-  async #holdOne(publish: PortPublish): Promise<HeldPort> {
-    const address = hostAddressOf(publish);
+  async #holdOne(publish: PortPublish, families: Families): Promise<HeldPort> {
+    const addresses = hostAddressesOf(publish, families);
     const { protocol, hostPort, hostPortLast = hostPort } = publish;
     try {
-      if (hostPort !== 0) return await this.#bind(protocol, address, { first: hostPort, last: hostPortLast });
-      return await this.#bindAnywhere(protocol, address);
+      if (hostPort !== 0) return await this.#bind(protocol, addresses, { first: hostPort, last: hostPortLast });
+      return await this.#bindAnywhere(protocol, addresses);
     } catch (error) {
       if (!isInUse(error)) throw error;
-      const where = hostPort === 0 ? `${formatAddress(address)}` : `${formatAddress(address)}:${hostPort}`;
+      const host = formatHost(addresses[0] ?? 0);
+      const where = hostPort === 0 ? host : `${host}:${hostPort}`;
       if (hostPort === 0) throw new CodedError('exhausted', `all ports of ${where} are allocated`);
       if (hostPortLast !== hostPort) {
         throw new CodedError('conflict', `all ports of ${where}-${hostPortLast}/${protocol} are allocated`);
@@ -118,43 +125,48 @@ export class Ports {
   }
 
   /** The ports after the last one given, so that a freed port rests; then from the start of the range. */
-  async #bindAnywhere(protocol: PortProtocol, address: number): Promise<HeldPort> {
+  async #bindAnywhere(protocol: PortProtocol, addresses: readonly Ip[]): Promise<HeldPort> {
     const { first, last } = this.#range;
     const start = this.#cursors.get(protocol) ?? first;
     let held: HeldPort;
     try {
-      held = await this.#bind(protocol, address, { first: start, last });
+      held = await this.#bind(protocol, addresses, { first: start, last });
     } catch (error) {
       if (!isInUse(error) || start === first) throw error;
-      held = await this.#bind(protocol, address, { first, last: start - 1 });
+      held = await this.#bind(protocol, addresses, { first, last: start - 1 });
     }
     this.#cursors.set(protocol, held.port >= last ? first : held.port + 1);
     return held;
   }
 
-  async #bind(protocol: PortProtocol, address: number, range: Range): Promise<HeldPort> {
+  async #bind(protocol: PortProtocol, addresses: readonly Ip[], range: Range): Promise<HeldPort> {
     const handle = this.#nextHandle++;
-    if (range.first === range.last) this.#refuseOurs(protocol, address, range.first);
-    const step = reserveStep(handle, protocol, address, range);
+    if (range.first === range.last) this.#refuseOurs(protocol, addresses, range.first);
+    const step = reserveStep(handle, protocol, addresses, range);
     const [result] = await this.#netd().do('holding a port', [step]);
-    const held = { handle, protocol, address, port: result?.bytes.readUInt16LE(0) ?? 0 };
+    const held = { handle, protocol, addresses, port: result?.bytes.readUInt16LE(0) ?? 0 };
     this.#held.set(handle, held);
     return held;
   }
 
-  #refuseOurs(protocol: PortProtocol, address: number, port: number): void {
+  #refuseOurs(protocol: PortProtocol, addresses: readonly Ip[], port: number): void {
     for (const held of this.#held.values()) {
-      const meets = held.address === address || held.address === 0 || address === 0;
-      if (held.protocol !== protocol || held.port !== port || !meets) continue;
-      throw new CodedError('conflict', `Bind for ${formatAddress(address)}:${port} failed: port is already allocated`);
+      if (held.protocol !== protocol || held.port !== port) continue;
+      const met = addresses.find((address) => held.addresses.some((other) => meets(address, other)));
+      if (met === undefined) continue;
+      throw new CodedError('conflict', `Bind for ${formatHost(met)}:${port} failed: port is already allocated`);
     }
   }
 }
 
+const isAny = (address: Ip): boolean => address === 0 || address === 0n;
+
+const meets = (a: Ip, b: Ip): boolean => isSix(a) === isSix(b) && (a === b || isAny(a) || isAny(b));
+
 const only = (port: number): Range => ({ first: port, last: port });
 
-function reserveStep(handle: number, protocol: PortProtocol, address: number, range: Range): Step {
-  return { do: 'reserve-port', handle, protocol, address, ...range };
+function reserveStep(handle: number, protocol: PortProtocol, addresses: readonly Ip[], range: Range): Step {
+  return { do: 'reserve-port', handle, protocol, addresses, ...range };
 }
 
 const isInUse = (error: unknown): boolean => error instanceof StepError && error.errno === constants.errno.EADDRINUSE;

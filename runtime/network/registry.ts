@@ -42,6 +42,8 @@ export interface NetworkRecord {
   readonly bridge?: { readonly name: string; readonly subnet: string; readonly gateway: string };
   /** Absent: the bridge's subnet, whole. */
   readonly pools?: readonly PoolRecord[];
+  /** With IPv6: its subnets. Absent: without. */
+  readonly pools6?: readonly PoolRecord[];
   /** Of a network between nodes: its number on the wire, and the port. */
   readonly overlay?: { readonly vni: number; readonly port: number };
 }
@@ -128,6 +130,7 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
     };
   });
   const pools = optional(network['pools'], `${path}.pools`, (inner, at) => asArray(inner, at, parsePool));
+  const pools6 = optional(network['pools6'], `${path}.pools6`, (inner, at) => asArray(inner, at, parsePool));
   const overlay = optional(network['overlay'], `${path}.overlay`, (inner, at) => {
     const fields = asObject(inner, at);
     return { vni: asInteger(fields['vni'], `${at}.vni`), port: asInteger(fields['port'], `${at}.port`) };
@@ -143,6 +146,7 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
     options: asMap(network['options'], `${path}.options`, asString),
     ...(bridge ? { bridge } : {}),
     ...(pools ? { pools } : {}),
+    ...(pools6 ? { pools6 } : {}),
     ...(overlay ? { overlay } : {}),
   };
 }

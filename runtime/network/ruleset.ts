@@ -1,16 +1,13 @@
 // What nf_tables should hold for this daemon, and the transaction that leads there from what it holds. Pure.
 // Invariant: everything is in one table of our own; nobody else's table is read or written.
 import { isDeepStrictEqual } from 'node:util';
-import { addressBytes, maskOf, type Subnet } from './addresses.ts';
-import { PROTOCOL_NUMBER, type PortProtocol } from './netd-protocol.ts';
+import { addressBytes, formatHost, type Ip, ipBytes, isSix, maskOf, type Subnet, type Subnet6 } from './addresses.ts';
+import { type PortProtocol } from './netd-protocol.ts';
 import {
   compare,
   type Element,
   type Expression,
-  loadConntrack,
   loadConstant,
-  loadDestinationType,
-  loadMeta,
   loadPayload,
   lookup,
   mask,
@@ -23,26 +20,47 @@ import {
   typeOf,
   verdict,
 } from './nft-messages.ts';
+import {
+  accept,
+  CONNECTION,
+  connection,
+  drop,
+  fromSubnet,
+  fromSubnet6,
+  link,
+  loadAddressProtocolPort,
+  loadProtocolAndPort,
+  onlyIpv4,
+  portBytes,
+  protocolBytes,
+  type Rule,
+  toThisHost,
+  u32,
+} from './ruleset-parts.ts';
+import { askedAddressOf, fixedRules6, loopbackRules6, PUBLISHED6, PUBLISHED6_ON_ADDRESS } from './ruleset6.ts';
 
 export interface BridgeRules {
   readonly name: string;
   readonly subnets: readonly Subnet[];
+  readonly subnets6: readonly Subnet6[];
+  /** The bridge's own IPv6 address; absent: it has none. */
+  readonly gateway6?: bigint;
   readonly internal: boolean;
   readonly masquerade: boolean;
   readonly talkInside: boolean;
 }
 
-export interface Target {
-  readonly address: number;
+export interface Target<Address extends Ip = number> {
+  readonly address: Address;
   readonly port: number;
 }
 
-/** A container's published port. `hostAddress` 0: any of the host's addresses. */
+/** A container's published port, in one family. `hostAddress` 0 and 0n: any of the host's addresses. */
 export interface PublishedPort {
   readonly protocol: PortProtocol;
-  readonly hostAddress: number;
+  readonly hostAddress: Ip;
   readonly hostPort: number;
-  readonly to: Target;
+  readonly to: Target<Ip>;
 }
 
 /** A service's published port: new connections go to one of the targets, at random. */
@@ -71,7 +89,7 @@ export interface Ruleset {
 export const emptyRuleset: Ruleset = { bridges: [], published: new Map(), ingress: new Map(), remote: new Map() };
 
 export const publishedKey = (port: Omit<PublishedPort, 'to'>): string =>
-  `${port.protocol}/${port.hostAddress}/${port.hostPort}`;
+  `${port.protocol}/${formatHost(port.hostAddress)}/${port.hostPort}`;
 export const ingressKey = (rule: Pick<IngressRule, 'protocol' | 'port'>): string => `${rule.protocol}/${rule.port}`;
 
 /** Chains and sets that are always there. */
@@ -80,9 +98,12 @@ const PUBLISHED_ON_ADDRESS = 'published_on_address';
 const INGRESS = 'ingress';
 const INGRESS_REMOTE = 'ingress_remote';
 const TARGET_SHAPE = { type: typeOf('address', 'port'), length: 8 } as const;
+const TARGET6_SHAPE = { type: typeOf('address6', 'port'), length: 20 } as const;
 const SETS: Readonly<Record<string, SetShape>> = {
   [PUBLISHED]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: TARGET_SHAPE },
   [PUBLISHED_ON_ADDRESS]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12, data: TARGET_SHAPE },
+  [PUBLISHED6]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: TARGET6_SHAPE },
+  [PUBLISHED6_ON_ADDRESS]: { keyType: typeOf('address6', 'protocol', 'port'), keyLength: 24, data: TARGET6_SHAPE },
   [INGRESS]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: 'verdict' },
   [INGRESS_REMOTE]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
 };
@@ -93,56 +114,12 @@ const SETS: Readonly<Record<string, SetShape>> = {
  */
 const PASSED_ON = { once: 41, twice: 21 } as const;
 
-const CONNECTION = { invalid: 0x1, known: 0x6, isNew: 0x8, destinationTranslated: 0x20 } as const;
-const LOCAL_ADDRESS = u32(2);
-const IPV4 = Buffer.from([2]);
+const targetBytes = (target: Target<Ip>): Buffer => Buffer.concat([ipBytes(target.address), portBytes(target.port)]);
 
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function portBytes(port: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt16BE(port);
-  return bytes;
-}
-
-const protocolBytes = (protocol: PortProtocol): Buffer => Buffer.from([PROTOCOL_NUMBER[protocol], 0, 0, 0]);
-const targetBytes = (target: Target): Buffer => Buffer.concat([addressBytes(target.address), portBytes(target.port)]);
-
-const onlyIpv4: readonly Expression[] = [loadMeta('nfproto'), compare('equal', IPV4)];
-const toThisHost: readonly Expression[] = [...onlyIpv4, loadDestinationType, compare('equal', LOCAL_ADDRESS)];
-
-const loadProtocolAndPort: readonly Expression[] = [loadMeta('l4proto'), loadPayload('destinationPort', 1)];
-const loadAddressProtocolPort: readonly Expression[] = [
-  loadPayload('destinationAddress'),
-  loadMeta('l4proto', 1),
-  loadPayload('destinationPort', 2),
-];
-
-function link(direction: 'iifname' | 'oifname', operator: 'equal' | 'not-equal', name: string): Expression[] {
-  const value = Buffer.alloc(16);
-  value.write(name);
-  return [loadMeta(direction), compare(operator, value)];
-}
-
-function fromSubnet(subnet: Subnet): Expression[] {
-  const bits = addressBytes(maskOf(subnet.prefixLength));
-  return [...onlyIpv4, loadPayload('sourceAddress'), mask(bits), compare('equal', addressBytes(subnet.base))];
-}
-
-function connection(key: 'state' | 'status', bits: number): Expression[] {
-  return [loadConntrack(key), mask(u32(bits)), compare('not-equal', u32(0))];
-}
-
-const accept = verdict({ kind: 'accept' });
-const drop = verdict({ kind: 'drop' });
 const LOOPBACK: Subnet = { base: 0x7f00_0000, prefixLength: 8 };
 
 /** The rules of the chains that do not depend on any bridge. */
-function fixedRules(): [chain: string, rule: readonly Expression[]][] {
+function fixedRules(): Rule[] {
   const toPublish = [...toThisHost, verdict({ kind: 'jump', chain: 'publish' })];
   const toLoopback = [
     ...onlyIpv4,
@@ -153,12 +130,13 @@ function fixedRules(): [chain: string, rule: readonly Expression[]][] {
   return [
     ['prerouting', toPublish],
     ['output', toPublish],
+    ...fixedRules6,
     ['publish', [...onlyIpv4, ...loadAddressProtocolPort, lookup(PUBLISHED_ON_ADDRESS, 'value'), translateDestination]],
     ['publish', [...loadProtocolAndPort, lookup(PUBLISHED, 'value'), translateDestination]],
     ['publish', [...loadProtocolAndPort, lookup(INGRESS, 'verdict')]],
     // We let loopback sources leave through bridges (route_localnet); nobody may come in by that door.
     ['guard', [...link('iifname', 'not-equal', 'lo'), ...toLoopback, drop]],
-    ...hopRules.map((rule): [string, readonly Expression[]] => ['hops', rule]),
+    ...hopRules.map((rule): Rule => ['hops', rule]),
   ];
 }
 
@@ -178,14 +156,15 @@ function forwardRules({ name, internal, talkInside }: BridgeRules): Expression[]
   ];
 }
 
-function masqueradeRules({ name, subnets, internal, masquerade: outside }: BridgeRules): Expression[][] {
+function masqueradeRules({ name, subnets, subnets6, internal, masquerade: outside }: BridgeRules): Expression[][] {
   const translated = connection('status', CONNECTION.destinationTranslated);
-  const leaving = !internal && outside ? subnets : [];
+  const sources = [...subnets.map(fromSubnet), ...subnets6.map(fromSubnet6)];
+  const leaving = !internal && outside ? sources : [];
   return [
     // A container that reaches itself or a neighbour through a published port: the answer must pass us again.
-    ...subnets.map((each) => [...link('oifname', 'equal', name), ...fromSubnet(each), ...translated, masquerade]),
+    ...sources.map((each) => [...link('oifname', 'equal', name), ...each, ...translated, masquerade]),
     [...link('oifname', 'equal', name), ...fromSubnet(LOOPBACK), masquerade],
-    ...leaving.map((each) => [...link('oifname', 'not-equal', name), ...fromSubnet(each), masquerade]),
+    ...leaving.map((each) => [...link('oifname', 'not-equal', name), ...each, masquerade]),
   ];
 }
 
@@ -208,13 +187,16 @@ const hopRules: readonly (readonly Expression[])[] = [
 ].map((rule) => [...connection('state', CONNECTION.isNew), ...toOtherNode, ...rule]);
 
 /** The rules that depend on the bridges. */
-function bridgeRules(bridges: readonly BridgeRules[]): [chain: string, rule: readonly Expression[]][] {
+function bridgeRules(bridges: readonly BridgeRules[]): Rule[] {
   return [
-    ...bridges.flatMap(forwardRules).map((rule): [string, Expression[]] => ['forward', rule]),
+    ...bridges.flatMap(forwardRules).map((rule): Rule => ['forward', rule]),
     ['postrouting', [...toOtherNode, masquerade]],
-    ...bridges.flatMap(masqueradeRules).map((rule): [string, Expression[]] => ['postrouting', rule]),
+    ...bridges.flatMap(masqueradeRules).map((rule): Rule => ['postrouting', rule]),
+    ...loopbackRules6(bridges.find(({ gateway6 }) => gateway6 !== undefined)?.gateway6),
   ];
 }
+
+const BRIDGE_CHAINS = ['forward', 'postrouting', 'loopback', 'loopback_back'] as const;
 
 function addBridgeRules(batch: NftBatch, bridges: readonly BridgeRules[]): void {
   for (const [chain, rule] of bridgeRules(bridges)) batch.addRule(chain, rule);
@@ -223,6 +205,9 @@ function addBridgeRules(batch: NftBatch, bridges: readonly BridgeRules[]): void 
 function addSkeleton(batch: NftBatch): void {
   for (const [name, shape] of Object.entries(SETS)) batch.addSet(name, shape);
   batch.addChain('publish');
+  batch.addChain('publish6');
+  batch.addBaseChain('loopback', { type: 'filter', hook: 'output', priority: -300 });
+  batch.addBaseChain('loopback_back', { type: 'filter', hook: 'input', priority: 300 });
   batch.addBaseChain('guard', { type: 'filter', hook: 'prerouting', priority: -300 });
   batch.addBaseChain('prerouting', { type: 'nat', hook: 'prerouting', priority: -100 });
   batch.addBaseChain('output', { type: 'nat', hook: 'output', priority: -100 });
@@ -232,11 +217,15 @@ function addSkeleton(batch: NftBatch): void {
   for (const [chain, rule] of fixedRules()) batch.addRule(chain, rule);
 }
 
-const publishedSet = (port: PublishedPort): string => (port.hostAddress === 0 ? PUBLISHED : PUBLISHED_ON_ADDRESS);
+function publishedSet({ hostAddress, to }: PublishedPort): string {
+  if (isSix(to.address)) return hostAddress === 0n ? PUBLISHED6 : PUBLISHED6_ON_ADDRESS;
+  return hostAddress === 0 ? PUBLISHED : PUBLISHED_ON_ADDRESS;
+}
 
 function publishedElement(port: PublishedPort): Element {
   const key = [protocolBytes(port.protocol), portBytes(port.hostPort)];
-  if (port.hostAddress !== 0) key.unshift(addressBytes(port.hostAddress));
+  const { hostAddress } = port;
+  if (hostAddress !== 0 && hostAddress !== 0n) key.unshift(ipBytes(askedAddressOf(hostAddress)));
   return { key: Buffer.concat(key), data: targetBytes(port.to) };
 }
 
@@ -248,7 +237,7 @@ function changePublished(batch: NftBatch, from: Ruleset['published'], to: Rulese
   if (from === to) return;
   const gone = [...from].filter(([key, port]) => !samePort(to.get(key), port)).map(([, port]) => port);
   const come = [...to].filter(([key, port]) => !samePort(from.get(key), port)).map(([, port]) => port);
-  for (const set of [PUBLISHED, PUBLISHED_ON_ADDRESS]) {
+  for (const set of [PUBLISHED, PUBLISHED_ON_ADDRESS, PUBLISHED6, PUBLISHED6_ON_ADDRESS]) {
     const inSet = (port: PublishedPort): boolean => publishedSet(port) === set;
     batch.deleteElements(set, gone.filter(inSet).map(publishedElement));
     batch.addElements(set, come.filter(inSet).map(publishedElement));
@@ -349,8 +338,7 @@ function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
 export function planChange(table: string, from: Ruleset, to: Ruleset): Buffer | undefined {
   const batch = new NftBatch(table);
   if (!isDeepStrictEqual(from.bridges, to.bridges)) {
-    batch.flushChain('forward');
-    batch.flushChain('postrouting');
+    for (const chain of BRIDGE_CHAINS) batch.flushChain(chain);
     addBridgeRules(batch, to.bridges);
   }
   change(batch, from, to);

@@ -1,8 +1,9 @@
 // The netlink steps that put a sandbox into a bridge network, and take it out. Pure.
 import type { Bridge } from './bridges.ts';
-import { parseMac } from './addresses.ts';
+import { type Ip, parseMac } from './addresses.ts';
 import type { Endpoint } from './contract.ts';
 import type { SubnetGateway } from './network-addresses.ts';
+import type { SubnetGateway6 } from './network-addresses6.ts';
 import {
   addAddress,
   changeLink,
@@ -22,6 +23,7 @@ export interface Wiring {
   readonly bridgeIndex: number;
   readonly address: number;
   readonly place: SubnetGateway;
+  readonly six?: { readonly address: bigint; readonly place: SubnetGateway6 };
   readonly mac: Uint8Array;
   /** The default route leads through it. */
   readonly leadsOut: boolean;
@@ -29,16 +31,36 @@ export interface Wiring {
 
 /** Outer end first: when the inner end comes up and announces its address, the bridge hears it. */
 export function wireSteps(wiring: Wiring): Step[] {
-  const { sandbox, bridge, bridgeIndex, address, place, mac, leadsOut } = wiring;
+  const { sandbox, bridge, bridgeIndex, address, place, six, mac, leadsOut } = wiring;
   const inside = new MessageWriter();
   const index = insideIndex(sandbox);
   addAddress(inside, { index, address, prefixLength: place.subnet.prefixLength });
   changeLink(inside, { index, mac, mtu: bridge.mtu, up: true });
-  if (leadsOut && !bridge.internal) setDefaultRoute(inside, place.gateway);
+  if (six) addAddress(inside, { index, address: six.address, prefixLength: six.place.subnet.prefixLength });
+  if (leadsOut && !bridge.internal) {
+    setDefaultRoute(inside, place.gateway);
+    if (six) setDefaultRoute(inside, six.place.gateway);
+  }
   return [
     attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex),
+    ...(six ? enableIpv6Steps(sandbox) : []),
     { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: inside.finish() },
   ];
+}
+
+/**
+ * Addresses are ours to give: none is made up, none is waited for (duplicate address detection), and no neighbour may
+ * call itself a router. Changes of the MAC address are announced, as those of IPv4.
+ */
+function enableIpv6Steps({ path, interfaceName }: Sandbox): Step[] {
+  const settings = [
+    ['all/accept_dad', '0'],
+    [`${interfaceName}/accept_dad`, '0'],
+    [`${interfaceName}/accept_ra`, '0'],
+    [`${interfaceName}/ndisc_notify`, '1'],
+    [`${interfaceName}/disable_ipv6`, '0'],
+  ] as const;
+  return settings.map(([name, value]) => ({ do: 'write-sysctl', where: path, name: `ipv6/conf/${name}`, value }));
 }
 
 export function attachStep(name: string, bridge: Bridge, bridgeIndex: number): Step {
@@ -52,9 +74,12 @@ export function attachStep(name: string, bridge: Bridge, bridgeIndex: number): S
  * The namespace may live on for a while: in the kernel's clean-up, or in a process that is still inside. Without its
  * address it can not answer for the next owner of that address.
  */
-export function unwireStep({ sandboxPath, interfaceName }: Endpoint, address: number, prefixLength: number): Step {
+export function unwireStep(
+  { sandboxPath, interfaceName }: Endpoint,
+  addresses: readonly { readonly address: Ip; readonly prefixLength: number }[],
+): Step {
   const writer = new MessageWriter();
-  deleteAddress(writer, { index: insideIndex({ interfaceName }), address, prefixLength });
+  for (const each of addresses) deleteAddress(writer, { index: insideIndex({ interfaceName }), ...each });
   return { do: 'netlink', family: NETLINK_ROUTE, where: sandboxPath, messages: writer.finish(), mayFail: true };
 }
 
@@ -76,9 +101,9 @@ export function unplugSteps(
 }
 
 /** Undefined: nothing leads outside any more. */
-export function defaultRouteStep(where: string, gateway: number | undefined): Step {
+export function defaultRouteStep(where: string, family: 4 | 6, gateway: Ip | undefined): Step {
   const writer = new MessageWriter();
-  if (gateway === undefined) deleteDefaultRoute(writer);
+  if (gateway === undefined) deleteDefaultRoute(writer, family);
   else setDefaultRoute(writer, gateway);
   const messages = writer.finish();
   return { do: 'netlink', family: NETLINK_ROUTE, where, messages, mayFail: gateway === undefined };

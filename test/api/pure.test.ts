@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { codeOf } from '../../base/errors.ts';
-import { expandPorts } from '../../api/convert/ports.ts';
+import type { Json } from '../../base/parse.ts';
+import type { Endpoint } from '../../runtime/network/contract.ts';
+import { parseNetworkRequest, warningOf } from '../../api/convert/network.ts';
+import { expandPorts, portMapOf } from '../../api/convert/ports.ts';
 import { parseBind } from '../../api/convert/container-mounts.ts';
 import { goTime, humanDuration, parseTimestampNs, ZERO_TIME } from '../../api/convert/time.ts';
 import { DetachScanner, parseDetachKeys } from '../../api/detach-keys.ts';
@@ -182,6 +185,56 @@ describe('ports', () => {
   for (const text of ['', 'x', '80/icmp', '0', '65536', '90-80', '80/tcp/x', '-1']) {
     it(`refuses '${text}'`, () => refused(() => expandPorts(text), /invalid (port|proto)/));
   }
+});
+
+describe('published ports', () => {
+  const endpoint = (hostAddress: string, address6 = ''): Endpoint => ({
+    id: 'e',
+    networkId: 'n',
+    networkName: 'red',
+    containerId: 'c',
+    sandboxPath: '',
+    interfaceName: 'eth0',
+    hostInterfaceName: '',
+    address: '10.0.0.2',
+    prefixLength: 24,
+    gateway: '10.0.0.1',
+    macAddress: '',
+    published: [{ protocol: 'tcp', containerPort: 80, hostAddress, hostPort: 8080 }],
+    ...(address6 === '' ? {} : { address6 }),
+  });
+  for (const [hostAddress, address6, shown] of [
+    ['', '', ['0.0.0.0']],
+    ['', 'fd00::2', ['0.0.0.0', '::']],
+    ['0.0.0.0', 'fd00::2', ['0.0.0.0']],
+    ['::', 'fd00::2', ['::']],
+    ['127.0.0.1', 'fd00::2', ['127.0.0.1']],
+  ] as const) {
+    it(`on '${hostAddress}' of a container ${address6 === '' ? 'without' : 'with'} IPv6 are shown on ${shown.join(' and ')}`, () => {
+      const bindings = portMapOf([endpoint(hostAddress, address6)], [])['80/tcp'];
+      assert.deepEqual(
+        bindings,
+        shown.map((HostIp) => ({ HostIp, HostPort: '8080' })),
+      );
+    });
+  }
+});
+
+describe('networks', () => {
+  const body = (more: object): Json => ({ Name: 'red', ...more });
+  const config = [{ Subnet: 'fd00::/64', Gateway: 'fd00::1' }];
+
+  it('are asked for with IPv6, and warn of subnets that are not used without', () => {
+    const six = parseNetworkRequest(body({ EnableIPv6: true, IPAM: { Config: config } }));
+    assert.equal(six.ipv6, true);
+    assert.deepEqual(six.pools, [{ subnet: 'fd00::/64', gateway: 'fd00::1', auxiliary: {} }]);
+    assert.equal(warningOf(six), '');
+    assert.match(
+      warningOf(parseNetworkRequest(body({ IPAM: { Config: config } }))),
+      /fd00::\/64 is not used: IPv6 is not enabled/,
+    );
+    assert.throws(() => parseNetworkRequest(body({ EnableIPv4: false })), { code: 'not-implemented' });
+  });
 });
 
 describe('binds', () => {

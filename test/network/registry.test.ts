@@ -18,6 +18,7 @@ const REGISTRY: Registry = {
       labels: { a: 'b' },
       options: {},
       bridge: { name: 'shoal0', subnet: '172.17.0.0/16', gateway: '172.17.0.1' },
+      pools6: [{ subnet: 'fd00::/64', gateway: 'fd00::1', range: '', auxiliary: {} }],
     },
   ],
   host: { namespace: 'boot net:[1]', sysctls: { 'ipv4/ip_forward': '0' } },

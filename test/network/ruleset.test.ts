@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { parseAddress, parseSubnet } from '../../runtime/network/addresses.ts';
+import { parseAddress, parseAddress6, parseSubnet, parseSubnet6 } from '../../runtime/network/addresses.ts';
 import { readAttributes, readMessages, readText } from '../../runtime/network/netlink.ts';
 import {
   emptyRuleset,
   ingressKey,
   type IngressRule,
+  listSets,
   planChange,
   planRemoval,
   planReplacement,
@@ -49,6 +50,7 @@ function rulesOf(bytes: Buffer, chain: string): string[] {
 const bridge = {
   name: 'br0',
   subnets: [parseSubnet('172.17.0.0/20')],
+  subnets6: [],
   internal: false,
   masquerade: true,
   talkInside: true,
@@ -190,8 +192,26 @@ describe('the packet rules', () => {
   it('renews the rules of the bridges when one comes or goes', () => {
     const lines = change(emptyRuleset, ruleset({ bridges: [bridge] }));
     assert.deepEqual(lines.slice(0, 2), ['flush forward', 'flush postrouting']);
+    assert.equal(lines.filter((line) => line.startsWith('rule loopback')).length, 0);
     assert.equal(lines.filter((line) => line === 'rule forward').length, 5);
     assert.equal(lines.filter((line) => line === 'rule postrouting').length, 4);
+  });
+
+  it('has for IPv6 a port in each family of its own, and the way of ::1 while a bridge has an address', () => {
+    const six = { ...bridge, subnets6: [parseSubnet6('fd00:1::/64')], gateway6: parseAddress6('fd00:1::1') };
+    const to = { address: parseAddress6('fd00:1::2'), port: 80 };
+    const on = (hostAddress: bigint): PublishedPort => ({ protocol: 'tcp', hostAddress, hostPort: 80, to });
+    const published = [port(80, '10.0.0.2'), on(0n), on(1n)];
+    const lines = change(emptyRuleset, ruleset({ bridges: [six], published }));
+    const counts = (prefix: string): number => lines.filter((line) => line === prefix).length;
+    assert.deepEqual([counts('rule loopback'), counts('rule loopback_back'), counts('rule postrouting')], [2, 1, 7]);
+    const sets = listSets(ruleset({ published }));
+    assert.deepEqual([...(sets.get('published') ?? [])], ['0600000000500000:0a00000200500000']);
+    const target = 'fd000001000000000000000000000002' + '00500000';
+    assert.deepEqual([...(sets.get('published6') ?? [])], [`0600000000500000:${target}`]);
+    // Who asks at ::1 is seen to ask at an address that no wire has.
+    const door = 'fd53686f616c00000000000000000001';
+    assert.deepEqual([...(sets.get('published6_on_address') ?? [])], [`${door}0600000000500000:${target}`]);
   });
 
   it('plans 50 services of 100 targets without an attribute that overflows', () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { parseAddress6 } from '../../runtime/network/addresses.ts';
 import {
+  type ConnectionFilter,
   FrameReader,
   helloFrame,
   KIND,
@@ -81,7 +83,23 @@ describe('frames to and from netd', () => {
     const frame = runFrame(1, [
       { do: 'forget-connections', filters: [{ protocol: 'udp', askedPort: 53, serverAddress: 0x0a000002 }] },
     ]);
-    assert.equal(frame.subarray(-16).toString('hex'), '0d110035000000000000000' + '00a000002');
+    assert.equal(frame.subarray(-17).toString('hex'), '0d110035000004' + '0400000000' + '040a000002');
+  });
+
+  it('write a filter of IPv6 by its address, or by saying so', () => {
+    const tail = (filter: ConnectionFilter, length: number): string =>
+      runFrame(1, [{ do: 'forget-connections', filters: [filter] }])
+        .subarray(-length)
+        .toString('hex');
+    const address = 'fd000000000000000000000000000002';
+    assert.equal(
+      tail({ serverAddress: parseAddress6('fd00::2') }, 29),
+      `08000000000006` + '0400000000' + `10${address}`,
+    );
+    assert.equal(
+      tail({ family: 6, protocol: 'udp', askedPort: 53 }, 17),
+      '05110035000006' + '0400000000' + '0400000000',
+    );
   });
 
   it('are refused when they are too large', () => {

@@ -48,6 +48,57 @@ describe('containers in networks, through the stock docker client', function () 
     await lab?.[Symbol.asyncDispose]();
   });
 
+  it('have IPv6 where their network has, and show it', async () => {
+    const subnet = ['--subnet', 'fd00:6::/64', '--gateway', 'fd00:6::fe'];
+    assert.match(await ok('network', 'create', ...subnet, 'unused'), /^[0-9a-f]{64}$/);
+    await ok('network', 'create', '--ipv6', ...subnet, 'six');
+    const shown = await ok('network', 'inspect', '-f', '{{.EnableIPv6}} {{json .IPAM.Config}}', 'six');
+    assert.match(shown, /^true .*\{"Subnet":"fd00:6::\/64","Gateway":"fd00:6::fe"\}\]$/);
+    assert.match(await ok('network', 'inspect', '-f', '{{.EnableIPv6}}', 'red'), /^false$/);
+    const asked = ['--network', 'six', '--ip6', 'fd00:6::77', '-p', '8080:80', '-p', '[::]:9090:90'];
+    const id = await idle('--name', 'web', ...asked);
+    const format =
+      '{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}/{{.GlobalIPv6PrefixLen}} {{.IPv6Gateway}}{{end}}';
+    assert.equal(await ok('inspect', '-f', format, id), 'fd00:6::77/64 fd00:6::fe');
+    assert.equal(
+      await ok('inspect', '-f', '{{json .NetworkSettings.Ports}}', id),
+      '{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}],"90/tcp":[{"HostIp":"::","HostPort":"9090"}]}',
+    );
+    assert.match(await ok('ps', '--format', '{{.Ports}}'), /\[::\]:8080->80\/tcp/);
+    assert.match(await ok('exec', id, 'cat', '/etc/hosts'), new RegExp(`^fd00:6::77\t${id.slice(0, 12)}$`, 'm'));
+    const on = await ok('network', 'inspect', '-f', '{{range .Containers}}{{.IPv6Address}}{{end}}', 'six');
+    assert.equal(on, 'fd00:6::77/64');
+    assert.match(
+      await ok('run', '--rm', '--network', 'six', 'bb', 'ping', '-6', '-c1', '-W2', 'web'),
+      /1 packets received/,
+    );
+    await ok('network', 'connect', 'red', id);
+    await ok('network', 'disconnect', 'six', id);
+    assert.doesNotMatch(await ok('exec', id, 'cat', '/etc/hosts'), /fd00:6/);
+    await ok('network', 'connect', '--ip6', 'fd00:6::78', 'six', id);
+    assert.match(await ok('exec', id, 'ip', '-6', 'address'), /fd00:6::78\/64/);
+    await refused(
+      /no configured subnet contains IP address fd00:6::79/,
+      'run',
+      '--rm',
+      '--network',
+      'red',
+      '--ip6',
+      'fd00:6::79',
+      'bb',
+      'true',
+    );
+    await refused(
+      /overlaps with fd00:6::\/64 of network six/,
+      'network',
+      'create',
+      '--ipv6',
+      '--subnet',
+      'fd00:6::/80',
+      'other',
+    );
+  });
+
   it('find each other by name and alias, with the resolver named in resolv.conf', async () => {
     const id = await idle('--network', 'red', '--name', 'web', '--network-alias', 'www');
     for (const name of ['web', 'www', id.slice(0, 12)]) {

@@ -42,13 +42,13 @@ describe('published ports', function () {
     );
   });
 
-  it('refuses an address that the machine has not, and IPv6 for now', async () => {
+  it('refuses an address that the machine has not, and one of IPv6 for a container that has none', async () => {
     await using lab = await NetworkLab.open();
     const networks = await (await lab.machine()).networks();
     const on = (hostAddress: string): Promise<unknown> =>
       joinContainer(networks, { publish: [publish(8080, 80, { hostAddress })] });
     await assert.rejects(on('203.0.113.9'), { message: /bind: Cannot assign requested address/ });
-    await assert.rejects(on('::1'), { code: 'not-implemented' });
+    await assert.rejects(on('::1'), { code: 'invalid', message: /the container has no IPv6 address/ });
     await assert.rejects(on('localhost'), { code: 'invalid' });
     assert.equal(networks.get('bridge').endpoints.length, 0);
   });

@@ -18,6 +18,7 @@ const run = promisify(execFile);
 export interface LabMachine {
   readonly namespace: string; // path
   readonly address: string;
+  readonly address6: string;
   networks(options?: Partial<NetworksOptions>): Promise<MachineNetworks>;
   /** A command's output, run in the machine's namespace. */
   run(command: string, ...args: string[]): Promise<string>;
@@ -53,22 +54,24 @@ export class NetworkLab implements AsyncDisposable {
     return lab;
   }
 
-  /** A machine at 192.0.2.N on the switch. */
+  /** A machine at 192.0.2.N and 2001:db8::N on the switch. */
   async machine(): Promise<LabMachine> {
     const number = ++this.#machines;
     const name = `m${number}`;
-    const address = `192.0.2.${number}`;
+    const [address, address6] = [`192.0.2.${number}`, `2001:db8::${number}`];
     await this.#addNamespace(name);
     const [inside, outside] = ['uplink', `p${number}`];
     await this.#ip('switch', 'link', 'add', outside, 'type', 'veth', 'peer', 'name', inside, 'netns', this.#name(name));
     await this.#ip('switch', 'link', 'set', outside, 'master', 'wire', 'up');
     await this.#ip(name, 'address', 'add', `${address}/24`, 'dev', inside);
     await this.#ip(name, 'link', 'set', inside, 'up');
+    await this.#ip(name, 'address', 'add', `${address6}/64`, 'dev', inside, 'nodad');
     await this.#ip(name, 'link', 'set', 'lo', 'up');
     const namespace = this.path(name);
     return {
       namespace,
       address,
+      address6,
       networks: (options) => this.#networks(name, options),
       run: async (command, ...args) => (await run('nsenter', [`--net=${namespace}`, command, ...args])).stdout,
     };
@@ -84,10 +87,10 @@ export class NetworkLab implements AsyncDisposable {
   }
 
   /** A TCP server that answers each connection with `text` and the client's address; resolves when it listens. */
-  async serve(namespace: string, port: number, text: string): Promise<ChildProcess> {
+  async serve(namespace: string, port: number, text: string, on = '0.0.0.0'): Promise<ChildProcess> {
     return await this.#script(
       namespace,
-      `require('net').createServer((c) => { c.on('error', () => {}); c.write('${text} ' + c.remoteAddress + '\\n'); c.on('data', (d) => c.write('${text} ' + d)); c.on('end', () => c.end()); }).listen(${port}, '0.0.0.0', () => console.log('ready'))`,
+      `require('net').createServer((c) => { c.on('error', () => {}); c.write('${text} ' + c.remoteAddress + '\\n'); c.on('data', (d) => c.write('${text} ' + d)); c.on('end', () => c.end()); }).listen(${port}, '${on}', () => console.log('ready'))`,
     );
   }
 
