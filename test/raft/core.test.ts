@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { seededRandom } from '../../base/random.ts';
+import { encodeChange } from '../../manager/raft/core/membership.ts';
 import { Raft } from '../../manager/raft/core/raft.ts';
 import { type Append, DEFAULT_LIMITS, type Message } from '../../manager/raft/core/types.ts';
 import { CoreGroup, coreOf, EMPTY, entriesOf, settle, voters } from './core-group.ts';
@@ -220,6 +221,28 @@ describe('raft core', () => {
       raft.step({ type: 'vote-request', from: 'c', to: 'a', term: 9, lastIndex: 9, lastTerm: 8, transfer: true });
       const types = settle(raft).messages.map(({ type, term }) => `${type} ${term}`);
       assert.deepEqual(types, ['vote-response 9']);
+    });
+
+    it('lets an acknowledgement wait for its own write, not for one before it that nothing was to be said of', () => {
+      const follower = coreOf('b', voters('a', 'b', 'c'));
+      const envelope = { from: 'a', to: 'b', term: 1 };
+      const bytes = encodeChange({ op: 'add-learner', id: 'd', address: 'd' });
+      const change = { index: 2, term: 1, kind: 'membership', bytes } as const;
+      follower.step({ ...envelope, type: 'append', prevIndex: 1, prevTerm: 1, entries: [change], commit: 1 });
+      settle(follower);
+      follower.step({ ...envelope, type: 'heartbeat', commit: 2, round: 1 });
+      const first = follower.ready();
+      assert.deepEqual(first?.write?.hardState.commit, 2, 'the commit of a membership is written by itself');
+      const entries = entriesOf([1], 3);
+      follower.step({ ...envelope, type: 'append', prevIndex: 2, prevTerm: 1, entries, commit: 2 });
+      assert.deepEqual(first.messagesAfterWrite, []);
+      follower.advance(first);
+      const second = follower.ready();
+      assert.deepEqual(second?.write?.entries, entries);
+      assert.deepEqual(
+        second.messagesAfterWrite.map(({ type }) => type),
+        ['append-response'],
+      );
     });
 
     it('does not count a durable write of entries that were replaced meanwhile', () => {

@@ -30,11 +30,13 @@ export class Outbox {
 
   /** Everything there is to do, or undefined. While an earlier write is under way nothing is vouched for. */
   take(write: Write | undefined, committed: readonly Entry[], isWriting: boolean): Ready | undefined {
-    const [messages, afterWrite, reads] = [this.#messages, isWriting && !write ? [] : this.#afterWrite, this.#reads];
+    const mayVouch = write !== undefined || !isWriting;
+    const [messages, afterWrite, reads] = [this.#messages, mayVouch ? this.#afterWrite : [], this.#reads];
     if (!write && messages.length + afterWrite.length + committed.length + reads.length === 0) return undefined;
     this.#messages = [];
     this.#reads = [];
-    if (afterWrite.length > 0) this.#afterWrite = [];
+    // A list of its own for each write, even an empty one: what is vouched for later must not leave with this write.
+    if (mayVouch) this.#afterWrite = [];
     return write
       ? { messages, write, messagesAfterWrite: afterWrite, committed, reads }
       : { messages: [...messages, ...afterWrite], write, messagesAfterWrite: [], committed, reads };
