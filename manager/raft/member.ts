@@ -72,6 +72,8 @@ export class Member {
   readonly #pending = new Map<number, { term: number; id: number }>();
   readonly #reads = new Map<number, readonly number[]>();
   #proposals: Proposal[] = [];
+  /** What they cost, which counts as uncommitted already: a slow disk must not make them pile up. */
+  #proposalBytes = 0;
   /** The last indexes of those batches of proposals that are not committed yet. */
   #batches: number[] = [];
   #waitingReads: number[] = [];
@@ -117,8 +119,19 @@ export class Member {
 
   /** What comes while enough is under way goes on together: into one write here, one message and one write elsewhere. */
   propose(requests: readonly Proposal[]): void {
-    for (const request of requests) this.#proposals.push(request);
+    const crowded: number[] = [];
+    for (const request of requests) if (!this.#takeIn(request)) crowded.push(request.id);
+    if (crowded.length > 0) this.#refuse(crowded, 'too-much-uncommitted');
     this.pump();
+  }
+
+  #takeIn(request: Proposal): boolean {
+    const cost = costOf(request);
+    const { leading } = this.raft;
+    if (leading && !leading.hasRoomFor(cost, this.#proposalBytes)) return false;
+    this.#proposals.push(request);
+    this.#proposalBytes += cost;
+    return true;
   }
 
   #propose(): void {
@@ -128,6 +141,7 @@ export class Member {
     if (this.#proposals.length === 0 || (mustWait && raft.leading)) return;
     const requests = this.#proposals;
     this.#proposals = [];
+    this.#proposalBytes = 0;
     const first = this.raft.log.lastIndex + 1;
     const refusal = this.raft.propose(requests.map(({ bytes }) => bytes));
     if (refusal)

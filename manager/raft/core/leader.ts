@@ -85,12 +85,16 @@ export class Leader {
 
   propose(payloads: readonly Uint8Array[]): Refusal | undefined {
     if (this.#transfer) return 'transferring';
-    const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0);
-    if (this.#uncommittedBytes > 0 && this.#uncommittedBytes + bytes > this.#deps.limits.uncommittedBytesMax) {
-      return 'too-much-uncommitted';
-    }
-    this.#append(payloads.map((payload) => ({ kind: 'data', bytes: payload })));
+    const parts = payloads.map((bytes) => ({ kind: 'data' as const, bytes }));
+    if (!this.hasRoomFor(parts.reduce((sum, part) => sum + costOf(part), 0))) return 'too-much-uncommitted';
+    this.#append(parts);
     return undefined;
+  }
+
+  /** Whether entries that cost so much may be proposed, when others for `waiting` come before them. Alone, anything may. */
+  hasRoomFor(cost: number, waiting = 0): boolean {
+    const before = this.#uncommittedBytes + waiting;
+    return before === 0 || before + cost <= this.#deps.limits.uncommittedBytesMax;
   }
 
   proposeChange(change: MembershipChange): Refusal | undefined {

@@ -5,7 +5,7 @@ import type { Entry, InitialState, SnapshotMeta } from './types.ts';
 
 /** What an entry costs beside its bytes, in memory and on the wire, roughly. */
 const ENTRY_OVERHEAD_BYTES = 32;
-export const costOf = (entry: Entry): number => entry.bytes.length + ENTRY_OVERHEAD_BYTES;
+export const costOf = ({ bytes }: Pick<Entry, 'bytes'>): number => bytes.length + ENTRY_OVERHEAD_BYTES;
 
 export class RaftLog {
   #base: { index: number; term: number };

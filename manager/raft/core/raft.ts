@@ -102,7 +102,7 @@ export class Raft {
   }
   /** The leader's side, while this is the leader. */
   get leading():
-    | Pick<Leader, 'reachable' | 'successor' | 'isCaughtUp' | 'isChanging' | 'progressOf' | 'transferee'>
+    | Pick<Leader, 'reachable' | 'successor' | 'isCaughtUp' | 'isChanging' | 'progressOf' | 'transferee' | 'hasRoomFor'>
     | undefined {
     return this.#leader;
   }
