@@ -31,9 +31,9 @@ export class Chaos {
     this.#random = world.random('chaos');
     this.#without = options.without ?? new Set();
     this.#sizeWanted = 1 + this.#random.below(MEMBERS_MAX);
-    const drawn = shuffled(FAULTS, this.#random);
-    const count = KINDS_MIN + this.#random.below(drawn.length - KINDS_MIN + 1);
-    this.#faults = drawn.slice(0, count).map((fault) => ({ fault, weight: 1 + this.#random.below(4) }));
+    const shuffledFaults = shuffled(FAULTS, this.#random);
+    const count = KINDS_MIN + this.#random.below(FAULTS.length - KINDS_MIN + 1);
+    this.#faults = enough(shuffledFaults, count).map((fault) => ({ fault, weight: 1 + this.#random.below(4) }));
   }
 
   /** Acts so far: numbers up to this can be left out. */
@@ -145,6 +145,14 @@ export class Chaos {
     const atOnce = random.fraction() < 0.3 ? 3 : 1;
     for (let change = 0; change < atOnce; change += 1) changeGroup(this.#world, random, this.#sizeWanted);
   }
+}
+
+/** The first `count`, and as many more as it takes that a group of any size meets enough kinds. */
+function enough(faults: readonly Fault[], count: number): Fault[] {
+  const isAnywhere = ({ anywhere }: Fault): boolean => anywhere === true;
+  const drawn = faults.slice(0, count);
+  const lacking = Math.max(0, KINDS_MIN - drawn.filter(isAnywhere).length);
+  return [...drawn, ...faults.slice(count).filter(isAnywhere).slice(0, lacking)];
 }
 
 function shuffled<T>(all: readonly T[], random: Random): T[] {

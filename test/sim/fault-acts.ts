@@ -7,17 +7,35 @@ import type { World } from './world.ts';
 
 export interface Fault {
   readonly kind: string;
+  /** It strikes a lone member as well. */
+  readonly anywhere?: true;
   readonly strike: (world: World, random: Random) => boolean;
 }
 
 export const FAULTS: readonly Fault[] = [
-  { kind: 'crash', strike: (world, random) => onSome(world, random, (node) => crash(world, random, node)) },
-  { kind: 'crash of the leader', strike: (world, random) => onLeader(world, (node) => crash(world, random, node)) },
-  { kind: 'crash in the middle of the disk’s work', strike: crashInTheMiddle },
-  { kind: 'crash of most', strike: crashMost },
-  { kind: 'pause', strike: (world, random) => onSome(world, random, (node) => node.pause(pauseMs(random))) },
-  { kind: 'pause of the leader', strike: (world, random) => onLeader(world, (node) => node.pause(pauseMs(random))) },
-  { kind: 'skewed clock', strike: skewClock },
+  {
+    kind: 'crash',
+    anywhere: true,
+    strike: (world, random) => onSome(world, random, (node) => crash(world, random, node)),
+  },
+  {
+    kind: 'crash of the leader',
+    anywhere: true,
+    strike: (world, random) => onLeader(world, (node) => crash(world, random, node)),
+  },
+  { kind: 'crash in the middle of the disk’s work', anywhere: true, strike: crashInTheMiddle },
+  { kind: 'crash of most', anywhere: true, strike: crashMost },
+  {
+    kind: 'pause',
+    anywhere: true,
+    strike: (world, random) => onSome(world, random, (node) => node.pause(pauseMs(random))),
+  },
+  {
+    kind: 'pause of the leader',
+    anywhere: true,
+    strike: (world, random) => onLeader(world, (node) => node.pause(pauseMs(random))),
+  },
+  { kind: 'skewed clock', anywhere: true, strike: skewClock },
   { kind: 'false suspicion', strike: suspectFalsely },
   { kind: 'isolation', strike: (world, random) => isolate(world, random, someOf(world, random)) },
   { kind: 'isolation of the leader', strike: (world, random) => isolate(world, random, world.leader()) },
@@ -28,7 +46,7 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'flapping link', strike: flap },
   { kind: 'slow link', strike: slowLink },
   { kind: 'connection reset', strike: resetConnections },
-  { kind: 'full disk', strike: fillDisk },
+  { kind: 'full disk', anywhere: true, strike: fillDisk },
   { kind: 'flipped bit', strike: flipBit },
   { kind: 'wiped disk', strike: wipe },
 ];
@@ -102,9 +120,10 @@ function cut(world: World, random: Random, isCut: (from: string, to: string) => 
   const ids = [...world.nodes.keys()];
   const forMs = aWhile(random);
   const links = ids.flatMap((from) => ids.filter((to) => from !== to && isCut(from, to)).map((to) => [from, to]));
+  if (links.length === 0) return false;
   for (const [from = '', to = ''] of links) world.network.cut(from, to, forMs);
   world.note(`cut off for ${Math.round(forMs)} ms: ${links.map((link) => link.join('>')).join(' ')}`);
-  return links.length > 0;
+  return true;
 }
 
 function isolate(world: World, random: Random, node: SimNode | undefined): boolean {
@@ -156,14 +175,15 @@ function slowLink(world: World, random: Random): boolean {
 /** What was under way is lost, and both sides see it. */
 function resetConnections(world: World, random: Random): boolean {
   const node = someOf(world, random);
+  if (!node || world.alive().length < 2) return false;
   for (const other of world.alive()) {
-    if (!node || other === node) continue;
+    if (other === node) continue;
     world.network.reset(node.id, other.id);
     world.network.reset(other.id, node.id);
     other.member?.unreachable(node.id);
     node.member?.unreachable(other.id);
   }
-  return node !== undefined;
+  return true;
 }
 
 // ---- Disks ----

@@ -14,7 +14,7 @@ import {
   type SnapshotMessage,
 } from '../../manager/raft/core/types.ts';
 import type { Member } from '../../manager/raft/member.ts';
-import type { Storage } from '../../manager/raft/storage.ts';
+import type { Storage, StorageDeps } from '../../manager/raft/storage.ts';
 import { isDiskFault, isRefusalToStart } from './faults.ts';
 import { Violation } from './oracle.ts';
 import { BrokenStream, flow, SimApplier } from './sim-applier.ts';
@@ -117,13 +117,13 @@ export class SimNode {
     const { Storage: StorageClass, Raft: RaftClass, Member: MemberClass } = world.modules;
     const disk = this.disk.mount();
     const { segmentBytes: segmentBytesMax } = world.weather;
-    const deps = {
+    const deps: StorageDeps = {
       disk,
       random: this.#random,
       clusterId: CLUSTER,
       nodeId: this.id,
       segmentBytesMax,
-      untilSpace: this.#waitsForSpace ? () => this.#untilSpace() : undefined,
+      space: this.#waitsForSpace ? { wait: () => this.#untilSpace(), found: () => undefined } : undefined,
     };
     if (!this.#hasBeenUp && !(await disk.list('.')).includes('format')) {
       await StorageClass.create(deps, this.#start === 'bootstrap' ? { raftAddress: this.id } : undefined);

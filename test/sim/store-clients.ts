@@ -1,7 +1,7 @@
 // The real store under simulation: every node's state machine is one, and clients run transactions on the leader's.
 // Invariants beyond raft's: equal state on all machines at equal indexes, and no lost update: a counter holds at least
 // every increment that was acknowledged and at most those and the ones whose outcome nobody knows.
-import { crc32 } from 'node:zlib';
+import { createHash } from 'node:crypto';
 import { codeOf } from '../../base/errors.ts';
 import { ManualClock } from '../../base/manual-clock.ts';
 import type { Random } from '../../base/random.ts';
@@ -15,9 +15,12 @@ import type { SimNode } from './sim-node.ts';
 import type { World } from './world.ts';
 
 const COUNTERS = 5;
+/** So many clients wait at one store; each begins its next transaction when the last has ended. */
+const CLIENTS_MAX = 24;
 
 export class StoreMachine extends SimMachine {
   readonly store: ReplicatedStore;
+  clients = 0;
 
   constructor(proposer: Proposer) {
     super();
@@ -51,7 +54,8 @@ export class StoreMachine extends SimMachine {
   }
 
   override nameOf(bytes: Uint8Array): string {
-    return `${bytes.length}/${crc32(bytes)}`;
+    // Tens of thousands of them in one seed: 32 bits would let two have the same name now and then.
+    return createHash('md5').update(bytes).digest('base64');
   }
 }
 
@@ -75,10 +79,13 @@ export class StoreClients {
   /** One increment of one of a few counters, which many clients want to change at once. */
   increment(node: SimNode): void {
     const { machine } = node;
-    if (!(machine instanceof StoreMachine)) return;
+    if (!(machine instanceof StoreMachine) || machine.clients >= CLIENTS_MAX) return;
+    machine.clients += 1;
     const id = `counter${this.#random.below(COUNTERS)}` as NetworkId;
     count(this.#begun, id);
-    void this.#increment(machine.store, id);
+    void this.#increment(machine.store, id).finally(() => {
+      machine.clients -= 1;
+    });
   }
 
   async #increment(store: ReplicatedStore, id: NetworkId): Promise<void> {
