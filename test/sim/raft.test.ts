@@ -20,7 +20,10 @@ describe('raft under simulation', function () {
 
   async function passes(first: number, count: number, mode: Mode): Promise<void> {
     const tally = new Tally();
-    await runSeeds(ordersOf(first, count, STEPS, mode), (figures) => tally.add(figures));
+    await runSeeds(ordersOf(first, count, STEPS, mode), (figures) => {
+      const failure = tally.add(figures);
+      if (failure !== undefined) console.log(`      ${failure}`);
+    });
     console.log(report(tally).replaceAll(/^/gm, '      '));
     const failed = tally.failed.map(({ seed, failure }) => `seed ${seed}: ${failure}`);
     assert.deepEqual(failed, [], `again: npm run simulate -- --mode ${mode} --seeds 1 --first-seed SEED --trace`);

@@ -75,7 +75,8 @@ export class Tally {
     return performance.now() - this.#startMs;
   }
 
-  add(result: SeedFigures): void {
+  /** Returns what is wrong with it. */
+  add(result: SeedFigures): string | undefined {
     this.seeds += 1;
     this.steps += result.steps;
     this.committed += result.committed;
@@ -84,9 +85,13 @@ export class Tally {
     this.simulatedMs += result.simulatedMs;
     for (const [what, times] of result.met) this.met.set(what, (this.met.get(what) ?? 0) + times);
     const failure = result.failure ?? tooLittle(result);
-    if (failure !== undefined) return void this.failed.push({ ...result, failure });
+    if (failure !== undefined) {
+      this.failed.push({ ...result, failure });
+      return `seed ${result.seed} failed: ${failure}`;
+    }
     this.committedMin = Math.min(this.committedMin, result.committed);
     this.faultKindsMin = Math.min(this.faultKindsMin, result.faultKinds);
+    return undefined;
   }
 
   /** What a run of this many seeds should have met and did not. */

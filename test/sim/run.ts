@@ -11,7 +11,8 @@ import { type Mode, simulate } from './simulate.ts';
 import { type Hazard, HAZARDS } from './weather.ts';
 
 const TRACE_LINES = 80;
-const SHRUNK_SEEDS_MAX = 3;
+/** Between two lines that say how far it is, where nobody watches a terminal. */
+const PROGRESS_MS = 10_000;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -34,16 +35,31 @@ async function main(): Promise<number> {
   );
   if (values.trace) return traceAll(orders, { without: numbersOf(values.without), fairIn: hazardsOf(values.fair) });
   const tally = new Tally();
+  const progress = progressOf(tally, orders.length);
   await runSeeds(orders, (figures) => {
-    tally.add(figures);
-    if (process.stderr.isTTY) process.stderr.write(`\r${tally.seeds}/${orders.length} `);
+    const failure = tally.add(figures);
+    if (failure !== undefined) print(failure);
+    progress();
   });
   print(report(tally));
-  for (const figures of tally.failed.slice(0, SHRUNK_SEEDS_MAX)) await explain(figures, orders);
+  const [first] = tally.failed;
+  if (first) await explain(first, orders);
   const missed = tally.missed();
   if (missed.length > 0) print(`never met, so nothing is proved of it: ${missed.join(', ')}`);
   print(`${tally.seeds - tally.failed.length} passed, ${tally.failed.length} failed`);
   return tally.failed.length > 0 || missed.length > 0 ? 1 : 0;
+}
+
+function progressOf(tally: Tally, count: number): () => void {
+  const isWatched = process.stderr.isTTY;
+  let nextMs = PROGRESS_MS;
+  return () => {
+    const { seeds, failed, elapsedMs } = tally;
+    if (!isWatched && elapsedMs < nextMs) return;
+    nextMs = elapsedMs + PROGRESS_MS;
+    const line = `${seeds} of ${count} seeds, ${failed.length} failed, ${Math.round(elapsedMs / 1_000)} s`;
+    process.stderr.write(isWatched ? `\r${line} ` : `${line}\n`);
+  };
 }
 
 /** A failing seed, made as small as it gets, and how to see it again. */

@@ -1,4 +1,5 @@
-// Makes a failing seed smaller: leaves out acts and hazards as long as the same property is still broken.
+// Makes a failing seed smaller: leaves out acts and hazards as long as the same property is still broken, for
+// half a minute at most.
 import { sentenceOf } from '../../base/errors.ts';
 import { simulate, type SeedResult, type SimulateOptions } from './simulate.ts';
 import { type Hazard, HAZARDS } from './weather.ts';
@@ -11,13 +12,15 @@ export interface Shrunk {
 }
 
 const RUNS_MAX = 60;
+const TIME_MAX_MS = 30_000;
 
 export async function shrink(failing: SeedResult, steps: number, options: SimulateOptions): Promise<Shrunk> {
   const property = propertyOf(failing.failure);
   let best = { without: [] as readonly number[], fairIn: [] as readonly Hazard[], result: failing };
   let runs = 0;
+  const endMs = performance.now() + TIME_MAX_MS;
   const attempt = async (without: readonly number[], fairIn: readonly Hazard[]): Promise<boolean> => {
-    if (runs >= RUNS_MAX) return false;
+    if (runs >= RUNS_MAX || performance.now() > endMs) return false;
     runs += 1;
     const result = await simulate(failing.seed, steps, { ...options, without, fairIn });
     if (result.failure === undefined || propertyOf(result.failure) !== property) return false;

@@ -17,6 +17,7 @@ import type { Member } from '../../manager/raft/member.ts';
 import type { Storage, StorageDeps } from '../../manager/raft/storage.ts';
 import { isDiskFault, isRefusalToStart } from './faults.ts';
 import { Violation } from './oracle.ts';
+import { Saved } from './saved.ts';
 import { BrokenStream, flow, SimApplier } from './sim-applier.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimMachine } from './sim-machine.ts';
@@ -60,6 +61,7 @@ export class SimNode {
   member: Member | undefined;
   machine = new SimMachine();
   #storage: Storage | undefined;
+  #saved: Saved | undefined;
 
   constructor(world: World, id: string) {
     this.id = id;
@@ -141,6 +143,7 @@ export class SimNode {
     if (storage.snapshot && chunks) await applier.restoreNow(storage.snapshot, chunks);
     if (life !== this.#life) return;
     this.#storage = storage;
+    this.#watchWrites(storage, new Saved(initial));
     world.oracle.restarted(this.id, raft);
     this.#probeVote(initial);
     this.member = new MemberClass({
@@ -159,6 +162,24 @@ export class SimNode {
     });
     world.count('booted');
     this.#tick(life);
+  }
+
+  #watchWrites(storage: Storage, saved: Saved): void {
+    const save = storage.save.bind(storage);
+    storage.save = async (write) => {
+      await save(write);
+      saved.done(write);
+    };
+    this.#saved = saved;
+  }
+
+  /** What leaves must be true already, whatever happens to the member next. */
+  vouches(message: Message): void {
+    try {
+      if (this.raft) this.#saved?.judge(message, this.raft);
+    } catch (violation) {
+      this.#world.fail(violation);
+    }
   }
 
   #untilSpace(): Promise<void> {

@@ -175,6 +175,7 @@ export class World {
     const claim = from.claim;
     for (const message of messages) {
       this.oracle.sent(message);
+      from.vouches(message);
       if (message.type === 'append-response' && message.rejected) this.count('append rejected');
       if (message.type === 'snapshot') void from.sendSnapshot(message);
       else {
