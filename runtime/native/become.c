@@ -53,7 +53,7 @@ static int enter_directory(const char *path, bool make, struct fault *fault) {
 int process_ready(struct process_plan *plan, struct arena *arena, bool make_directory, struct ready *ready,
                   struct warnings *warnings, struct fault *fault) {
   if (identity_find(plan->user, &plan->groups, &ready->identity, fault) < 0) return -1;
-  if (capabilities_parse(&plan->capabilities, &ready->capabilities, fault) < 0) return -1;
+  if (capabilities_of(plan, &ready->capabilities, fault) < 0) return -1;
   if (seccomp_compile(&plan->seccomp, arena, &ready->seccomp, fault) < 0) return -1;
   if (rlimits_clamp(plan, warnings, fault) < 0) return -1;
   if (complete_env(plan, arena, ready, fault) < 0) return -1;
@@ -69,7 +69,7 @@ static int executable(const char *path) {
 }
 
 // As Go's LookPath, whose words Docker's clients know.
-static int find_command(const char *name, const char *const *env, char *found, size_t capacity, struct fault *fault) {
+int find_command(const char *name, const char *const *env, char *found, size_t capacity, struct fault *fault) {
   if (strchr(name, '/') != NULL) {
     if (snprintf(found, capacity, "%s", name) >= (int)capacity) errno = ENAMETOOLONG;
     else if (executable(name) == 0) return 0;
@@ -106,8 +106,7 @@ static int place_stdio(const struct stdio *stdio, uid_t uid, struct fault *fault
   return 0;
 }
 
-void close_others(const int *kept, int count) {
-  unsigned from = 3;
+void close_others(unsigned from, const int *kept, int count) {
   for (;;) {
     unsigned next = ~0u;
     for (int i = 0; i < count; i++)
@@ -130,7 +129,7 @@ static int give_up_privileges(const struct process_plan *plan, const struct read
   if (capabilities_bound(&ready->capabilities, fault) < 0) return -1;
   if (identity_take(&ready->identity, fault) < 0) return -1;
   // Without its shim a container can not be managed. A change of user inside clears this, hence the shim's pid file.
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (!plan->outlives_parent) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (plan->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return fault_set(fault, "set no_new_privs");
   return 0;
@@ -139,11 +138,11 @@ static int give_up_privileges(const struct process_plan *plan, const struct read
 int process_become(const struct process_plan *plan, const struct ready *ready, const struct stdio *stdio, bool use_init,
                    struct fault *fault) {
   char command[PATH_MAX];
-  umask(022);
+  umask(plan->umask);
   reset_signals();
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); // a key ring of its own where the kernel has them
   if (place_stdio(stdio, ready->identity.uid, fault) < 0) return -1;
-  if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) return fault_set(fault, "mark the descriptors to be closed");
+  if (sys_close_range(3 + (unsigned)stdio->preserved, ~0u, CLOSE_RANGE_CLOEXEC) < 0) return fault_set(fault, "mark the descriptors to be closed");
   if (give_up_privileges(plan, ready, fault) < 0) return -1;
   if (find_command(plan->args.items[0], ready->env, command, sizeof command, fault) < 0) return -1;
   if (seccomp_load(&ready->seccomp, fault) < 0) return -1;

@@ -88,7 +88,7 @@ static void hand_down(const char *path, const char *file) {
   }
 }
 
-static int write_limits(const struct group_plan *group, int folder, struct fault *fault) {
+int cgroup_write_limits(const struct group_plan *group, int folder, struct fault *fault) {
   for (uint32_t i = 0; i < group->write_count; i++) {
     const struct group_write *entry = &group->writes[i];
     if (write_file(folder, entry->file, entry->value) == 0) continue;
@@ -120,7 +120,7 @@ static int open_group(const struct group_plan *group, uint32_t index, struct cgr
   int oom = openat(folder, group->version == 2 ? "memory.events" : "memory.oom_control", O_RDONLY | O_CLOEXEC);
   if (oom >= 0 && cgroups->oom >= 0) close(oom);
   else if (oom >= 0) cgroups->oom = oom;
-  if (write_limits(group, folder, fault) < 0) return close(folder), -1;
+  if (cgroup_write_limits(group, folder, fault) < 0) return close(folder), -1;
   if (group->version == 2) cgroups->unified = folder;
   else cgroups->folders[index] = folder;
   return 0;

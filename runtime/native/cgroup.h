@@ -12,6 +12,8 @@ struct cgroups {
   uint64_t oom_kills_before;
 };
 
+// Writes the limits of one group, whose folder is open.
+int cgroup_write_limits(const struct group_plan *group, int folder, struct fault *fault);
 void cgroups_none(struct cgroups *cgroups);
 // Makes folders and writes limits. On failure everything made is removed again.
 int cgroups_make(const struct launch_request *request, struct cgroups *cgroups, struct fault *fault);

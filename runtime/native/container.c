@@ -34,8 +34,8 @@ static int build(struct birth *birth, int *master, struct fault *fault) {
   struct launch_request *request = birth->request;
   struct rootfs rootfs;
   if (enter_cgroups(birth, fault) < 0 || enter_namespaces(birth, fault) < 0) return -1;
-  int kept[] = {birth->sync, birth->stdio.in, birth->stdio.out, birth->stdio.err};
-  close_others(kept, 4);
+  int kept[] = {birth->sync, birth->stdio.in, birth->stdio.out, birth->stdio.err, birth->steps ? birth->steps->line : -1};
+  close_others(3 + (unsigned)birth->stdio.preserved, kept, 5);
   if (open_bind_sources(request, fault) < 0) return -1;
   if (rootfs_begin(&rootfs, request, fault) < 0) return -1;
   if (mount_all(&rootfs, request, fault) < 0) return -1;
@@ -43,6 +43,7 @@ static int build(struct birth *birth, int *master, struct fault *fault) {
   if (write_sysctls(request, fault) < 0) return -1;
   if (mask_paths(&rootfs, &request->masked_paths, fault) < 0) return -1;
   if (lock_paths(&rootfs, &request->read_only_paths, fault) < 0) return -1;
+  if (birth->steps != NULL && birth->steps->mounted(birth, fault) < 0) return -1;
   return rootfs_enter(&rootfs, request, fault);
 }
 
@@ -53,6 +54,7 @@ static int prepare(struct birth *birth, struct ready *ready, struct fault *fault
   if (process_ready(&birth->request->process, birth->arena, true, ready, &message.warnings, fault) < 0) return -1;
   if (sync_send(birth->sync, &message, master) < 0) return fault_set(fault, "report to the shim");
   if (master >= 0) close(master);
+  if (birth->steps != NULL) return birth->steps->wait(birth, fault);
   int passed;
   if (sync_receive(birth->sync, &message, &passed) == 1 && message.kind == SYNC_GO) return 0;
   return fault_say(fault, FAULT_INTERNAL, "the shim went away");

@@ -12,6 +12,14 @@ struct birth {
   int sync;
   int network, ipc, uts, cgroup; // namespaces to join, -1: none
   struct stdio stdio;
+  const struct birth_steps *steps; // of somebody else than the shim, or NULL
+};
+
+// What the program with the OCI command line does differently. Called in PID 1.
+struct birth_steps {
+  int line;                                              // a descriptor that the steps need
+  int (*mounted)(struct birth *birth, struct fault *fault); // all is mounted, the host's root not yet left
+  int (*wait)(struct birth *birth, struct fault *fault);    // until the command is to be run; birth->sync then takes faults
 };
 
 // Never returns.

@@ -54,7 +54,7 @@ static int make_pipe(int *ours, int *theirs, bool we_read, struct fault *fault) 
 }
 
 int make_stdio(struct process *process, struct stdio *stdio, bool open_stdin, struct fault *fault) {
-  *stdio = (struct stdio){-1, -1, -1, -1};
+  *stdio = (struct stdio){-1, -1, -1, -1, 0};
   if (process->terminal) return 0;
   stdio->in = 0; // the shim's own: /dev/null
   if (open_stdin && make_pipe(&process->in, &stdio->in, false, fault) < 0) return -1;

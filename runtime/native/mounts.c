@@ -18,12 +18,14 @@ static unsigned attributes_of(const struct mount_plan *plan, bool with_read_only
   if (plan->flags & MF_NODEV) attributes |= MOUNT_ATTR_NODEV;
   if (plan->flags & MF_NOEXEC) attributes |= MOUNT_ATTR_NOEXEC;
   if (plan->flags & MF_STRICTATIME) attributes |= MOUNT_ATTR_STRICTATIME;
+  if (plan->flags & MF_NOATIME) attributes |= MOUNT_ATTR_NOATIME;
+  if (plan->flags & MF_NODIRATIME) attributes |= MOUNT_ATTR_NODIRATIME;
   return attributes;
 }
 
 static int set_attributes(int tree, bool recursive, struct mount_attr_ attributes) {
   if (attributes.set == 0 && attributes.propagation == 0) return 0;
-  if (attributes.set & MOUNT_ATTR_STRICTATIME) attributes.clear = 0x70; // the whole atime field is replaced
+  if (attributes.set & (MOUNT_ATTR_STRICTATIME | MOUNT_ATTR_NOATIME)) attributes.clear = 0x70; // the whole atime field is replaced
   return sys_mount_setattr(tree, recursive ? AT_RECURSIVE : 0, &attributes);
 }
 
@@ -201,9 +203,22 @@ static int finish_tmpfs(const struct rootfs *rootfs, const struct mount_plan *pl
   return result;
 }
 
+// A root file system that is a folder may come without a mount for /dev: then the folder's own takes the devices.
+static int own_dev(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault) {
+  if (rootfs->dev >= 0 || request->root_directory == NULL) return 0;
+  for (uint32_t i = 0; i < request->mount_count; i++)
+    if (strcmp(request->mounts[i].target, "/dev") == 0) return 0;
+  int made = make_in_root(rootfs->root, "/dev", true, fault);
+  if (made < 0) return -1;
+  close(made);
+  rootfs->dev = open_in_root_straight(rootfs->root, "/dev", O_PATH | O_DIRECTORY);
+  return rootfs->dev >= 0 ? 0 : fault_invalid(fault, "open /dev of the root file system");
+}
+
 int mount_all(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault) {
   for (uint32_t i = 0; i < request->mount_count; i++)
     if (mount_one(rootfs, &request->mounts[i], request, fault) < 0) return -1;
+  if (own_dev(rootfs, request, fault) < 0) return -1;
   if (rootfs->dev >= 0 && devices_make(rootfs, request, fault) < 0) return -1;
   for (uint32_t i = 0; i < request->mount_count; i++) {
     const struct mount_plan *plan = &request->mounts[i];

@@ -58,9 +58,9 @@ int enter_namespaces(const struct birth *birth, struct fault *fault) {
   if (join_namespace(birth->uts, CLONE_NEWUTS, "uts", fault) < 0) return -1;
   if (request->network.kind == NS_NEW && raise_loopback(fault) < 0) return -1;
   if (request->uts.kind != NS_NEW) return 0;
-  if (sethostname(request->hostname, strlen(request->hostname)) < 0)
+  if (request->hostname != NULL && sethostname(request->hostname, strlen(request->hostname)) < 0)
     return fault_invalid(fault, "set the host name '%s'", request->hostname);
-  if (setdomainname(request->domain_name, strlen(request->domain_name)) < 0)
+  if (request->domain_name != NULL && setdomainname(request->domain_name, strlen(request->domain_name)) < 0)
     return fault_invalid(fault, "set the domain name '%s'", request->domain_name);
   return 0;
 }

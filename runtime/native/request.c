@@ -87,7 +87,7 @@ static struct mount_plan read_mount(struct reader *reader) {
 }
 
 static struct group_plan read_group(struct reader *reader, struct arena *arena) {
-  struct group_plan group;
+  struct group_plan group = {0};
   group.version = read_u8(reader);
   if (group.version != 1 && group.version != 2)
     fault_say(reader->fault, FAULT_INVALID, "unknown cgroup version %u", group.version);
@@ -162,6 +162,7 @@ int parse_process(struct reader *reader, struct arena *arena, struct process_pla
     process->rlimits[i].hard = read_u64(reader);
   }
   process->oom_score_adjustment = (int32_t)read_u32(reader);
+  process->umask = 022;
   if (process->args.count == 0 || process->args.items[0][0] == 0)
     fault_say(reader->fault, FAULT_INVALID, "no command specified");
   return read_finish(reader);

@@ -27,7 +27,9 @@ struct namespace_choice {
 };
 
 enum mount_type { M_BIND, M_TMPFS, M_PROC, M_SYSFS, M_DEVPTS, M_MQUEUE, M_CGROUP, M_FOREIGN, M_TYPES };
-enum mount_flag { MF_NOSUID = 1, MF_NODEV = 2, MF_NOEXEC = 4, MF_STRICTATIME = 8, MF_TOP_ONLY = 16 };
+enum mount_flag {
+  MF_NOSUID = 1, MF_NODEV = 2, MF_NOEXEC = 4, MF_STRICTATIME = 8, MF_TOP_ONLY = 16, MF_NOATIME = 32, MF_NODIRATIME = 64
+};
 struct mount_plan {
   enum mount_type type;
   const char *source, *target, *data;
@@ -42,6 +44,7 @@ struct group_write {
   const char *file, *value;
 };
 struct group_plan {
+  const char *controllers; // of a version 1 hierarchy, between commas; only where the groups are found, not given
   uint8_t version;
   const char *path;
   uint32_t write_count;
@@ -92,6 +95,11 @@ struct rlimit_plan {
   uint64_t soft, hard;
 };
 
+// The bounding and permitted sets and so on, each with a list of its own.
+struct capability_names {
+  struct strings bounding, effective, permitted, inheritable, ambient;
+};
+
 struct process_plan {
   struct strings args, env;
   const char *directory, *user;
@@ -99,11 +107,14 @@ struct process_plan {
   bool terminal;
   uint16_t rows, columns;
   struct strings capabilities;
+  const struct capability_names *sets; // where they differ, or NULL
   bool no_new_privileges;
   struct seccomp_policy seccomp;
   uint32_t rlimit_count;
   struct rlimit_plan *rlimits;
   int32_t oom_score_adjustment;
+  uint32_t umask;
+  bool outlives_parent; // otherwise it gets SIGKILL when the shim dies
 };
 
 struct launch_request {
@@ -115,7 +126,8 @@ struct launch_request {
   uint64_t log_bytes_max;
   uint32_t log_files_max;
   bool stdin_open;
-  const char *hostname, *domain_name;
+  const char *hostname, *domain_name; // NULL: as they are
+  const char *root_directory;         // a folder that is the root file system, or NULL: overlay of the layers
   struct strings lowers;
   const char *upper, *work;
   bool root_read_only;

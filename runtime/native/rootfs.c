@@ -94,7 +94,21 @@ static int overlay_by_string(int scratch, const struct launch_request *request, 
   return root >= 0 ? root : fault_set(fault, "open the root file system");
 }
 
+// On itself, so that who looks into this namespace finds the mounts where the folder stands on the host.
+static int plain_folder(const char *directory, struct fault *fault) {
+  int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = at < 0 ? -1 : sys_open_tree(at, "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH);
+  if (root < 0 || sys_move_mount(root, at) < 0) {
+    fault_invalid(fault, "use %s as the root file system", directory);
+    if (root >= 0) close(root);
+    root = -1;
+  }
+  if (at >= 0) close(at);
+  return root;
+}
+
 static int overlay(int scratch, const struct launch_request *request, struct fault *fault) {
+  if (request->root_directory != NULL) return plain_folder(request->root_directory, fault);
   if (request->lowers.count == 0) return fault_say(fault, FAULT_INVALID, "the root file system has no layer");
   int root = overlay_by_layers(request);
   if (root < 0) return overlay_by_string(scratch, request, fault);

@@ -13,6 +13,7 @@
 
 #ifndef PR_CAP_AMBIENT
 #define PR_CAP_AMBIENT 47
+#define PR_CAP_AMBIENT_RAISE 2
 #define PR_CAP_AMBIENT_CLEAR_ALL 4
 #endif
 
@@ -29,24 +30,41 @@ static const char *const CAPABILITIES[] = {
     "CAP_CHECKPOINT_RESTORE"};
 #define CAPABILITY_COUNT (sizeof CAPABILITIES / sizeof *CAPABILITIES)
 
-int capabilities_parse(const struct strings *names, struct capability_set *set, struct fault *fault) {
-  set->bits = 0;
+const char *capability_name(unsigned number) { return number < CAPABILITY_COUNT ? CAPABILITIES[number] : NULL; }
+
+static int parse_set(const struct strings *names, uint64_t *bits, struct fault *fault) {
+  *bits = 0;
   for (uint32_t i = 0; i < names->count; i++) {
     size_t number = 0;
     while (number < CAPABILITY_COUNT && strcmp(CAPABILITIES[number], names->items[i]) != 0) number++;
     if (number == CAPABILITY_COUNT) return fault_say(fault, FAULT_INVALID, "invalid capability: \"%s\"", names->items[i]);
-    set->bits |= 1ull << number;
+    *bits |= 1ull << number;
   }
   return 0;
 }
 
-static int capset_to(uint64_t permitted, uint64_t effective) {
+int capabilities_of(const struct process_plan *plan, struct capability_set *set, struct fault *fault) {
+  const struct capability_names *names = plan->sets;
+  *set = (struct capability_set){0};
+  if (names == NULL) {
+    int result = parse_set(&plan->capabilities, &set->bounding, fault);
+    set->permitted = set->effective = set->bounding;
+    return result;
+  }
+  if (parse_set(&names->bounding, &set->bounding, fault) < 0) return -1;
+  if (parse_set(&names->permitted, &set->permitted, fault) < 0) return -1;
+  if (parse_set(&names->effective, &set->effective, fault) < 0) return -1;
+  if (parse_set(&names->inheritable, &set->inheritable, fault) < 0) return -1;
+  return parse_set(&names->ambient, &set->ambient, fault);
+}
+
+static int capset_to(uint64_t permitted, uint64_t effective, uint64_t inheritable) {
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   struct __user_cap_data_struct data[2];
   for (int i = 0; i < 2; i++) {
     data[i].permitted = (uint32_t)(permitted >> (32 * i));
     data[i].effective = (uint32_t)(effective >> (32 * i));
-    data[i].inheritable = 0; // CVE-2022-24769
+    data[i].inheritable = (uint32_t)(inheritable >> (32 * i));
   }
   return (int)syscall(SYS_capset, &header, data);
 }
@@ -60,7 +78,7 @@ static uint64_t permitted_now(void) {
 
 int capabilities_bound(const struct capability_set *set, struct fault *fault) {
   for (int number = 0; number < 64; number++) {
-    if (set->bits >> number & 1) continue;
+    if (set->bounding >> number & 1) continue;
     if (prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0) {
       if (errno == EINVAL) break; // beyond the last that this kernel knows
       return fault_set(fault, "drop capability %d", number);
@@ -71,8 +89,12 @@ int capabilities_bound(const struct capability_set *set, struct fault *fault) {
 }
 
 int capabilities_finish(const struct capability_set *set, struct fault *fault) {
-  uint64_t bits = set->bits & permitted_now(); // one that the daemon itself lacks can not be given
-  if (capset_to(bits, bits) < 0) return fault_set(fault, "set the capabilities");
+  uint64_t permitted = set->permitted & permitted_now(); // one that the daemon itself lacks can not be given
+  uint64_t inheritable = set->inheritable & permitted, ambient = set->ambient & inheritable;
+  if (capset_to(permitted, set->effective & permitted, inheritable) < 0) return fault_set(fault, "set the capabilities");
+  for (unsigned number = 0; ambient >> number != 0; number++)
+    if ((ambient >> number & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) < 0)
+      return fault_set(fault, "raise ambient capability %u", number);
   return 0;
 }
 
@@ -83,7 +105,7 @@ int identity_take(const struct identity *identity, struct fault *fault) {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return fault_set(fault, "clear the ambient set");
   // A change of user empties the effective set; loading the filter still needs it.
   uint64_t permitted = permitted_now();
-  if (capset_to(permitted, permitted) < 0) return fault_set(fault, "restore the effective capabilities");
+  if (capset_to(permitted, permitted, 0) < 0) return fault_set(fault, "restore the effective capabilities");
   return 0;
 }
 

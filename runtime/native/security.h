@@ -4,14 +4,17 @@
 #include "user.h"
 
 struct capability_set {
-  uint64_t bits;
+  uint64_t bounding, permitted, effective, inheritable, ambient;
 };
 struct warnings {
   char text[1024]; // sentences, each ended by a newline
 };
 
-int capabilities_parse(const struct strings *names, struct capability_set *set, struct fault *fault);
-// Drops the bounding set to `set`; keeps what the last steps need until capabilities_finish.
+// One list is the bounding, permitted and effective set, and the others are empty (CVE-2022-24769).
+int capabilities_of(const struct process_plan *plan, struct capability_set *set, struct fault *fault);
+// The name of capability `number`, NULL behind the last.
+const char *capability_name(unsigned number);
+// Drops to the bounding set of `set`; keeps what the last steps need until capabilities_finish.
 int capabilities_bound(const struct capability_set *set, struct fault *fault);
 int capabilities_finish(const struct capability_set *set, struct fault *fault);
 // Lowers what this machine does not allow to the highest value it does, with a warning.

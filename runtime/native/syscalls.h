@@ -46,6 +46,8 @@
 #define MOUNT_ATTR_NODEV 0x04
 #define MOUNT_ATTR_NOEXEC 0x08
 #define MOUNT_ATTR_STRICTATIME 0x20
+#define MOUNT_ATTR_NOATIME 0x10
+#define MOUNT_ATTR_NODIRATIME 0x80
 #endif
 
 enum { FS_SET_FLAG = 0, FS_SET_STRING = 1, FS_CREATE = 6 }; // fsconfig's commands

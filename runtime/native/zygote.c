@@ -3,6 +3,7 @@
 // It runs from a sealed copy of itself in memory: no container can change what later ones are started from
 // (CVE-2019-5736), and an upgrade of the file on disk does not matter.
 #include "files.h"
+#include "seal.h"
 #include "shim.h"
 #include "syscalls.h"
 #include "title.h"
@@ -14,43 +15,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define SEALED "SHOAL_NATIVE_SEALED"
 #define SOCKET_CHECK_MS 5000
 #define REQUEST_SECONDS_MAX 10
 
-#ifndef F_SEAL_EXEC
-#define F_SEAL_EXEC 0x0020
-#endif
-
 const char *source_hash = "";
-
-static int copy_self(void) {
-  struct stat status;
-  int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-  int copy = (int)syscall(SYS_memfd_create, "shoal-native", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (self < 0 || copy < 0 || fstat(self, &status) < 0) return -1;
-  off_t at = 0;
-  while (at < status.st_size)
-    if (sendfile(copy, self, &at, (size_t)(status.st_size - at)) <= 0) return -1;
-  close(self);
-  if (fchmod(copy, 0500) < 0) return -1;
-  if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) return -1;
-  return copy;
-}
-
-// Returns only in the sealed copy, or with -1.
-static int seal(char **argv) {
-  if (getenv(SEALED) != NULL) return unsetenv(SEALED);
-  int copy = copy_self();
-  if (copy < 0) return -1;
-  char *env[] = {SEALED "=1", NULL};
-  return (int)syscall(SYS_execveat, copy, "", argv, env, AT_EMPTY_PATH);
-}
 
 static int listen_on(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
