@@ -29,6 +29,7 @@ static int at_mounted(struct birth *birth, struct fault *fault) {
   if (sync_send(birth->sync, &message, -1) < 0) return fault_set(fault, "report to the runtime");
   if (sync_receive(birth->sync, &message, &passed) != 1 || message.kind != SYNC_GO)
     return fault_say(fault, FAULT_INTERNAL, "the runtime went away");
+  born->pid = getpid(); // as this namespace has it
   return oci_run_hooks(born, "createContainer", "created", fault);
 }
 
@@ -54,6 +55,9 @@ static int at_prepared(struct birth *birth, struct fault *fault) {
   const struct process_plan *process = &birth->request->process;
   struct sync_message message = {.kind = SYNC_GO};
   if (find_command(process->args.items[0], process->env.items, command, sizeof command, fault) < 0) return -1;
+  // Engines wait until nobody holds the streams of `create` any more.
+  for (int i = 0; i < 3 && birth->stdio.terminal >= 0; i++)
+    if (dup2(birth->stdio.terminal, i) < 0) return fault_set(fault, "place the terminal");
   if (sync_send(birth->sync, &message, -1) < 0) return fault_set(fault, "report to the runtime");
   close(birth->sync);
   birth->sync = -1;

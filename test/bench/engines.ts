@@ -81,17 +81,18 @@ interface DockerNode {
   readonly socket: string;
   readonly folder: string;
   readonly address: string;
+  readonly settings: readonly string[]; // further words for dockerd
   daemon: ChildProcess;
 }
 
 /** Debian's Docker Engine, one for each node, on a bridge of their own, with private roots and sockets. */
-export async function startDocker(count: number): Promise<BenchEngine> {
+export async function startDocker(count: number, settings: readonly string[] = []): Promise<BenchEngine> {
   const root = mkdtempSync(join(tmpdir(), 'bench-docker-'));
   await run('ip', ['netns', 'add', 'bench-lan']);
   await run('ip', ['-n', 'bench-lan', 'link', 'add', 'lan', 'type', 'bridge']);
   await run('ip', ['-n', 'bench-lan', 'link', 'set', 'lan', 'up']);
   const nodes: DockerNode[] = [];
-  for (let number = 1; number <= count; number++) nodes.push(await makeDockerNode(root, number));
+  for (let number = 1; number <= count; number++) nodes.push(await makeDockerNode(root, number, settings));
   await Promise.all(nodes.map((node) => answering(node)));
   const [first, ...others] = nodes as [DockerNode, ...DockerNode[]];
   await client(first.socket, 'swarm', 'init', '--advertise-addr', first.address);
@@ -138,7 +139,7 @@ export async function startDocker(count: number): Promise<BenchEngine> {
   };
 }
 
-async function makeDockerNode(root: string, number: number): Promise<DockerNode> {
+async function makeDockerNode(root: string, number: number, settings: readonly string[]): Promise<DockerNode> {
   const namespace = `bench-docker${number}`;
   const folder = join(root, String(number));
   const address = `198.18.251.${number}`;
@@ -162,12 +163,12 @@ async function makeDockerNode(root: string, number: number): Promise<DockerNode>
     await run('ip', ['-n', 'bench-lan', ...words.split(' ')]);
   for (const words of ['link set lo up', `addr add ${address}/24 dev eth0`, 'link set eth0 up'])
     await run('ip', ['-n', namespace, ...words.split(' ')]);
-  const node = { namespace, folder, address, socket: join(folder, 'd.sock') };
+  const node = { namespace, folder, address, settings, socket: join(folder, 'd.sock') };
   return { ...node, daemon: spawnDockerd(node) };
 }
 
 function spawnDockerd(node: Omit<DockerNode, 'daemon'>): ChildProcess {
-  const { folder, namespace, socket } = node;
+  const { folder, namespace, socket, settings } = node;
   const roots = [
     '--data-root',
     join(folder, 'data'),
@@ -176,9 +177,13 @@ function spawnDockerd(node: Omit<DockerNode, 'daemon'>): ChildProcess {
     '--pidfile',
     join(folder, 'pid'),
   ];
-  return spawn('nsenter', [`--net=/run/netns/${namespace}`, 'dockerd', ...roots, '-H', `unix://${socket}`], {
-    stdio: 'ignore',
-  });
+  return spawn(
+    'nsenter',
+    [`--net=/run/netns/${namespace}`, 'dockerd', ...roots, ...settings, '-H', `unix://${socket}`],
+    {
+      stdio: 'ignore',
+    },
+  );
 }
 
 async function answering(node: DockerNode): Promise<void> {
