@@ -186,8 +186,7 @@ describe('shoal-runtime, the OCI command line', () => {
     const resources = { pids: { limit: 33 }, memory: { limit: 50 << 20 }, cpu: { shares: 512 } };
     bundle.write(['sleep', '1000'], {}, { resources, cgroupsPath: `/shoal-oci-${process.pid}` });
     bundle.create('limited', 'out');
-    const group =
-      (bundle.ok('state', 'limited'), readFileSync(`/proc/${bundle.state('limited')['pid']}/cgroup`, 'utf8'));
+    const group = readFileSync(`/proc/${String(bundle.state('limited')['pid'])}/cgroup`, 'utf8');
     assert.match(group, new RegExp(`/shoal-oci-${process.pid}$`, 'm'));
     const files = readFileSync('/proc/mounts', 'utf8')
       .split('\n')
