@@ -47,7 +47,7 @@ export const MUST_BE_MET = [
   'stranger refused',
   'torn end cut off',
   'transaction acknowledged',
-  'transaction failed: conflict',
+  'transaction runs again',
   'transfer',
   'two leaders at once',
   'waiting for space',

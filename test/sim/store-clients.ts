@@ -3,6 +3,7 @@
 // every increment that was acknowledged and at most those and the ones whose outcome nobody knows.
 import { createHash } from 'node:crypto';
 import { codeOf } from '../../base/errors.ts';
+import { type Log, silentLog } from '../../base/log.ts';
 import { ManualClock } from '../../base/manual-clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { SnapshotChunk } from '../../manager/raft/contract.ts';
@@ -22,9 +23,9 @@ export class StoreMachine extends SimMachine {
   readonly store: ReplicatedStore;
   clients = 0;
 
-  constructor(proposer: Proposer) {
+  constructor(proposer: Proposer, log: Log) {
     super();
-    this.store = createStore({ proposer, clock: new ManualClock() });
+    this.store = createStore({ proposer, clock: new ManualClock(), log });
   }
 
   override apply(index: number, bytes: Uint8Array): string {
@@ -73,7 +74,8 @@ export class StoreClients {
   }
 
   machineFor(node: SimNode): StoreMachine {
-    return new StoreMachine({ propose: (entry) => this.#world.proposeBytes(node, entry) });
+    const debug = (event: string): void => this.#world.count(event);
+    return new StoreMachine({ propose: (entry) => this.#world.proposeBytes(node, entry) }, { ...silentLog, debug });
   }
 
   /** One increment of one of a few counters, which many clients want to change at once. */
