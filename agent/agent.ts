@@ -13,6 +13,7 @@ import type { OpenStream } from '../proto/gen/shoal/dispatcher/v1/OpenStream.ts'
 import { encodeLogRecord, parseLogOptions } from '../proto/log-record.ts';
 import type { NodeRole, TaskId } from '../proto/objects.ts';
 import type { Executor } from './executor.ts';
+import { Guests } from './guests.ts';
 import type { AgentMemory, LocalDb } from './local-db.ts';
 import type { Remotes } from './remotes.ts';
 import { Reporter } from './reporter.ts';
@@ -48,6 +49,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
+  readonly #guests: Guests;
   readonly #background: Background;
   #session: AgentSession | undefined;
   #sessionId: string; // the last one that a manager took
@@ -58,6 +60,7 @@ export class Agent {
     const { log, db, remotes, credentials } = options;
     this.#options = options;
     this.#reporter = new Reporter(options.clock);
+    this.#guests = new Guests(options);
     this.#sessionId = options.memory.sessionId;
     this.#background = new Background({ onFailure: (name, error) => log.error('agent part failed', { name, error }) });
     this.#worker = new Worker({
@@ -76,12 +79,16 @@ export class Agent {
 
   /** Takes up the tasks of an earlier life and connects. */
   start(): void {
-    this.#worker.restore(this.#options.memory);
+    const { executor, memory } = this.#options;
+    this.#worker.restore(memory);
+    this.#guests.restore(executor.guests());
+    executor.serveGuests(this.#guests);
     this.#background.run('sessions', (abort) => this.#sessions(abort));
   }
 
   /** Leaves the tasks running. */
   async stop(): Promise<void> {
+    this.#options.executor.serveGuests(undefined);
     await this.#background.stop();
     await this.#worker.stop();
     await this.#options.db.flush();
@@ -89,6 +96,7 @@ export class Agent {
 
   /** Stops and removes every task: the node leaves its cluster. */
   async stopAndRemoveTasks(): Promise<void> {
+    this.#options.executor.serveGuests(undefined);
     await this.#background.stop();
     await this.#worker.removeAll();
   }
@@ -124,6 +132,7 @@ export class Agent {
     // The same until a manager has taken it: it may have, and its answer got lost.
     const sessionId = (this.#nextSessionId ??= newId<'session'>(random));
     let reporting: Disposable | undefined;
+    let placing: Disposable | undefined;
     const events: SessionEvents = {
       onWelcome: (session) => {
         this.#session = session;
@@ -132,6 +141,7 @@ export class Agent {
         this.#error = '';
         db.touch();
         onWelcome();
+        placing = this.#guests.connect((guests) => session.setGuests(guests));
         reporting = this.#reporter.attach((reports) => session.sendStatuses(reports), this.#worker.statuses());
       },
       onNews: (news) => this.#learn(news),
@@ -146,6 +156,7 @@ export class Agent {
       return await AgentSession.run(address, greeting, { ...this.#options, credentials }, events, abort);
     } finally {
       reporting?.[Symbol.dispose]();
+      placing?.[Symbol.dispose]();
       this.#session = undefined;
     }
   }

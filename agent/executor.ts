@@ -1,9 +1,10 @@
 // What the agent asks of whatever runs tasks. agent/container implements it over the machine's containers; tests over
 // nothing at all.
 import type { EndpointEntry, NetworkEntry, NetworkServiceEntry } from '../proto/assignment.ts';
-import type { LogOptions } from '../proto/control.ts';
+import type { GuestRequest, LogOptions } from '../proto/control.ts';
 import type { LogRecord } from '../proto/log-record.ts';
 import type { NodeDescription, PortConfig, Task, TaskId } from '../proto/objects.ts';
+import type { GuestPlaces } from './guests.ts';
 
 export interface Executor {
   describe(): NodeDescription;
@@ -25,6 +26,10 @@ export interface Executor {
   dropNetwork(networkId: string): Promise<void>;
   /** Networks of the cluster of which this machine has something, from this life or an earlier one. */
   heldNetworks(): readonly string[];
+  /** Containers of no service that are on networks of the cluster; the networks by id. */
+  guests(): readonly GuestRequest[];
+  /** Where such containers get their places from now on; undefined: nowhere. */
+  serveGuests(places: GuestPlaces | undefined): void;
 }
 
 export interface NetworkPicture {

@@ -4,13 +4,15 @@ import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
 import { CodedError, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { agreeOnProtocol, encodeJson, PROTOCOL } from '../proto/assignment.ts';
+import { agreeOnProtocol, encodeJson, parseGuestPlaces, PROTOCOL } from '../proto/assignment.ts';
 import type { Credentials } from '../proto/credentials.ts';
 import type { AgentMessageInput } from '../proto/gen/shoal/dispatcher/v1/AgentMessage.ts';
 import type { Assignments } from '../proto/gen/shoal/dispatcher/v1/Assignments.ts';
 import type { ClusterNews } from '../proto/gen/shoal/dispatcher/v1/ClusterNews.ts';
+import type { GuestsPlaced } from '../proto/gen/shoal/dispatcher/v1/GuestsPlaced.ts';
 import type { ManagerMessage } from '../proto/gen/shoal/dispatcher/v1/ManagerMessage.ts';
 import type { OpenStream } from '../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
+import type { GuestPlace, GuestRequest } from '../proto/control.ts';
 import type { NodeDescription } from '../proto/objects.ts';
 import { Channel, fromStatus } from '../proto/rpc.ts';
 import { Dispatcher } from '../proto/services.ts';
@@ -44,6 +46,7 @@ const WELCOME_WITHIN_MS = 1_500;
 /** A manager that says nothing for this long beyond a beat is gone, even if the connection does not know it yet. */
 const SILENCE_MAX_MS = 900;
 const SECOND_LOOK_MS = 50;
+const GUESTS_WITHIN_MS = 3_000;
 /** A manager that knows no leader for this long is likely cut off; another may not be. */
 const LEADERLESS_MAX_MS = 2_500;
 
@@ -61,6 +64,7 @@ export class AgentSession {
   #leaderSeenMs: number;
   #requests = 0;
   readonly #awaiting = new Map<number, (settled: boolean) => void>();
+  readonly #placing = new Map<number, (answer: GuestsPlaced | undefined) => void>();
   #assigning: Promise<void> = Promise.resolve();
 
   private constructor(address: string, stream: Stream, deps: SessionDeps, events: SessionEvents) {
@@ -109,6 +113,23 @@ export class AgentSession {
     });
   }
 
+  /** All containers of no service, as they are to be; resolves with their places. */
+  async setGuests(guests: readonly GuestRequest[]): Promise<readonly GuestPlace[]> {
+    const requestId = ++this.#requests;
+    return await new Promise<readonly GuestPlace[]>((resolve, reject) => {
+      const done = (answer: GuestsPlaced | undefined): void => {
+        timer.cancel();
+        this.#placing.delete(requestId);
+        if (!answer) reject(new CodedError('unavailable', `${this.address} does not answer`));
+        else if (answer.error !== '') reject(new CodedError('unavailable', answer.error));
+        else resolve(parseGuestPlaces(answer.body));
+      };
+      const timer = this.#deps.clock.after(GUESTS_WITHIN_MS, () => done(undefined));
+      this.#placing.set(requestId, done);
+      this.#write({ guests: { requestId, body: encodeJson({ guests }) } });
+    });
+  }
+
   async #run(greeting: SessionGreeting, abort: AbortSignal): Promise<never> {
     const { clock } = this.#deps;
     const onAbort = (): void => this.#end(new CodedError('aborted', 'the agent stops'));
@@ -127,6 +148,7 @@ export class AgentSession {
       welcome.cancel();
       abort.removeEventListener('abort', onAbort);
       for (const done of this.#awaiting.values()) done(false);
+      for (const done of this.#placing.values()) done(undefined);
     }
   }
 
@@ -163,6 +185,7 @@ export class AgentSession {
     else if (message.othersApplied) {
       this.#awaiting.get(message.othersApplied.requestId)?.(message.othersApplied.settled);
     } else if (message.openStream) this.#events.onOpenStream(message.openStream);
+    else if (message.guestsPlaced) this.#placing.get(message.guestsPlaced.requestId)?.(message.guestsPlaced);
     else if (message.news) this.#events.onNews(message.news);
     else fail('invalid', 'a message of an unknown kind came from the manager');
   }

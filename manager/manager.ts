@@ -88,6 +88,7 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     roleOf: (id) => roleOf(store, id),
     address: () => options.addresses.controlAddress,
     askOthers: (id, open, abort) => peers.ask(id, open, abort),
+    setGuests: (request, abort) => forwarded.call('SetGuests', request, { abort }),
   });
   const reads = new FollowerReads(consensus);
   const control = createControl({

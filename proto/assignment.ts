@@ -15,6 +15,7 @@ import {
   optional,
   parseJson,
 } from '../base/parse.ts';
+import type { GuestPlace, GuestRequest } from './control.ts';
 import type { Labels, NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
 import { DESIRED_STATE, TASK_STATE } from './task-state.ts';
 
@@ -47,6 +48,7 @@ export interface NetworkEntry {
   readonly gateway: string;
   readonly vni: number;
   readonly internal: boolean;
+  readonly attachable?: boolean;
   readonly options: Labels;
 }
 
@@ -60,11 +62,11 @@ export interface NetworkServiceEntry {
   readonly virtualAddress?: string;
 }
 
-/** A task's place in such a network. */
+/** The place of a task, or of a container that no service owns, in such a network. */
 export interface EndpointEntry {
   readonly networkId: string;
-  readonly taskId: string;
-  readonly serviceId: string;
+  readonly taskId: string; // or the guest's id
+  readonly serviceId: string; // '' of a guest
   readonly address: string;
   readonly nodeId: string;
   readonly nodeAddress: string;
@@ -74,6 +76,8 @@ export interface EndpointEntry {
   /** Its node is down: connections to it are dead. */
   readonly lost: boolean;
   readonly name: string; // web.1.ID
+  /** Other names, of a container that no service owns. */
+  readonly aliases?: readonly string[];
 }
 
 const STATUS_BYTES_MAX = 64 * 1024;
@@ -123,6 +127,7 @@ export function parseNetwork(bytes: Uint8Array): NetworkEntry {
     gateway: asString(json['gateway'], 'network.gateway'),
     vni: asInteger(json['vni'], 'network.vni', { min: 1, max: 2 ** 24 - 1 }),
     internal: asBoolean(json['internal'], 'network.internal'),
+    attachable: optional(json['attachable'], 'network.attachable', asBoolean) ?? false,
     options: asMap(json['options'], 'network.options', asString),
   };
 }
@@ -141,6 +146,7 @@ export function parseNetworkService(bytes: Uint8Array): NetworkServiceEntry {
 
 export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
   const json = decodeJson(bytes, 'endpoint');
+  const aliases = optional(json['aliases'], 'endpoint.aliases', (value, path) => asArray(value, path, asString));
   return {
     networkId: asString(json['networkId'], 'endpoint.networkId'),
     taskId: asString(json['taskId'], 'endpoint.taskId'),
@@ -152,7 +158,40 @@ export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
     ready: asBoolean(json['ready'], 'endpoint.ready'),
     lost: asBoolean(json['lost'], 'endpoint.lost'),
     name: asString(json['name'], 'endpoint.name'),
+    ...(aliases && { aliases }),
   };
+}
+
+export function parseGuestRequests(bytes: Uint8Array): GuestRequest[] {
+  return asArray(decodeJson(bytes, 'guests')['guests'], 'guests', (value, path) => {
+    const guest = asObject(value, path);
+    return {
+      containerId: asString(guest['containerId'], `${path}.containerId`, { lengthMax: 64 }),
+      network: asString(guest['network'], `${path}.network`, { lengthMax: MESSAGE_LENGTH_MAX }),
+      name: asString(guest['name'], `${path}.name`, { lengthMax: MESSAGE_LENGTH_MAX }),
+      aliases: asArray(guest['aliases'], `${path}.aliases`, asString),
+      address: asString(guest['address'], `${path}.address`, { lengthMax: 64 }),
+    };
+  });
+}
+
+export function parseGuestPlaces(bytes: Uint8Array): GuestPlace[] {
+  return asArray(decodeJson(bytes, 'places')['places'], 'places', (value, path) => {
+    const place = asObject(value, path);
+    const refusal = optional(place['refusal'], `${path}.refusal`, asObject);
+    return {
+      containerId: asString(place['containerId'], `${path}.containerId`),
+      network: asString(place['network'], `${path}.network`),
+      networkId: asString(place['networkId'], `${path}.networkId`),
+      address: asString(place['address'], `${path}.address`),
+      ...(refusal && {
+        refusal: {
+          code: asString(refusal['code'], `${path}.refusal.code`),
+          reason: asString(refusal['reason'], `${path}.refusal.reason`),
+        },
+      }),
+    };
+  });
 }
 
 export function parseStatus(bytes: Uint8Array): TaskStatus {

@@ -46,6 +46,25 @@ export interface TaskFilter extends ObjectFilter {
   readonly upToDate?: boolean; // only tasks of the service's current spec version
 }
 
+/** A container that no service owns wants a place on a network of the cluster. */
+export interface GuestRequest {
+  readonly containerId: string;
+  readonly network: string; // name or id
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly address: string; // '': any
+}
+
+/** The answer to the request with the same container and network. */
+export interface GuestPlace {
+  readonly containerId: string;
+  readonly network: string;
+  readonly networkId: string;
+  readonly address: string; // '': there is none
+  /** Why there is none, with its code. */
+  readonly refusal?: { readonly code: string; readonly reason: string };
+}
+
 export interface ControlMethods {
   CreateService: { request: { spec: ServiceSpec }; reply: { service: Service; warnings: readonly string[] } };
   GetService: { request: { service: string }; reply: { service: Service } };
@@ -93,6 +112,11 @@ export interface ControlMethods {
   GetNetwork: { request: { network: string }; reply: { network: Network } };
   ListNetworks: { request: { filter: ObjectFilter }; reply: { networks: readonly Network[] } };
   RemoveNetwork: { request: { network: string }; reply: Record<string, never> };
+  /** All guests of a node, as its agent says in this session; others that it had are given up. */
+  SetGuests: {
+    request: { node: string; session: string; guests: readonly GuestRequest[] };
+    reply: { places: readonly GuestPlace[] };
+  };
 }
 
 export type ControlMethod = keyof ControlMethods;
@@ -117,6 +141,7 @@ export const CONTROL_METHODS = {
   GetNetwork: 'read',
   ListNetworks: 'read',
   RemoveNetwork: 'write',
+  SetGuests: 'write',
 } as const satisfies Record<ControlMethod, 'read' | 'write'>;
 
 export type ControlRequest<M extends ControlMethod> = ControlMethods[M]['request'];

@@ -8,6 +8,7 @@ export type NodeId = Id<'node'>;
 export type ServiceId = Id<'service'>;
 export type TaskId = Id<'task'>;
 export type NetworkId = Id<'network'>;
+export type GuestId = Id<'guest'>;
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -351,6 +352,22 @@ export interface Network extends ObjectMeta {
 export interface NetworkAddress {
   readonly networkId: NetworkId;
   readonly address: string; // 10.0.9.3
+}
+
+/** The place of a container that no service owns on a network of the cluster. It lasts as long as its node says so. */
+export interface Guest extends ObjectMeta {
+  readonly id: GuestId;
+  readonly nodeId: NodeId;
+  readonly networkId: NetworkId;
+  readonly containerId: string;
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** The container wants this one and no other. */
+  readonly asked?: string;
+  /** Given by the allocator. */
+  readonly address?: string;
+  /** Why the allocator gave none. */
+  readonly error?: string;
 }
 
 // ---- Cluster ----

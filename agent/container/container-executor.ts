@@ -3,12 +3,15 @@ import os from 'node:os';
 import { sentenceOf } from '../../base/errors.ts';
 import { Limiter } from '../../base/limiter.ts';
 import type { Log } from '../../base/log.ts';
+import type { GuestRequest } from '../../proto/control.ts';
 import { refuseEncrypted } from '../../proto/network-plan.ts';
 import type { NodeDescription, Task, TaskId } from '../../proto/objects.ts';
 import type { Runtime } from '../../runtime/contract.ts';
 import type { IngressPort } from '../../runtime/network/contract.ts';
 import type { Controller, Executor, IngressTarget, NetworkPicture } from '../executor.ts';
 import { ContainerController } from './controller.ts';
+import type { GuestPlaces } from '../guests.ts';
+import { TASK_LABEL } from './convert.ts';
 import { ImagePulls } from './image-pulls.ts';
 import { KnownNetworks } from './known-networks.ts';
 import { overlayState } from './network-state.ts';
@@ -99,6 +102,32 @@ export class ContainerExecutor implements Executor {
 
   heldNetworks(): readonly string[] {
     return this.#options.runtime.networks.list().flatMap(({ id, driver }) => (driver === 'overlay' ? [id] : []));
+  }
+
+  guests(): readonly GuestRequest[] {
+    const { networks, containers } = this.#options.runtime;
+    const known = new Map(containers.list().map((info) => [info.id, info]));
+    return networks.list().flatMap(({ id: network, driver, endpoints }) =>
+      endpoints.flatMap(({ containerId, address, names = [] }) => {
+        const info = known.get(containerId);
+        if (driver !== 'overlay' || !info || Object.hasOwn(info.config.labels, TASK_LABEL)) return [];
+        return [
+          { containerId, network, address, name: info.name, aliases: names.filter((name) => name !== info.name) },
+        ];
+      }),
+    );
+  }
+
+  serveGuests(places: GuestPlaces | undefined): void {
+    const { networks } = this.#options.runtime;
+    networks.guests = places && {
+      admit: async ({ containerName, ...request }) => {
+        const { networkId, address } = await places.place({ ...request, name: containerName });
+        await this.#networks.have([networkId], new AbortController().signal);
+        return { networkId, address };
+      },
+      release: (containerId, networkId) => places.release(containerId, networkId),
+    };
   }
 
   #ports({ protocol, publishedPort, targetPort, localTasks, remoteAddresses }: IngressTarget): IngressPort[] {

@@ -100,7 +100,7 @@ function attachmentsOf(task: Task): NetworkAttachment[] {
   const inside = clusterNetworks(task.spec.networks).map((network): NetworkAttachment => {
     const found = task.attachments?.find(({ networkId }) => networkId === network);
     if (!found) return fail('internal', `task ${task.id} has no address in network ${network}`);
-    return { ...plain, network, address: found.address };
+    return { ...plain, network, address: found.address, assigned: true };
   });
   return [{ ...plain, network: networkOf(task), gatewayPriority: 1 }, ...inside];
 }

@@ -14,7 +14,12 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
     if (isReady) ready.set(serviceId, [...(ready.get(serviceId) ?? []), address]);
   }
   return {
-    network: { ...network, id: network.networkId, port: ownPort(endpoints, nodeId), attachable: false },
+    network: {
+      ...network,
+      id: network.networkId,
+      port: ownPort(endpoints, nodeId),
+      attachable: network.attachable ?? false,
+    },
     endpoints: endpoints.map(({ address, lost, nodeId: where, nodeAddress, nodePort }) => ({
       address,
       lost,
@@ -48,8 +53,11 @@ function namesOf({ name, aliases, virtualAddress }: NetworkServiceEntry, tasks: 
 }
 
 /** Containers of this machine are put by the machine itself. */
-function taskNames({ name, address, lost }: EndpointEntry): NameRecord[] {
-  return lost ? [] : [{ name, addresses: [address], reverse: true, ttlSeconds: 0 }];
+function taskNames({ name, aliases = [], address, lost }: EndpointEntry): NameRecord[] {
+  if (lost) return [];
+  return [...new Set([name, ...aliases])].map((each) => {
+    return { name: each, addresses: [address], reverse: each === name, ttlSeconds: 0 };
+  });
 }
 
 /** Several services may share an alias: it then means all of them. */

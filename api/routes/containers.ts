@@ -7,7 +7,9 @@ import { Fields } from '../convert/fields.ts';
 import { parseLimitChange, parseRestart, refuseUnsupportedResources } from '../convert/host-limits.ts';
 import { volumesFrom } from '../convert/volumes-from.ts';
 import { parseFilters } from '../filters.ts';
-import { fail } from '../../base/errors.ts';
+import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
+import type { ContainerConfig } from '../../runtime/container/contract.ts';
+import { networkToJoin } from '../cluster-network.ts';
 import { empty, json } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
@@ -16,7 +18,8 @@ import { containersWithoutImage, pruneContainers } from './container-prune.ts';
 
 const NO_CONTENT = empty(204);
 
-export function addContainerRoutes(router: Routes, { runtime, system, clock }: ApiDeps): void {
+export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
+  const { runtime, system, clock } = deps;
   const { containers } = runtime;
 
   router.add('GET', '/containers/json', async ({ query, abort }) => {
@@ -34,6 +37,7 @@ export function addContainerRoutes(router: Routes, { runtime, system, clock }: A
   router.add('POST', '/containers/create', async (request) => {
     const body = await request.json();
     const config = parseContainerConfig(body, request.query.text('name'), volumesFrom(body, containers));
+    await checkNetworks(deps, config, request.abort);
     const { id, warnings } = await containers.create(config);
     return json(201, { Id: id, Warnings: warnings });
   });
@@ -127,3 +131,15 @@ function stopOptions({ query }: ApiRequest): { signal?: string; graceMs?: number
 
 /** `--timeout -1`: no SIGKILL. The longest that a timer can hold. */
 const WAIT_FOR_EVER_MS = 2 ** 31 - 1;
+
+/** Networks of this machine are the runtime's to check. Not code `not-found`: clients take that for a missing image. */
+async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: AbortSignal): Promise<void> {
+  if (config.network.startsWith('container:') || !deps.swarm.info().controlAvailable) return;
+  for (const network of config.attachments?.map((each) => each.network) ?? [config.network]) {
+    try {
+      await networkToJoin(deps, network, abort);
+    } catch (error) {
+      throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
+    }
+  }
+}

@@ -17,6 +17,7 @@ import {
 import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
 import { type Filters, matchesName, parseFilters } from '../filters.ts';
+import { clusterNetwork, networkToJoin } from '../cluster-network.ts';
 import { peersOf, servicesOn } from '../network-members.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
@@ -79,7 +80,7 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('POST', '/networks/{id}/connect', async (request) => {
-    const { name } = networks.get(request.param('id'));
+    const name = await networkToJoin(deps, request.param('id'), request.abort);
     const body = new Fields(await request.json());
     await containers.connect(body.text('Container'), parseAttachment(name, body.object('EndpointConfig')));
     return empty(200);
@@ -102,28 +103,6 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     for (const { name, id } of unused) if (await wasRemoved(deps, id)) deleted.push(name);
     return json(200, { NetworksDeleted: deleted });
   });
-}
-
-/** Undefined: it is this machine's alone, or there is none. A name that both have means this machine's. */
-async function clusterNetwork(deps: ApiDeps, text: string, abort: AbortSignal): Promise<Network | undefined> {
-  const local = localNetwork(deps, text);
-  if ((local && local.scope !== 'swarm') || !deps.swarm.info().controlAvailable) return undefined;
-  try {
-    const { network } = await deps.swarm.control().call('GetNetwork', { network: local?.id ?? text }, { abort });
-    return network;
-  } catch (error) {
-    if (codeOf(error) === 'not-found') return undefined;
-    throw error;
-  }
-}
-
-function localNetwork({ runtime }: ApiDeps, text: string): NetworkInfo | undefined {
-  try {
-    return runtime.networks.get(text);
-  } catch (error) {
-    if (codeOf(error) === 'not-found') return undefined;
-    throw error;
-  }
 }
 
 const isUnused = (network: NetworkInfo): boolean =>

@@ -1,7 +1,7 @@
-// Addresses on the cluster's networks: one for each task, one for each service that has a virtual one. Who has which is
-// read from the store; a book only adds where the search goes on and which addresses were given back lately, so that one
+// Addresses on the cluster's networks: one for each task, one for each service that has a virtual one, one for each
+// container that no service owns. Who has which is read from the store; a book only adds where the search goes on and which addresses were given back lately, so that one
 // rests before somebody else gets it. Pure: what a transaction that did not happen has taken is dropped with its pages.
-import { formatAddress, formatSubnet, parseAddress, parseSubnet, type Subnet } from '../../base/ipv4.ts';
+import { contains, formatAddress, formatSubnet, parseAddress, parseSubnet, type Subnet } from '../../base/ipv4.ts';
 import { isHost } from '../../proto/network-plan.ts';
 import type { Network, NetworkAddress, NetworkId } from '../../proto/objects.ts';
 import { isTerminal } from '../../proto/task-state.ts';
@@ -90,6 +90,22 @@ export class AddressPages {
     return taken;
   }
 
+  /** This address and no other. False: it is taken, or not one of the network's; `refusal` says so. */
+  claim(networkId: NetworkId, address: string): boolean {
+    const page = this.#page(networkId);
+    const asked = parseAddress(address);
+    if (!page) this.#refusal = `network ${networkId} not found`;
+    else if (!contains(page.subnet, asked) || !isHost(page.subnet, asked)) {
+      this.#refusal = `address ${address} is not in ${formatSubnet(page.subnet)} of network ${page.name}`;
+    } else if (page.used.has(asked)) {
+      this.#refusal = `Address already in use: ${address} of network ${page.name} belongs to another container or service`;
+    } else {
+      page.used.add(asked);
+      return true;
+    }
+    return false;
+  }
+
   #page(id: NetworkId): Page | undefined {
     this.#pages ??= readPages(this.#view, this.#returned);
     return this.#pages.get(id);
@@ -126,6 +142,7 @@ function readPages(view: View, returned: ReadonlyMap<string, number>): Map<Netwo
   const note = ({ networkId, address }: NetworkAddress): void =>
     void pages.get(networkId)?.used.add(parseAddress(address));
   for (const service of view.services.all()) service.virtualAddresses?.forEach(note);
+  for (const { networkId, address } of view.guests.all()) if (address !== undefined) note({ networkId, address });
   for (const task of view.tasks.all()) {
     if (!task.attachments) continue;
     // An orphan's node is out of reach: it may still run there.

@@ -8,11 +8,12 @@ import { codeOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { together } from '../../base/together.ts';
 import { clusterNetworks } from '../../proto/network-plan.ts';
-import type { NetworkAddress, PortConfig, Service, ServiceId, Task } from '../../proto/objects.ts';
+import type { Guest, NetworkAddress, PortConfig, Service, ServiceId, Task } from '../../proto/objects.ts';
 import { knownPorts } from '../../proto/published-ports.ts';
 import { isWanted } from '../../proto/task-state.ts';
 import type { Change, Store, Transaction, View } from '../store/contract.ts';
 import { AddressBook, type AddressPages } from './addresses.ts';
+import { allocateGuests } from './guests.ts';
 import { allocatePorts, portOwners } from './ports.ts';
 
 export interface AllocatorOptions extends Loop {
@@ -32,6 +33,7 @@ export async function runAllocator(store: Store, options: AllocatorOptions): Pro
   await together(options.abort, [
     (abort) => follow(store, dirty, book, { ...options, abort }),
     (abort) => allocateAll(store, dirty, book, { ...options, abort }),
+    (abort) => allocateGuests(store, book, { ...options, abort }),
   ]);
 }
 
@@ -41,7 +43,7 @@ async function follow(
   book: AddressBook,
   { abort, clock }: Loop,
 ): Promise<void> {
-  const { view, changes } = store.viewAndWatch(['service', 'task'], { abort });
+  const { view, changes } = store.viewAndWatch(['service', 'task', 'guest'], { abort });
   markAll(view, dirty);
   for await (const change of changes) {
     if (change.kind === 'resync') markAll(view, dirty);
@@ -55,12 +57,16 @@ async function follow(
 /** Whose owner is in the store no more; those of a task that has ended are found there. */
 function lostAddresses(change: Change): readonly NetworkAddress[] | undefined {
   if (change.kind === 'task') return change.action === 'remove' ? change.object.attachments : undefined;
+  if (change.kind === 'guest') return change.action === 'remove' ? placeOf(change.object) : undefined;
   if (change.kind !== 'service') return undefined;
   const [before, after] = change.action === 'remove' ? [change.object, undefined] : [change.previous, change.object];
   return before?.virtualAddresses?.filter(
     ({ networkId }) => !after?.virtualAddresses?.some((each) => each.networkId === networkId),
   );
 }
+
+const placeOf = ({ networkId, address }: Guest): NetworkAddress[] =>
+  address === undefined ? [] : [{ networkId, address }];
 
 function markAll(view: View, dirty: DirtySet<ServiceId>): void {
   for (const service of view.services.all()) if (needsWork(view, service)) dirty.add(service.id);

@@ -5,6 +5,7 @@ import type { Log } from '../../base/log.ts';
 import type { Caller, ControlMethod, ControlReply } from '../../proto/control.ts';
 import { CONTROL_METHODS } from '../../proto/control.ts';
 import { clusterHandlers } from './cluster.ts';
+import { guestHandlers } from './guests.ts';
 import type { HandlerDeps, Handlers } from './handlers.ts';
 import { networkHandlers } from './networks.ts';
 import { nodeHandlers } from './nodes.ts';
@@ -36,6 +37,7 @@ export function createControl(options: ControlOptions): Control {
     ...nodeHandlers(deps),
     ...clusterHandlers(deps),
     ...networkHandlers(deps),
+    ...guestHandlers(deps),
   };
   return {
     async call(method, request, { caller, abort }) {

@@ -97,6 +97,10 @@ function checkUnused(view: View, network: Network): void {
   for (const service of view.services.all()) {
     if (uses(service)) fail('invalid', `network ${network.spec.name} is in use by service ${service.spec.name}`);
   }
+  for (const guest of view.guests.all()) {
+    if (guest.networkId !== network.id) continue;
+    fail('invalid', `network ${network.spec.name} is in use by container ${guest.name} on node ${guest.nodeId}`);
+  }
   for (const task of view.tasks.all()) {
     const isOn = task.attachments?.some(({ networkId }) => networkId === network.id) ?? false;
     // What is to stop, does: a stack's networks go in the moment after its services.

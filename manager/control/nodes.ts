@@ -95,7 +95,7 @@ async function removeNode(
         checkRemoval(node, force, members());
         const open = tx.tasks.ofNode(node.id).filter((task) => !isTerminal(task.status.state));
         for (const task of open.slice(0, GIVEN_UP_AT_ONCE)) giveUp(tx, task, clock.nowMs());
-        if (open.length <= GIVEN_UP_AT_ONCE) tx.nodes.remove(node.id);
+        if (open.length <= GIVEN_UP_AT_ONCE) removeWithGuests(tx, node);
         else keepAway(tx, node);
         return open.length <= GIVEN_UP_AT_ONCE;
       },
@@ -103,6 +103,12 @@ async function removeNode(
     );
   }
   return {};
+}
+
+/** Nobody will ever say of its containers that they are gone. */
+function removeWithGuests(tx: Transaction, node: Node): void {
+  for (const guest of tx.guests.all()) if (guest.nodeId === node.id) tx.guests.remove(guest.id);
+  tx.nodes.remove(node.id);
 }
 
 /** Nothing new is to be placed on a node that is being removed by force. */

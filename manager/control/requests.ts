@@ -1,5 +1,5 @@
 // Requests from JSON: one parser for each method, so that nothing unknown gets past the border.
-import type { ControlMethod, ControlRequest, ObjectFilter, TaskFilter } from '../../proto/control.ts';
+import type { ControlMethod, ControlRequest, GuestRequest, ObjectFilter, TaskFilter } from '../../proto/control.ts';
 import { parseClusterSpec, parseNetworkSpec, parseNodeSpec, parseServiceSpec } from '../../proto/parse-specs.ts';
 import { flag, integer, list, maybe, object, oneOf, type Parser, text, texts } from '../../proto/shape.ts';
 
@@ -57,4 +57,9 @@ export const REQUESTS: { readonly [M in ControlMethod]: Parser<ControlRequest<M>
   GetNetwork: object<ControlRequest<'GetNetwork'>>({ network: text }),
   ListNetworks: object<ControlRequest<'ListNetworks'>>({ filter: objectFilter }),
   RemoveNetwork: object<ControlRequest<'RemoveNetwork'>>({ network: text }),
+  SetGuests: object<ControlRequest<'SetGuests'>>({
+    node: text,
+    session: text,
+    guests: list(object<GuestRequest>({ containerId: text, network: text, name: text, aliases: texts, address: text })),
+  }),
 };

@@ -56,7 +56,7 @@ export class Assignments {
 
   /** Scans, then follows the store until `abort`. `onReady` is called once the first scan is in. */
   async run(abort: AbortSignal, onReady: () => void = () => {}): Promise<void> {
-    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node', 'network'], { abort });
+    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node', 'network', 'guest'], { abort });
     this.#scan(view);
     onReady();
     let pending: Change[] = [];
@@ -169,6 +169,7 @@ export class Assignments {
       if (isAssigned(task)) this.#keep(task, task.version);
       this.#networks.moveTask(undefined, task, view.version, news);
     }
+    for (const guest of view.guests.all()) this.#networks.moveGuest(undefined, guest, view.version, news);
     for (const service of this.#services.values()) {
       this.#networks.moveService(undefined, service, view.version, news);
       const item = this.#ingressItem(service, view.version);
@@ -199,6 +200,7 @@ export class Assignments {
   #moveNetworks(change: Change, version: number, news: NetworkNews): void {
     if (change.kind === 'network') this.#networks.moveNetwork(...ends(change), version, news);
     else if (change.kind === 'service') this.#networks.moveService(...ends(change), version, news);
+    else if (change.kind === 'guest') this.#networks.moveGuest(...ends(change), version, news);
     else if (change.kind === 'task') this.#networks.moveTask(...ends(change), version, news);
   }
 

@@ -5,6 +5,8 @@ import { CodedError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { together } from '../../base/together.ts';
+import { encodeJson, parseGuestRequests } from '../../proto/assignment.ts';
+import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import type { DispatcherHandlers } from '../../proto/gen/shoal/dispatcher/v1/Dispatcher.ts';
 import type { OpenStreamInput } from '../../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
 import type { Identity } from '../../proto/identity.ts';
@@ -29,6 +31,8 @@ export interface DispatcherDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Brings to the leader what a node says of its containers that no service owns. */
+  readonly setGuests: (request: ControlRequest<'SetGuests'>, abort: AbortSignal) => Promise<ControlReply<'SetGuests'>>;
   /** What the certificate of a node should say. */
   readonly roleOf: (nodeId: NodeId) => NodeRole;
   /** Control address of this manager. */
@@ -135,10 +139,19 @@ export class AgentDispatcher {
       ...this.#deps,
       assignments: this.#assignments,
       upstream: this.#upstream,
+      setGuests: (node: NodeId, session: string, body: Uint8Array, abort: AbortSignal) =>
+        this.#setGuests(node, session, body, abort),
       news: () => this.#news(nodeId),
       timing: () => this.#timing(),
       streamRefused: (streamId: string, reason: string) => this.#streams.refused(nodeId, streamId, reason),
     };
+  }
+
+  async #setGuests(node: NodeId, session: string, body: Uint8Array, abort: AbortSignal): Promise<Buffer> {
+    const guests = parseGuestRequests(body);
+    const has = [...this.#deps.store.view().guests.all()].some(({ nodeId }) => nodeId === node);
+    if (guests.length === 0 && !has) return encodeJson({ places: [] });
+    return encodeJson(await this.#deps.setGuests({ node, session, guests }, abort));
   }
 
   #admit(session: Session): void {

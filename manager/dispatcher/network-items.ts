@@ -1,8 +1,8 @@
-// What a node is told of the cluster's networks: of each that one of its tasks is on, the network, the services on it and
-// every task's place in it. Derived from the store alone, so every manager says the same.
+// What a node is told of the cluster's networks: of each that one of its containers is on, the network, the services on it
+// and every container's place in it. Derived from the store alone, so every manager says the same.
 // Invariant: a body is encoded once, however many nodes get it.
 import { encodeJson, type EndpointEntry, type NetworkEntry, type NetworkServiceEntry } from '../../proto/assignment.ts';
-import type { Network, NetworkId, Node, NodeId, Service, Task } from '../../proto/objects.ts';
+import type { Guest, Network, NetworkAddress, NetworkId, Node, NodeId, Service, Task } from '../../proto/objects.ts';
 import { isTerminal, isWanted, TASK_STATE } from '../../proto/task-state.ts';
 import type { Item } from './assignments.ts';
 
@@ -17,8 +17,20 @@ export interface NetworkNews {
 
 export const noNews = (): NetworkNews => ({ changed: new Map(), gained: new Map(), lost: new Map() });
 
+/** Who has a place in networks: a task, or a container that no service owns. */
+interface Occupant {
+  readonly id: string;
+  readonly nodeId: NodeId;
+  readonly serviceId: string;
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly places: readonly NetworkAddress[];
+  /** New connections may come by its service, if its node is well. */
+  readonly serves: boolean;
+}
+
 interface Membership {
-  tasks: number;
+  occupants: number;
   readonly since: number;
 }
 
@@ -26,7 +38,7 @@ export class NetworkItems {
   readonly #node: (id: NodeId) => Node | undefined;
   readonly #items = new Map<NetworkId, Map<string, Item>>();
   readonly #members = new Map<NodeId, Map<NetworkId, Membership>>();
-  readonly #placed = new Map<string, Task>(); // tasks with a node and addresses, by id
+  readonly #placed = new Map<string, Occupant>(); // with a node and addresses, by id
 
   constructor(node: (id: NodeId) => Node | undefined) {
     this.#node = node;
@@ -77,52 +89,58 @@ export class NetworkItems {
   }
 
   moveTask(before: Task | undefined, after: Task | undefined, version: number, news: NetworkNews): void {
-    const known = this.#placed.get((after ?? before)?.id ?? '');
-    const present = after && isPlaced(after) ? after : undefined;
+    this.#move((after ?? before)?.id ?? '', after && taskOccupant(after), version, news);
+  }
+
+  moveGuest(before: Guest | undefined, after: Guest | undefined, version: number, news: NetworkNews): void {
+    this.#move((after ?? before)?.id ?? '', after && guestOccupant(after), version, news);
+  }
+
+  #move(id: string, present: Occupant | undefined, version: number, news: NetworkNews): void {
+    const known = this.#placed.get(id);
     if (!known && !present) return;
-    if (present) this.#placed.set(present.id, present);
-    else if (known) this.#placed.delete(known.id);
+    if (present) this.#placed.set(id, present);
+    else this.#placed.delete(id);
     if (!known && present) this.#enter(present, version, news);
     this.#tell(present ?? known, present !== undefined, version, news);
     if (known && !present) this.#leave(known, news);
   }
 
-  /** The node came, went or has another address: so did its tasks. */
+  /** The node came, went or has another address: so did who is on it. */
   moveNode(nodeId: NodeId, version: number, news: NetworkNews): void {
     if (!this.#members.has(nodeId)) return;
-    for (const task of this.#placed.values()) if (task.nodeId === nodeId) this.#tell(task, true, version, news);
+    for (const each of this.#placed.values()) if (each.nodeId === nodeId) this.#tell(each, true, version, news);
   }
 
-  #tell(task: Task | undefined, present: boolean, version: number, news: NetworkNews): void {
-    for (const { networkId, address } of task?.attachments ?? []) {
-      const entry = task && present ? this.#endpointEntry(task, networkId, address) : undefined;
-      this.#put(networkId, 'endpoint', `${networkId}/${task?.id}`, entry && encodeJson(entry), version, news);
+  #tell(occupant: Occupant | undefined, present: boolean, version: number, news: NetworkNews): void {
+    for (const { networkId, address } of occupant?.places ?? []) {
+      const entry = occupant && present ? this.#endpointEntry(occupant, networkId, address) : undefined;
+      this.#put(networkId, 'endpoint', `${networkId}/${occupant?.id}`, entry && encodeJson(entry), version, news);
     }
   }
 
-  #enter({ nodeId, attachments = [] }: Task, version: number, news: NetworkNews): void {
-    if (!nodeId) return;
+  #enter({ nodeId, places }: Occupant, version: number, news: NetworkNews): void {
     const networks = this.#members.get(nodeId) ?? new Map<NetworkId, Membership>();
     this.#members.set(nodeId, networks);
-    for (const { networkId } of attachments) {
+    for (const { networkId } of places) {
       const membership = networks.get(networkId);
-      if (membership) membership.tasks += 1;
+      if (membership) membership.occupants += 1;
       else {
-        networks.set(networkId, { tasks: 1, since: version });
+        networks.set(networkId, { occupants: 1, since: version });
         note(news.gained, nodeId, networkId);
         news.lost.get(nodeId)?.delete(networkId);
       }
     }
   }
 
-  #leave({ nodeId, attachments = [] }: Task, news: NetworkNews): void {
-    const networks = nodeId && this.#members.get(nodeId);
+  #leave({ nodeId, places }: Occupant, news: NetworkNews): void {
+    const networks = this.#members.get(nodeId);
     if (!networks) return;
-    for (const { networkId } of attachments) {
+    for (const { networkId } of places) {
       const membership = networks.get(networkId);
       if (!membership) continue;
-      membership.tasks -= 1;
-      if (membership.tasks > 0) continue;
+      membership.occupants -= 1;
+      if (membership.occupants > 0) continue;
       networks.delete(networkId);
       note(news.lost, nodeId, networkId);
       news.gained.get(nodeId)?.delete(networkId);
@@ -150,22 +168,23 @@ export class NetworkItems {
     news.changed.set(networkId, [...(news.changed.get(networkId) ?? []), item]);
   }
 
-  #endpointEntry(task: Task, networkId: NetworkId, address: string): EndpointEntry | undefined {
-    const node = task.nodeId && this.#node(task.nodeId);
+  #endpointEntry(occupant: Occupant, networkId: NetworkId, address: string): EndpointEntry | undefined {
+    const { id, serviceId, nodeId, name, aliases, serves } = occupant;
+    const node = this.#node(nodeId);
     const at = node?.dataAddress ?? node?.status.address;
     if (!node || at === undefined) return undefined;
-    const isUp = node.status.state === 'ready';
     return {
       networkId,
-      taskId: task.id,
-      serviceId: task.serviceId,
+      taskId: id,
+      serviceId,
       address,
-      nodeId: node.id,
+      nodeId,
       nodeAddress: at,
       nodePort: node.dataPort || 0,
-      ready: isUp && isWanted(task) && task.status.state === 'running',
+      ready: node.status.state === 'ready' && serves,
       lost: node.status.state === 'down',
-      name: nameOf(task),
+      name,
+      ...(aliases && { aliases }),
     };
   }
 }
@@ -178,16 +197,24 @@ function note(map: Map<NodeId, Set<NetworkId>>, nodeId: NodeId, networkId: Netwo
   map.set(nodeId, set.add(networkId));
 }
 
-/** The scheduler has confirmed its node, and it has not ended. */
-const isPlaced = (task: Task): boolean =>
-  task.nodeId !== undefined &&
-  (task.attachments?.length ?? 0) > 0 &&
-  TASK_STATE[task.status.state] >= TASK_STATE.assigned &&
-  !isTerminal(task.status.state);
+/** Undefined: the scheduler has not confirmed its node, or it has ended. */
+function taskOccupant(task: Task): Occupant | undefined {
+  const { id, nodeId, serviceId, attachments = [], status } = task;
+  const isPlaced = TASK_STATE[status.state] >= TASK_STATE.assigned && !isTerminal(status.state);
+  if (nodeId === undefined || attachments.length === 0 || !isPlaced) return undefined;
+  const serves = isWanted(task) && status.state === 'running';
+  return { id, nodeId, serviceId, name: nameOf(task), places: attachments, serves };
+}
+
+/** Undefined: it has no address yet. */
+function guestOccupant({ id, nodeId, networkId, address, name, aliases }: Guest): Occupant | undefined {
+  if (address === undefined) return undefined;
+  return { id, nodeId, serviceId: '', name, aliases, places: [{ networkId, address }], serves: false };
+}
 
 function networkEntry({ id, spec, subnet, gateway, vni }: Network): NetworkEntry {
-  const { name, internal, options } = spec;
-  return { networkId: id, name, subnet, gateway, vni, internal, options };
+  const { name, internal, attachable, options } = spec;
+  return { networkId: id, name, subnet, gateway, vni, internal, attachable, options };
 }
 
 /** Undefined: the service is not on the network. */

@@ -2,7 +2,7 @@
 // requests. Every message is checked against the store first: a node that was removed, got another certificate or
 // another session is refused, and the stream closed.
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { CodedError, codeOf, fail } from '../../base/errors.ts';
+import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -11,6 +11,7 @@ import type { AgentMessage } from '../../proto/gen/shoal/dispatcher/v1/AgentMess
 import type { AssignmentInput } from '../../proto/gen/shoal/dispatcher/v1/Assignment.ts';
 import type { AwaitOthers } from '../../proto/gen/shoal/dispatcher/v1/AwaitOthers.ts';
 import type { ClusterNewsInput } from '../../proto/gen/shoal/dispatcher/v1/ClusterNews.ts';
+import type { Guests } from '../../proto/gen/shoal/dispatcher/v1/Guests.ts';
 import type { Hello } from '../../proto/gen/shoal/dispatcher/v1/Hello.ts';
 import type { ManagerMessageInput } from '../../proto/gen/shoal/dispatcher/v1/ManagerMessage.ts';
 import type { OpenStreamInput } from '../../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
@@ -33,6 +34,8 @@ export interface SessionDeps {
   readonly random: Random;
   readonly log: Log;
   readonly leaderKnown: () => boolean;
+  /** Makes true what the agent says of its containers that no service owns; answers with their places. */
+  readonly setGuests: (nodeId: NodeId, session: string, body: Uint8Array, abort: AbortSignal) => Promise<Buffer>;
   readonly news: (nodeId: NodeId) => ClusterNewsInput;
   readonly timing: () => ClusterSpec['dispatcher'];
   /** The agent refused to open a stream. */
@@ -199,6 +202,7 @@ export class Session {
     } else if (message.statuses) this.#takeStatuses(message.statuses);
     else if (message.applied) this.#takeApplied(message.applied.index);
     else if (message.awaitOthers) this.#awaitOthers(message.awaitOthers);
+    else if (message.guests) this.#setGuests(message.guests);
     else if (message.streamRefused) {
       this.#deps.streamRefused(message.streamRefused.streamId, message.streamRefused.reason);
     } else fail('invalid', `a session message of an unknown kind came from node ${this.nodeId}`);
@@ -230,6 +234,13 @@ export class Session {
       .awaitApplied(this.nodeId, index, Math.min(timeoutMs, AWAIT_MS_MAX), this.#abort.signal)
       .catch(() => false)
       .then((settled) => this.#write({ othersApplied: { requestId, settled } }));
+  }
+
+  #setGuests({ requestId, body }: Guests): void {
+    void this.#deps.setGuests(this.nodeId, this.#sessionId, body, this.#abort.signal).then(
+      (places) => this.#write({ guestsPlaced: { requestId, body: places } }),
+      (error: unknown) => this.#write({ guestsPlaced: { requestId, error: sentenceOf(error) } }),
+    );
   }
 
   #refuseIfReplaced(): void {

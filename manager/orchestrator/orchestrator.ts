@@ -67,6 +67,7 @@ function touchedBy(change: Change, view: View): Iterable<ServiceId> {
         : [];
     case 'cluster':
     case 'network':
+    case 'guest':
       return [];
   }
 }

@@ -1,6 +1,16 @@
 // What the manager's loops know of the store. They depend on these shapes, not on the class behind them.
 // The store is the meeting place: loops never call each other; each scans, watches and reconciles.
-import type { Cluster, Network, Node, NodeId, Service, ServiceId, Task, TaskIdentity } from '../../proto/objects.ts';
+import type {
+  Cluster,
+  Guest,
+  Network,
+  Node,
+  NodeId,
+  Service,
+  ServiceId,
+  Task,
+  TaskIdentity,
+} from '../../proto/objects.ts';
 
 /** Kind of object → its type. A kind is a line here and an entry in kinds.ts (codec, indices, validator). */
 export interface ObjectKinds {
@@ -9,6 +19,7 @@ export interface ObjectKinds {
   service: Service;
   task: Task;
   network: Network;
+  guest: Guest;
 }
 export type Kind = keyof ObjectKinds;
 
@@ -33,7 +44,7 @@ type ViewOf<K extends Kind> = K extends 'task' ? TaskView : TableView<ObjectKind
 
 /**
  * A consistent reading at one version; cheap; not to be held across an await. One table for each kind, named by its
- * plural: `clusters`, `nodes`, `services`, `tasks`, `networks`.
+ * plural: `clusters`, `nodes`, `services`, `tasks`, `networks`, `guests`.
  */
 export type View = {
   /** Raft index of the last applied change. */

@@ -3,7 +3,7 @@
 // Invariant: what an entry says is the same on every manager, because entries are checked against it while applied.
 import { invariant } from '../../base/assert.ts';
 import { fail } from '../../base/errors.ts';
-import type { Cluster, Network, Node, ObjectMeta, Service, Task, TaskIdentity } from '../../proto/objects.ts';
+import type { Cluster, Guest, Network, Node, ObjectMeta, Service, Task, TaskIdentity } from '../../proto/objects.ts';
 import { DESIRED_STATE, TASK_STATE } from '../../proto/task-state.ts';
 import type { Kind, ObjectKinds } from './contract.ts';
 
@@ -40,6 +40,12 @@ const node: KindDefinition<Node> = { ...plain, name: (object) => object.spec.nam
 
 const network: KindDefinition<Network> = { ...plain, name: (object) => object.spec.name };
 
+const guest: KindDefinition<Guest> = {
+  ...plain,
+  name: () => undefined,
+  unique: ({ containerId, networkId }) => [`place of container ${containerId} on network ${networkId}`],
+};
+
 const service: KindDefinition<Service> = {
   ...plain,
   name: (object) => object.spec.name,
@@ -65,6 +71,7 @@ export const KINDS: { readonly [K in Kind]: KindDefinition<ObjectKinds[K]> } = {
   service,
   task,
   network,
+  guest,
 };
 
 export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];

@@ -13,6 +13,8 @@ import type { AwaitAppliedRequestInput as _shoal_dispatcher_v1_AwaitAppliedReque
 import type { AwaitOthersInput as _shoal_dispatcher_v1_AwaitOthersInput, AwaitOthers as _shoal_dispatcher_v1_AwaitOthers } from './shoal/dispatcher/v1/AwaitOthers.ts';
 import type { ClusterNewsInput as _shoal_dispatcher_v1_ClusterNewsInput, ClusterNews as _shoal_dispatcher_v1_ClusterNews } from './shoal/dispatcher/v1/ClusterNews.ts';
 import type { DispatcherClient as _shoal_dispatcher_v1_DispatcherClient, DispatcherDefinition as _shoal_dispatcher_v1_DispatcherDefinition } from './shoal/dispatcher/v1/Dispatcher.ts';
+import type { GuestsInput as _shoal_dispatcher_v1_GuestsInput, Guests as _shoal_dispatcher_v1_Guests } from './shoal/dispatcher/v1/Guests.ts';
+import type { GuestsPlacedInput as _shoal_dispatcher_v1_GuestsPlacedInput, GuestsPlaced as _shoal_dispatcher_v1_GuestsPlaced } from './shoal/dispatcher/v1/GuestsPlaced.ts';
 import type { HeartbeatInput as _shoal_dispatcher_v1_HeartbeatInput, Heartbeat as _shoal_dispatcher_v1_Heartbeat } from './shoal/dispatcher/v1/Heartbeat.ts';
 import type { HeartbeatReplyInput as _shoal_dispatcher_v1_HeartbeatReplyInput, HeartbeatReply as _shoal_dispatcher_v1_HeartbeatReply } from './shoal/dispatcher/v1/HeartbeatReply.ts';
 import type { HelloInput as _shoal_dispatcher_v1_HelloInput, Hello as _shoal_dispatcher_v1_Hello } from './shoal/dispatcher/v1/Hello.ts';
@@ -61,6 +63,8 @@ export interface ProtoGrpcType {
         AwaitOthers: MessageTypeDefinition<_shoal_dispatcher_v1_AwaitOthersInput, _shoal_dispatcher_v1_AwaitOthers>
         ClusterNews: MessageTypeDefinition<_shoal_dispatcher_v1_ClusterNewsInput, _shoal_dispatcher_v1_ClusterNews>
         Dispatcher: SubtypeConstructor<typeof grpc.Client, _shoal_dispatcher_v1_DispatcherClient> & { service: _shoal_dispatcher_v1_DispatcherDefinition }
+        Guests: MessageTypeDefinition<_shoal_dispatcher_v1_GuestsInput, _shoal_dispatcher_v1_Guests>
+        GuestsPlaced: MessageTypeDefinition<_shoal_dispatcher_v1_GuestsPlacedInput, _shoal_dispatcher_v1_GuestsPlaced>
         Heartbeat: MessageTypeDefinition<_shoal_dispatcher_v1_HeartbeatInput, _shoal_dispatcher_v1_Heartbeat>
         HeartbeatReply: MessageTypeDefinition<_shoal_dispatcher_v1_HeartbeatReplyInput, _shoal_dispatcher_v1_HeartbeatReply>
         Hello: MessageTypeDefinition<_shoal_dispatcher_v1_HelloInput, _shoal_dispatcher_v1_Hello>

@@ -1,8 +1,9 @@
 // Putting a container into a further network and taking it out of one: in its record, and at once where it runs.
+import { Scope } from '../../base/scope.ts';
 import { sharesNetwork, withAttachment, withoutAttachment } from './attachments.ts';
 import type { Container } from './container.ts';
 import type { ContainerConfig, NetworkAttachment } from './contract.ts';
-import { publishPlace, requestOf, rewriteFiles } from './network-places.ts';
+import { admit, knownNetwork, publishPlace, requestOf, rewriteFiles } from './network-places.ts';
 import type { ContainerParts } from './parts.ts';
 import { discardAhead } from './prepare-ahead.ts';
 import { writeRecord } from './record.ts';
@@ -13,11 +14,13 @@ export async function connect(container: Container, parts: ContainerParts, added
   const config = withAttachment(container.record.config, added, nameOf(parts));
   await discardAhead(container);
   if (!isAlive(container.state)) return await keep(container, config);
+  await using undo = new Scope();
   const { sandboxPath } = container.status;
-  const request = { ...requestOf(container, added, ''), publish: [] };
+  const request = { ...requestOf(container, await admit(container, parts, added, undo), ''), publish: [] };
   const none = container.status.endpoints.find(({ networkName }) => networkName === 'none');
   if (none) await parts.networks.leave(none, { keepSandbox: true });
   const endpoint = await parts.networks.join({ ...request, sandboxPath });
+  undo.handOver();
   await keep(container, config);
   container.change({ endpoints: [...container.status.endpoints.filter((each) => each !== none), endpoint] });
   await container.save();
@@ -43,7 +46,12 @@ export async function disconnect(container: Container, parts: ContainerParts, ne
 const nameOf =
   (parts: ContainerParts) =>
   (reference: string): string =>
-    sharesNetwork(reference) ? reference : parts.networks.get(reference).name;
+    sharesNetwork(reference) ? reference : (knownNetwork(parts.networks, reference)?.name ?? known(reference, parts));
+
+/** A network of the cluster may not be known here yet. */
+function known(reference: string, { networks }: ContainerParts): string {
+  return networks.guests ? reference : networks.get(reference).name;
+}
 
 async function keep(container: Container, config: ContainerConfig): Promise<void> {
   const record = { ...container.record, config };

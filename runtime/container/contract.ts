@@ -37,6 +37,8 @@ export interface NetworkAttachment {
   readonly address: string;
   readonly address6: string;
   readonly gatewayPriority: number;
+  /** On a network of the cluster, by whoever speaks to it: the address is the container's already. */
+  readonly assigned?: boolean;
 }
 
 export interface RestartRule {

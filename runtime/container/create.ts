@@ -89,7 +89,8 @@ function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
   const others = [config.network, config.pidMode, config.ipcMode].filter((mode) => mode.startsWith('container:'));
   try {
     for (const mode of others) parts.find(mode.slice('container:'.length));
-    for (const { network } of attachmentsOf(config)) parts.networks.get(network);
+    // One that is not known here may be the cluster's: whoever speaks to it is asked when the container starts.
+    if (!parts.networks.guests) for (const { network } of attachmentsOf(config)) parts.networks.get(network);
   } catch (error) {
     throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
   }

@@ -2,7 +2,8 @@
 import { writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scope } from '../../base/scope.ts';
-import type { Endpoint, EndpointRequest } from '../network/contract.ts';
+import { codeOf, fail } from '../../base/errors.ts';
+import type { Endpoint, EndpointRequest, NetworkInfo, Networks } from '../network/contract.ts';
 import { attachmentsOf, publishedPorts, publishingNetwork, upstreamsOf } from './attachments.ts';
 import type { Container } from './container.ts';
 import type { NetworkAttachment } from './contract.ts';
@@ -18,7 +19,7 @@ export async function joinNetworks(
 ): Promise<readonly Endpoint[]> {
   const { config } = container.record;
   const endpoints: Endpoint[] = [];
-  const attachments = attachmentsOf(config);
+  const attachments = await admitted(container, parts, attachmentsOf(config), undo);
   const publishing = publishingNetwork(attachments, (reference) => parts.networks.get(reference));
   for (const attachment of attachments) {
     const publish = attachment.network === publishing ? publishedPorts(config) : [];
@@ -29,6 +30,54 @@ export async function joinNetworks(
     endpoints.push(endpoint);
   }
   return endpoints;
+}
+
+/**
+ * Those on networks of the cluster with their places there. Such a network leads to no outside: a container that is on
+ * nothing else leads outside through the machine's bridge, as tasks do.
+ */
+async function admitted(
+  container: Container,
+  parts: ContainerParts,
+  attachments: readonly NetworkAttachment[],
+  undo: Scope,
+): Promise<readonly NetworkAttachment[]> {
+  const all: NetworkAttachment[] = [];
+  for (const attachment of attachments) all.push(await admit(container, parts, attachment, undo));
+  const isInside = all.every((attachment, at) => attachment !== attachments[at]);
+  if (all.length === 0 || !isInside) return all;
+  if (all.every(({ network }) => parts.networks.get(network).internal)) return all;
+  const plain = { aliases: [], links: [], macAddress: '', address: '', address6: '' };
+  return [{ ...plain, network: 'bridge', gatewayPriority: 1 }, ...all];
+}
+
+/** The same attachment, unless it is on a network of the cluster and nobody has got it a place there yet. */
+export async function admit(
+  { id, record: { name } }: Container,
+  { networks }: Pick<ContainerParts, 'networks'>,
+  attachment: NetworkAttachment,
+  undo: Scope,
+): Promise<NetworkAttachment> {
+  const { network, aliases, address } = attachment;
+  const known = knownNetwork(networks, network);
+  if (attachment.assigned === true || (known && known.driver !== 'overlay')) return attachment;
+  const { guests } = networks;
+  if (!guests) {
+    if (!known) return attachment; // to be refused as any unknown one
+    fail('unavailable', `network ${known.name} belongs to a swarm that this node is not in touch with`);
+  }
+  const place = await guests.admit({ containerId: id, containerName: name, network, aliases, address });
+  undo.defer(() => guests.release(id, place.networkId));
+  return { ...attachment, network: place.networkId, address: place.address };
+}
+
+export function knownNetwork(networks: Pick<Networks, 'get'>, reference: string): NetworkInfo | undefined {
+  try {
+    return networks.get(reference);
+  } catch (error) {
+    if (codeOf(error) === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 export function requestOf(

@@ -176,7 +176,22 @@ export interface NetworkReport {
   readonly repaired: Readonly<Record<string, number>>;
 }
 
+/** Gets containers places on networks of the cluster that this machine is, or is not yet, on. */
+export interface GuestDesk {
+  /** Resolves when the network is there, with the address that the container has on it. */
+  admit(request: {
+    readonly containerId: string;
+    readonly containerName: string;
+    readonly network: string; // id or name
+    readonly aliases: readonly string[];
+    readonly address: string; // '': any
+  }): Promise<{ readonly networkId: string; readonly address: string }>;
+  release(containerId: string, networkId: string): void;
+}
+
 export interface Networks {
+  /** Set by whoever speaks to the cluster; undefined: this node is in none. */
+  guests?: GuestDesk | undefined;
   readonly names: NameSource;
   /** Compares, and changes nothing. */
   report(): Promise<NetworkReport>;

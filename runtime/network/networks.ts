@@ -14,6 +14,7 @@ import { type Bridge, ensureBridge, uplinkMtu } from './bridges.ts';
 import type {
   Endpoint,
   EndpointRequest,
+  GuestDesk,
   IngressPort,
   NetworkInfo,
   NetworkReport,
@@ -86,6 +87,7 @@ export async function createNetworks(options: NetworksOptions): Promise<MachineN
 }
 
 class BridgeNetworks implements MachineNetworks {
+  guests: GuestDesk | undefined;
   readonly names: Names;
   readonly overlays: MachineOverlays;
   readonly #options: NetworksOptions;
@@ -250,7 +252,9 @@ class BridgeNetworks implements MachineNetworks {
 
   async leave(endpoint: Endpoint, { keepSandbox } = { keepSandbox: false }): Promise<void> {
     const network = this.#table.all().find((state) => state.record.id === endpoint.networkId);
-    if (network) await this.#endpoints.leave(network, endpoint.id, keepSandbox);
+    if (!network) return;
+    await this.#endpoints.leave(network, endpoint.id, keepSandbox);
+    if (network.overlay) this.guests?.release(endpoint.containerId, network.record.id);
   }
 
   releaseSandbox(sandboxPath: string): void {

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
 import { type TaskJson, TestCluster } from '../support/cluster.ts';
+import { insideOf } from '../support/inside.ts';
 import { requireRoot } from '../support/requirements.ts';
-
-const run = promisify(execFile);
 
 interface NetworkJson {
   readonly Id: string;
@@ -22,26 +19,8 @@ interface AttachedTask extends TaskJson {
 const addressOf = (task: TaskJson): string =>
   ((task as AttachedTask).NetworksAttachments?.[0]?.Addresses[0] ?? '').replace(/\/.*/, '');
 
-/** Runs inside the task's network, where its own process looks names up and connects. Answers by JSON. */
-async function inside<T>(task: TaskJson, source: string): Promise<T> {
-  const pid = task.Status.ContainerStatus?.PID ?? 0;
-  const prelude = `
-    const dns = new (require('node:dns').promises.Resolver)({ timeout: 1000, tries: 1 });
-    dns.setServers(['127.0.0.11']);
-    const resolve = (name) => dns.resolve4(name).then((list) => list.sort(), (error) => error.code);
-    const ask = (host) => new Promise((done) => {
-      const request = require('node:http').get({ host, port: 80, path: '/plain', timeout: 1500, agent: false }, (reply) => {
-        let text = ''; reply.on('data', (part) => { text += part }); reply.on('end', () => done(text.trim()));
-      });
-      request.on('timeout', () => { done('TIMEOUT'); request.destroy() });
-      request.on('error', (error) => done(error.code));
-    });`;
-  const script = `${prelude}; (async () => { console.log(JSON.stringify(await (async () => { ${source} })())) })()`;
-  const { stdout } = await run('nsenter', [`--net=/proc/${pid}/ns/net`, process.execPath, '-e', script], {
-    timeout: 30_000,
-  });
-  return JSON.parse(stdout) as T;
-}
+const inside = <T>(task: TaskJson, source: string): Promise<T> =>
+  insideOf<T>(task.Status.ContainerStatus?.PID ?? 0, source);
 
 describe('a network over three nodes', function () {
   this.timeout(120_000);

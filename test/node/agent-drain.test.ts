@@ -113,6 +113,8 @@ describe('published tasks on this machine', function () {
       applyNetwork: (index, picture) => executor.applyNetwork(index, picture),
       dropNetwork: (id) => executor.dropNetwork(id),
       heldNetworks: () => executor.heldNetworks(),
+      guests: () => executor.guests(),
+      serveGuests: (places) => executor.serveGuests(places),
       breakConnections: (addresses) => executor.breakConnections(addresses),
       // The fault: says that it is so, and it is not.
       applyIngress: async (index, targets) => {

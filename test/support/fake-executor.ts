@@ -75,6 +75,12 @@ export class FakeExecutor implements Executor {
     this.networks.delete(networkId);
   }
 
+  guests(): [] {
+    return [];
+  }
+
+  serveGuests(): void {}
+
   heldNetworks(): readonly string[] {
     return [...this.networks.keys()];
   }

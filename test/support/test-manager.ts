@@ -107,6 +107,7 @@ export async function startTestManager(
       return node ? certificateRole(node) : 'worker';
     },
     address: () => controlAddress,
+    setGuests: async () => ({ places: [] }),
     askOthers: () => Promise.resolve(false),
   });
   const issuer = new Issuer({ store, ...means, log });

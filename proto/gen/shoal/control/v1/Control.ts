@@ -141,6 +141,15 @@ export interface ControlClient extends grpc.Client {
   removeService(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   removeService(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   
+  SetGuests(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  SetGuests(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  SetGuests(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  SetGuests(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  setGuests(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  setGuests(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  setGuests(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  setGuests(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  
   UpdateCluster(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   UpdateCluster(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   UpdateCluster(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
@@ -201,6 +210,8 @@ export interface ControlHandlers extends grpc.UntypedServiceImplementation {
   
   RemoveService: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
+  SetGuests: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
+  
   UpdateCluster: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
   UpdateNode: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
@@ -225,6 +236,7 @@ export interface ControlDefinition extends grpc.ServiceDefinition {
   RemoveNetwork: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   RemoveNode: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   RemoveService: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
+  SetGuests: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   UpdateCluster: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   UpdateNode: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   UpdateService: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>

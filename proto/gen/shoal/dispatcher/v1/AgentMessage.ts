@@ -6,6 +6,7 @@ import type { StatusesInput as _shoal_dispatcher_v1_StatusesInput, Statuses as _
 import type { AppliedInput as _shoal_dispatcher_v1_AppliedInput, Applied as _shoal_dispatcher_v1_Applied } from '../../../shoal/dispatcher/v1/Applied.ts';
 import type { AwaitOthersInput as _shoal_dispatcher_v1_AwaitOthersInput, AwaitOthers as _shoal_dispatcher_v1_AwaitOthers } from '../../../shoal/dispatcher/v1/AwaitOthers.ts';
 import type { StreamRefusedInput as _shoal_dispatcher_v1_StreamRefusedInput, StreamRefused as _shoal_dispatcher_v1_StreamRefused } from '../../../shoal/dispatcher/v1/StreamRefused.ts';
+import type { GuestsInput as _shoal_dispatcher_v1_GuestsInput, Guests as _shoal_dispatcher_v1_Guests } from '../../../shoal/dispatcher/v1/Guests.ts';
 
 export interface AgentMessageInput {
   'hello'?: (_shoal_dispatcher_v1_HelloInput | null);
@@ -14,7 +15,8 @@ export interface AgentMessageInput {
   'applied'?: (_shoal_dispatcher_v1_AppliedInput | null);
   'awaitOthers'?: (_shoal_dispatcher_v1_AwaitOthersInput | null);
   'streamRefused'?: (_shoal_dispatcher_v1_StreamRefusedInput | null);
-  'message'?: "hello"|"heartbeat"|"statuses"|"applied"|"awaitOthers"|"streamRefused";
+  'guests'?: (_shoal_dispatcher_v1_GuestsInput | null);
+  'message'?: "hello"|"heartbeat"|"statuses"|"applied"|"awaitOthers"|"streamRefused"|"guests";
 }
 
 export interface AgentMessage {
@@ -24,5 +26,6 @@ export interface AgentMessage {
   'applied'?: (_shoal_dispatcher_v1_Applied | null);
   'awaitOthers'?: (_shoal_dispatcher_v1_AwaitOthers | null);
   'streamRefused'?: (_shoal_dispatcher_v1_StreamRefused | null);
-  'message'?: "hello"|"heartbeat"|"statuses"|"applied"|"awaitOthers"|"streamRefused";
+  'guests'?: (_shoal_dispatcher_v1_Guests | null);
+  'message'?: "hello"|"heartbeat"|"statuses"|"applied"|"awaitOthers"|"streamRefused"|"guests";
 }

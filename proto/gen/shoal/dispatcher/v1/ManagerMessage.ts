@@ -6,6 +6,7 @@ import type { AssignmentsInput as _shoal_dispatcher_v1_AssignmentsInput, Assignm
 import type { OthersAppliedInput as _shoal_dispatcher_v1_OthersAppliedInput, OthersApplied as _shoal_dispatcher_v1_OthersApplied } from '../../../shoal/dispatcher/v1/OthersApplied.ts';
 import type { OpenStreamInput as _shoal_dispatcher_v1_OpenStreamInput, OpenStream as _shoal_dispatcher_v1_OpenStream } from '../../../shoal/dispatcher/v1/OpenStream.ts';
 import type { ClusterNewsInput as _shoal_dispatcher_v1_ClusterNewsInput, ClusterNews as _shoal_dispatcher_v1_ClusterNews } from '../../../shoal/dispatcher/v1/ClusterNews.ts';
+import type { GuestsPlacedInput as _shoal_dispatcher_v1_GuestsPlacedInput, GuestsPlaced as _shoal_dispatcher_v1_GuestsPlaced } from '../../../shoal/dispatcher/v1/GuestsPlaced.ts';
 
 export interface ManagerMessageInput {
   'welcome'?: (_shoal_dispatcher_v1_WelcomeInput | null);
@@ -14,7 +15,8 @@ export interface ManagerMessageInput {
   'othersApplied'?: (_shoal_dispatcher_v1_OthersAppliedInput | null);
   'openStream'?: (_shoal_dispatcher_v1_OpenStreamInput | null);
   'news'?: (_shoal_dispatcher_v1_ClusterNewsInput | null);
-  'message'?: "welcome"|"heartbeatReply"|"assignments"|"othersApplied"|"openStream"|"news";
+  'guestsPlaced'?: (_shoal_dispatcher_v1_GuestsPlacedInput | null);
+  'message'?: "welcome"|"heartbeatReply"|"assignments"|"othersApplied"|"openStream"|"news"|"guestsPlaced";
 }
 
 export interface ManagerMessage {
@@ -24,5 +26,6 @@ export interface ManagerMessage {
   'othersApplied'?: (_shoal_dispatcher_v1_OthersApplied | null);
   'openStream'?: (_shoal_dispatcher_v1_OpenStream | null);
   'news'?: (_shoal_dispatcher_v1_ClusterNews | null);
-  'message'?: "welcome"|"heartbeatReply"|"assignments"|"othersApplied"|"openStream"|"news";
+  'guestsPlaced'?: (_shoal_dispatcher_v1_GuestsPlaced | null);
+  'message'?: "welcome"|"heartbeatReply"|"assignments"|"othersApplied"|"openStream"|"news"|"guestsPlaced";
 }
