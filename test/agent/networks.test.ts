@@ -16,6 +16,7 @@ const NETWORK = {
   gateway: '10.0.1.1',
   vni: 5,
   internal: false,
+  attachable: false,
   options: {},
 };
 const ENDPOINT = {

@@ -169,6 +169,25 @@ describe('assignments of networks', () => {
     await end();
   });
 
+  it('come with a container of no service too, by all of its names, and go with it', async () => {
+    const { store, told, put, current, endpoints, end } = await setUpNetwork();
+    const id = anId<'guest'>('guest', 1);
+    const place = { id, nodeId: A, networkId: NET, containerId: 'c', name: 'alpha', aliases: ['first'] };
+    await store.update((tx) => tx.guests.put(place));
+    await current();
+    assert.deepEqual(told, [], 'it has no address yet');
+    await store.update((tx) => tx.guests.put({ ...place, address: '10.0.1.9' }));
+    await current();
+    assert.deepEqual(told.map(names), [['endpoint 1', 'network 1', 'service 1']]);
+    const [entry] = endpoints();
+    assert.deepEqual([entry?.name, entry?.aliases, entry?.ready], ['alpha', ['first'], false]);
+    await put({ id: T1, ...on('10.0.1.3') });
+    await store.update((tx) => tx.guests.remove(id));
+    await current();
+    assert.deepEqual(names(told.at(-1)), ['-endpoint 1'], 'a task is still there');
+    await end();
+  });
+
   it('go with the last task there', async () => {
     const { told, put, assignments, end } = await setUpNetwork();
     await put({ id: T1, ...on('10.0.1.3') });
