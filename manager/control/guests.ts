@@ -3,7 +3,7 @@
 import { equalData } from '../../base/equal.ts';
 import { codeOf, type ErrorCode, fail, sentenceOf } from '../../base/errors.ts';
 import { newId } from '../../base/id.ts';
-import type { ControlReply, ControlRequest, GuestPlace, GuestRequest } from '../../proto/control.ts';
+import type { GuestPlace, GuestRequest } from '../../proto/control.ts';
 import type { Guest, GuestId, Network, Node } from '../../proto/objects.ts';
 import type { Draft, Store, Transaction, View } from '../store/contract.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';

@@ -57,7 +57,11 @@ describe('containers of no service on an agent', () => {
     const place = guests.place(guest('a'));
     await until('the managers are told', () => told.length >= 2);
     answer.with = fails;
-    clock.advance(300);
+    const before = told.length;
+    await until('the managers are told again', () => {
+      clock.advance(100);
+      return told.length > before;
+    });
     assert.equal((await place).address, 'at a');
     answer.with = () => Promise.reject(new Error('no leader'));
     const late = guests.place(guest('b'));

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { silentLog } from '../../base/log.ts';
 import { runAllocator } from '../../manager/allocator/allocator.ts';
 import type { GuestRequest } from '../../proto/control.ts';
-import type { NodeId } from '../../proto/objects.ts';
 import { type ControlBench, controlBench } from '../support/control.ts';
 import { aNetwork, aNetworkSpec, aNode, anId } from '../support/objects.ts';
 
@@ -29,7 +28,7 @@ describe('containers of no service on networks of the cluster', () => {
       tx.networks.put(aNetwork({ spec, subnet: '10.0.1.0/29' }));
       const closed = { id: anId<'network'>('network', 2), spec: aNetworkSpec({ name: 'closed' }) };
       tx.networks.put(aNetwork({ ...closed, subnet: '10.0.2.0/24', gateway: '10.0.2.1' }));
-      tx.nodes.put({ ...(tx.nodes.get(NODE) ?? aNode({ id: NODE as NodeId })), sessionId: 'now' });
+      tx.nodes.put({ ...(tx.nodes.get(NODE) ?? aNode({ id: NODE })), sessionId: 'now' });
     });
     allocating = runAllocator(bench.store, { abort: over.signal, clock: bench.clock, log: silentLog }).catch(() => {});
   });
