@@ -1,7 +1,6 @@
 // /networks: this machine's, and on a manager the cluster's.
 import { codeOf, fail } from '../../base/errors.ts';
 import type { NetworkInfo } from '../../runtime/network/contract.ts';
-import type { Network } from '../../proto/objects.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
 import { parseAttachment } from '../convert/attachment.ts';
 import { Fields } from '../convert/fields.ts';
