@@ -88,7 +88,8 @@ export function parseClusterNetwork(body: Json): NetworkSpec {
 export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
   const network = new Fields(body);
   const request = parseNamed(network);
-  if (request.driver !== 'bridge') fail('not-found', `plugin "${request.driver}" not found`);
+  if (!['bridge', 'macvlan', 'ipvlan'].includes(request.driver))
+    fail('not-found', `plugin "${request.driver}" not found`);
   if (network.raw('EnableIPv4') === false) fail('not-implemented', 'a network without IPv4 is not implemented yet');
   return { ...request, ipv6: network.flag('EnableIPv6'), ...parsePools(network.object('IPAM')) };
 }

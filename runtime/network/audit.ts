@@ -4,6 +4,7 @@ import { ensureBridge, type KernelView, missingGateways, viewKernel } from './br
 import type { Endpoints } from './endpoints.ts';
 import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
+import { ensureParent } from './lan.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
 import type { MachineOverlays } from './overlays.ts';
@@ -86,11 +87,12 @@ async function ruleFindings({ firewall }: AuditParts): Promise<Finding[]> {
   }));
 }
 
-function bridgeFindings({ netd, instance, networks }: AuditParts, view: KernelView): Finding[] {
+function bridgeFindings({ netd, instance, networks, endpoints }: AuditParts, view: KernelView): Finding[] {
   const findings: Finding[] = [];
   for (const state of networks) {
     const { bridge, overlay } = state;
-    const wrong = bridge && !overlay && bridgeFault(state, view);
+    if (bridge && state.record.lan) findings.push(...parentFindings(netd, instance, endpoints, state, view));
+    const wrong = bridge && !overlay && !state.record.lan && bridgeFault(state, view);
     if (!bridge || !wrong) continue;
     const repair = async (): Promise<void> => {
       state.bridgeIndex = await ensureBridge(netd, bridge, instance);
@@ -98,6 +100,29 @@ function bridgeFindings({ netd, instance, networks }: AuditParts, view: KernelVi
     findings.push({ cause: 'bridge', sentence: `bridge ${bridge.name} ${wrong}`, repair });
   }
   return findings;
+}
+
+/** The kernel takes the containers' links with their parent. */
+function parentFindings(
+  netd: Netd,
+  instance: Instance,
+  endpoints: Endpoints,
+  state: NetworkState,
+  view: KernelView,
+): Finding[] {
+  const { bridge, record } = state;
+  const { lan } = record;
+  const link = view.links.find((candidate) => candidate.name === bridge?.name);
+  if (!bridge || !lan || (link?.index === state.bridgeIndex && (link.up || lan.made === ''))) return [];
+  const repair = async (): Promise<void> => {
+    const { index } = await ensureParent(netd, bridge, lan, instance);
+    const isNew = index !== state.bridgeIndex;
+    state.bridgeIndex = index;
+    if (!isNew) return;
+    for (const each of state.endpoints.values()) await endpoints.rewire(state, each);
+  };
+  const wrong = link ? 'was down or made anew by somebody' : 'was gone';
+  return [{ cause: 'link', sentence: `parent ${bridge.name} of network ${record.name} ${wrong}`, repair }];
 }
 
 function bridgeFault({ bridge, bridgeIndex }: NetworkState, view: KernelView): string | undefined {

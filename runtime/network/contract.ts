@@ -144,7 +144,7 @@ export interface Overlays {
 export interface NetworkInfo {
   readonly id: string;
   readonly name: string;
-  readonly driver: 'bridge' | 'host' | 'null' | 'overlay';
+  readonly driver: 'bridge' | 'host' | 'null' | 'overlay' | 'macvlan' | 'ipvlan';
   readonly scope: 'local' | 'swarm';
   readonly createdAtMs: number;
   readonly internal: boolean;

@@ -33,10 +33,12 @@ import { type HeldPort, hostAddressesOf, type Ports } from './ports.ts';
 import { type PublishedPort, publishedKey } from './ruleset.ts';
 import { askedAddressOf } from './ruleset6.ts';
 import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
+import { lanMtu, makeLanLink } from './lan.ts';
 import {
   announceStep,
   attachStep,
   defaultRouteStep,
+  insideSteps,
   unplugSteps,
   unwireStep,
   type Wiring,
@@ -205,6 +207,7 @@ export class Endpoints {
   /** Makes the link anew where the outer end is gone, for example with the node's namespace. */
   async rewire(network: NetworkState, { endpoint }: EndpointState): Promise<void> {
     if (!network.bridge) return;
+    if (network.record.lan) return await this.#rewireLan(network, network.bridge, endpoint);
     const sandbox = sandboxOf(endpoint);
     const address = parseAddress(endpoint.address);
     const mac = parseMac(endpoint.macAddress);
@@ -219,6 +222,30 @@ export class Endpoints {
         ...wireSteps(wiring),
       ]);
     await this.#routeOut(endpoint.sandboxPath);
+  }
+
+  async #rewireLan(network: NetworkState, bridge: Bridge, endpoint: Endpoint): Promise<void> {
+    const address = parseAddress(endpoint.address);
+    const place = placeIn(network, bridge, address);
+    const six = sixIn(network, endpoint.address6 ? parseAddress6(endpoint.address6) : undefined);
+    const mac = endpoint.macAddress === '' ? undefined : parseMac(endpoint.macAddress);
+    const wiring = { sandbox: sandboxOf(endpoint), bridge, address, place, ...six, leadsOut: false };
+    await this.#wireLan(network, wiring, mac);
+    await this.#routeOut(endpoint.sandboxPath);
+  }
+
+  /** Into the network of the parent link. */
+  async #wireLan(
+    { record, bridgeIndex }: NetworkState,
+    wiring: Parameters<typeof insideSteps>[0],
+    mac: Uint8Array | undefined,
+  ): Promise<void> {
+    if (!record.lan) throw new CodedError('internal', `network ${record.name} has no parent link`);
+    const netd = this.#parts.netd();
+    await makeLanLink(netd, record.lan, bridgeIndex, wiring.sandbox, mac);
+    const mtu = lanMtu(record.options, wiring.bridge);
+    const steps = insideSteps(wiring, mtu === undefined ? {} : { mtu });
+    await netd.do(`wiring a container into network ${record.name}`, steps);
   }
 
   /** Puts the outer end back on its bridge. */
@@ -241,14 +268,18 @@ export class Endpoints {
     const six = sixIn(network, address6);
     const families = { six: address6 !== undefined };
     const id = newHexId(this.#parts.random);
-    const publishes = request.publish.map((publish) => withHostAddress(publish, bridge));
+    const { lan } = network.record;
+    // As Docker: who stands in the LAN has no ports on the machine.
+    const publishes = lan ? [] : request.publish.map((publish) => withHostAddress(publish, bridge));
     const held = await ports.hold(nameOf(request, id), publishes, families);
     undo.defer(() => ports.release(held));
     const sandbox = await this.#sandboxFor(network, request, id, undo);
     const mac = asked ?? parseMac(macOfAddress(address));
     const isFirst = request.sandboxPath === undefined;
     const { bridgeIndex } = network;
-    await this.#wire(network, { sandbox, bridge, bridgeIndex, address, place, ...six, mac, leadsOut: isFirst });
+    const wiring = { sandbox, bridge, bridgeIndex, address, place, ...six, mac, leadsOut: isFirst };
+    if (lan) await this.#wireLan(network, wiring, mac);
+    else await this.#wire(network, wiring);
     const published = publishes.map((publish, index) => withChosenPort(publish, held[index]?.port ?? 0));
     undo.defer(() => this.#withdraw(held));
     const endpoint: Endpoint = {
@@ -260,7 +291,7 @@ export class Endpoints {
       address: formatAddress(address),
       prefixLength: place.subnet.prefixLength,
       gateway: bridge.internal ? '' : formatAddress(place.gateway),
-      macAddress: macTextOf(mac),
+      macAddress: lan?.kind === 'ipvlan' ? '' : macTextOf(mac), // that of the parent
       published,
       ...(six && {
         address6: formatAddress6(six.six.address),
@@ -273,7 +304,8 @@ export class Endpoints {
     undo.defer(() => this.leave(network, id, true));
     if (!isFirst) await this.#routeOut(sandbox.path);
     await this.#answerNames(sandbox.path);
-    if (request.address || request.address6 || request.macAddress) this.#announceAgain(network, endpoint);
+    if (endpoint.macAddress !== '' && (request.address || request.address6 || request.macAddress))
+      this.#announceAgain(network, endpoint);
     undo.handOver();
     return endpoint;
   }
@@ -301,6 +333,7 @@ export class Endpoints {
     undo: Scope,
   ): Promise<Sandbox> {
     const { sandboxes, netd } = this.#parts;
+    if (network.record.lan) return await this.#bareSandboxFor(request, undo);
     const outsideFd = await network.overlay?.descriptor();
     if (request.sandboxPath === undefined) {
       if (network.overlay) {
@@ -317,6 +350,23 @@ export class Endpoints {
     const number = this.#places.nextInterface(request.sandboxPath);
     const sandbox = sandboxes.further(request.sandboxPath, number, endpointId);
     await netd().do('making a link for a container', sandboxes.linkSteps(sandbox, outsideFd));
+    undo.defer(async () => {
+      for (const step of unplugSteps(sandbox)) await netd().doAside('removing a link', step);
+    });
+    return sandbox;
+  }
+
+  /** Its link is made by the wiring, as it depends on the parent. */
+  async #bareSandboxFor({ sandboxPath }: EndpointRequest, undo: Scope): Promise<Sandbox> {
+    const { sandboxes, netd } = this.#parts;
+    if (sandboxPath === undefined) {
+      const { path } = await sandboxes.makeBare();
+      undo.defer(() => sandboxes.discard(path));
+      return { path, interfaceName: 'eth0', hostInterfaceName: '' };
+    }
+    this.#places.mustHave(sandboxPath);
+    const interfaceName = `eth${this.#places.nextInterface(sandboxPath)}`;
+    const sandbox = { path: sandboxPath, interfaceName, hostInterfaceName: '' };
     undo.defer(async () => {
       for (const step of unplugSteps(sandbox)) await netd().doAside('removing a link', step);
     });
@@ -454,6 +504,7 @@ function datagramsTo(port: PublishedPort): ConnectionFilter {
 }
 
 function checkPublishable(network: NetworkState, request: EndpointRequest): void {
+  if (network.record.lan) return;
   const families = { six: network.addresses6 !== undefined };
   for (const publish of request.publish) {
     hostAddressesOf(publish, families);

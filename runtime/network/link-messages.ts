@@ -95,13 +95,13 @@ export function addVeth(
   writer: MessageWriter,
   veth: {
     readonly inside: string;
-    readonly index: number;
+    readonly index?: number; // absent: the kernel chooses
     readonly outside: string;
     readonly homeFd: number;
     readonly group: number;
   },
 ): void {
-  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader({ index: veth.index }), () => {
+  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader({ index: veth.index ?? 0 }), () => {
     writer.text(IFLA_IFNAME, veth.inside);
     writer.nested(IFLA_LINKINFO, () => {
       writer.text(IFLA_INFO_KIND, 'veth');

@@ -16,9 +16,10 @@ import {
 import type { Endpoint, NetworkInfo, Networks } from './contract.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
+import { ensureParent, isLanDriver, planLan, probeLan, removeParent } from './lan.ts';
 import { checkRequest, infoOf, isPredefined, type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
 import { checkedPools, checkedPools6, type Taken, type Taken6 } from './pool-request.ts';
-import { type NetworkRecord, type PoolRecord, poolsOf } from './registry.ts';
+import { type LanRecord, type NetworkRecord, type PoolRecord, poolsOf } from './registry.ts';
 
 export type NetworkRequest = Parameters<Networks['create']>[0];
 
@@ -62,6 +63,7 @@ export class NetworkChanges {
 
   async #create(request: NetworkRequest): Promise<NetworkInfo> {
     const { netd, table, instance, mtu, syncRules, letIpv6Pass, save } = this.#parts;
+    if (isLanDriver(request.driver)) return await this.#createLan(request.driver, request);
     const state = stateOf(await this.#plan(request), mtu());
     if (!state.bridge) throw new CodedError('internal', `network ${request.name} has no bridge`);
     checkMtu(state.bridge, state.record);
@@ -81,20 +83,65 @@ export class NetworkChanges {
     return infoOf(state);
   }
 
+  async #createLan(kind: LanRecord['kind'], request: NetworkRequest): Promise<NetworkInfo> {
+    const { netd, table, instance, mtu, clock, random, save } = this.#parts;
+    const { name, attachable, labels, options } = request;
+    this.#mustBeNew(name);
+    const id = newHexId(random);
+    const { parent, lan, internal } = planLan(kind, request, id);
+    this.#mustBeUnused(parent);
+    const bridge = await this.#choosePlaces(request, parent);
+    const common = { id, name, driver: kind, createdAtMs: clock.nowMs(), internal, attachable, labels, options };
+    const planned = stateOf({ ...common, ...bridge, lan }, mtu());
+    if (!planned.bridge) throw new CodedError('internal', `network ${name} has no parent`);
+    const { index, made } = await ensureParent(netd(), planned.bridge, lan, instance);
+    const state = stateOf({ ...planned.record, lan: { ...lan, made } }, mtu());
+    try {
+      await probeLan(netd(), planned.bridge, index, lan);
+      state.bridgeIndex = index;
+      table.add(state);
+      await save();
+    } catch (error) {
+      table.delete(state);
+      await removeParent(netd(), planned.bridge, { ...lan, made });
+      throw error;
+    }
+    return infoOf(state);
+  }
+
+  #mustBeNew(name: string): void {
+    if (this.#parts.table.byName(name)) throw new CodedError('conflict', `network with name ${name} already exists`);
+  }
+
+  /** One parent, one network: it may have several subnets. */
+  #mustBeUnused(parent: string): void {
+    const user = this.#parts.table.all().find((state) => state.bridge?.name === parent && !state.overlay);
+    if (user)
+      throw new CodedError('forbidden', `network ${user.record.name} is already using parent interface ${parent}`);
+  }
+
+  async #choosePlaces(
+    request: NetworkRequest,
+    link: string,
+  ): Promise<Pick<NetworkRecord, 'bridge' | 'pools' | 'pools6'>> {
+    const pools = await this.#choosePools(request);
+    const pools6 = request.ipv6 ? this.#choosePools6(request) : undefined;
+    const [first] = pools;
+    if (!first) throw new CodedError('internal', `network ${request.name} has no subnet`);
+    const bridge = { name: link, subnet: first.subnet, gateway: first.gateway };
+    return { bridge, pools, ...(pools6 && { pools6 }) };
+  }
+
   async #plan(request: NetworkRequest): Promise<NetworkRecord> {
     const { clock, random, table } = this.#parts;
     const { name, internal, attachable, labels, options } = request;
-    if (table.byName(name)) throw new CodedError('conflict', `network with name ${name} already exists`);
+    this.#mustBeNew(name);
     const id = newHexId(random);
-    const pools = await this.#choosePools(request);
-    const pools6 = request.ipv6 ? this.#choosePools6(request) : undefined;
     const link = checkBridgeName(options[OPTION.bridgeName] ?? `br-${id.slice(0, 12)}`);
     if (table.all().some((state) => state.bridge?.name === link)) {
       throw new CodedError('conflict', `bridge name ${link} is used by another network`);
     }
-    const [first] = pools;
-    if (!first) throw new CodedError('internal', `network ${name} has no subnet`);
-    const bridge = { name: link, subnet: first.subnet, gateway: first.gateway };
+    const places = await this.#choosePlaces(request, link);
     return {
       id,
       name,
@@ -104,9 +151,7 @@ export class NetworkChanges {
       attachable,
       labels,
       options,
-      bridge,
-      pools,
-      ...(pools6 && { pools6 }),
+      ...places,
     };
   }
 
@@ -162,7 +207,10 @@ export class NetworkChanges {
     table.delete(state);
     await save();
     await syncRules();
-    if (state.bridge) await removeBridge(netd(), state.bridge.name);
+    const { bridge } = state;
+    const { lan } = state.record;
+    if (bridge && lan) await removeParent(netd(), bridge, lan);
+    else if (bridge) await removeBridge(netd(), bridge.name);
   }
 }
 

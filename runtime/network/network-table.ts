@@ -98,15 +98,12 @@ export function checkRequest(request: { name: string; driver: string }): void {
     throw new CodedError('invalid', `${name} is invalid as a network name: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   }
   if (isPredefined(name)) throw new CodedError('forbidden', `operation is not permitted on predefined ${name} network`);
-  if (driver === 'bridge' || driver === '') return;
+  if (['bridge', '', 'macvlan', 'ipvlan'].includes(driver)) return;
   if (driver === 'overlay') {
     throw new CodedError(
       'not-implemented',
       'an overlay network is made by the managers of a swarm: run docker swarm init first',
     );
-  }
-  if (['macvlan', 'ipvlan'].includes(driver)) {
-    throw new CodedError('not-implemented', `${driver} networks are not available yet: use the driver "bridge"`);
   }
   if (['host', 'null'].includes(driver)) {
     throw new CodedError('forbidden', `only one instance of "${driver}" network is allowed`);

@@ -33,6 +33,7 @@ import {
 } from './host-settings.ts';
 import { IngressMap } from './ingress.ts';
 import { type Instance, instanceOf } from './instance.ts';
+import { ensureParent } from './lan.ts';
 import { deleteLinkGroup } from './link-messages.ts';
 import { Netd } from './netd.ts';
 import { NETLINK_ROUTE } from './netd-protocol.ts';
@@ -45,7 +46,7 @@ import { Ports } from './ports.ts';
 import { machineUpstreams } from './machine-upstreams.ts';
 import { Resolvers } from './resolvers.ts';
 import { withPredefined } from './predefined.ts';
-import { type HostRecord, type NetworkRecord, RegistryFile } from './registry.ts';
+import { type HostRecord, type LanRecord, type NetworkRecord, RegistryFile } from './registry.ts';
 import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts';
 import { Sandboxes } from './sandboxes.ts';
 import { Upkeep } from './upkeep.ts';
@@ -359,15 +360,26 @@ class BridgeNetworks implements MachineNetworks {
 
   async #ensureBridges(): Promise<void> {
     for (const state of this.#table.all()) {
-      if (state.bridge && !state.overlay)
-        state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
+      if (!state.bridge || state.overlay) continue;
+      const { lan } = state.record;
+      if (lan) await this.#findParent(state, state.bridge, lan);
+      else state.bridgeIndex = await ensureBridge(this.#running(), state.bridge, this.#instance);
     }
     // The kernel gets the rules with the first adoption, join or ingress: what is there until then serves containers.
     this.#firewall.prepare((wanted) => ({ ...wanted, bridges: this.#bridgeRules() }));
   }
 
+  /** A parent that is gone meanwhile is no reason not to start: its containers are cut off, and the audit says so. */
+  async #findParent(state: NetworkState, bridge: Bridge, lan: LanRecord): Promise<void> {
+    try {
+      state.bridgeIndex = (await ensureParent(this.#running(), bridge, lan, this.#instance)).index;
+    } catch (error) {
+      this.#options.log.warn('a network lacks its parent', { network: state.record.name, reason: sentenceOf(error) });
+    }
+  }
+
   async #passIpv6IfNeeded(): Promise<void> {
-    if (this.#table.all().some(({ addresses6 }) => addresses6)) await this.#letIpv6Pass();
+    if (this.#table.all().some(({ addresses6, record }) => addresses6 && !record.lan)) await this.#letIpv6Pass();
   }
 
   /** What was before is on disk first, to be put back at the end. */
@@ -384,7 +396,9 @@ class BridgeNetworks implements MachineNetworks {
   }
 
   #bridgeRules(): BridgeRules[] {
-    return this.#table.all().flatMap(({ bridge, overlay }) => (bridge && !overlay ? [rulesOf(bridge)] : []));
+    return this.#table
+      .all()
+      .flatMap(({ bridge, overlay, record }) => (bridge && !overlay && !record.lan ? [rulesOf(bridge)] : []));
   }
 
   async #saveRegistry(): Promise<void> {

@@ -29,10 +29,18 @@ export function poolsOf({ pools, bridge }: NetworkRecord): readonly PoolRecord[]
   return pools ?? (bridge ? [{ subnet: bridge.subnet, gateway: bridge.gateway, range: '', auxiliary: {} }] : []);
 }
 
+/** How containers stand in the network of another link. `mode`: of a macvlan; of an ipvlan its flag. */
+export interface LanRecord {
+  readonly kind: 'macvlan' | 'ipvlan';
+  readonly mode: string;
+  /** What we made to be the parent; '': it was there. */
+  readonly made: '' | 'pair' | 'vlan';
+}
+
 export interface NetworkRecord {
   readonly id: string;
   readonly name: string;
-  readonly driver: 'bridge' | 'host' | 'null' | 'overlay';
+  readonly driver: 'bridge' | 'host' | 'null' | 'overlay' | 'macvlan' | 'ipvlan';
   readonly createdAtMs: number;
   readonly internal: boolean;
   readonly attachable: boolean;
@@ -40,6 +48,8 @@ export interface NetworkRecord {
   readonly options: Readonly<Record<string, string>>;
   /** With the first subnet; `pools` has all of them. */
   readonly bridge?: { readonly name: string; readonly subnet: string; readonly gateway: string };
+  /** The link that `bridge` names is none of ours but the parent of the containers' links. */
+  readonly lan?: LanRecord;
   /** Absent: the bridge's subnet, whole. */
   readonly pools?: readonly PoolRecord[];
   /** With IPv6: its subnets. Absent: without. */
@@ -129,6 +139,7 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
       gateway: asString(fields['gateway'], `${at}.gateway`),
     };
   });
+  const lan = optional(network['lan'], `${path}.lan`, parseLan);
   const pools = optional(network['pools'], `${path}.pools`, (inner, at) => asArray(inner, at, parsePool));
   const pools6 = optional(network['pools6'], `${path}.pools6`, (inner, at) => asArray(inner, at, parsePool));
   const overlay = optional(network['overlay'], `${path}.overlay`, (inner, at) => {
@@ -138,16 +149,26 @@ function parseNetwork(value: unknown, path: string): NetworkRecord {
   return {
     id: asString(network['id'], `${path}.id`),
     name: asString(network['name'], `${path}.name`),
-    driver: asOneOf(network['driver'], `${path}.driver`, ['bridge', 'host', 'null', 'overlay']),
+    driver: asOneOf(network['driver'], `${path}.driver`, ['bridge', 'host', 'null', 'overlay', 'macvlan', 'ipvlan']),
     createdAtMs: asInteger(network['createdAtMs'], `${path}.createdAtMs`),
     internal: asBoolean(network['internal'], `${path}.internal`),
     attachable: asBoolean(network['attachable'], `${path}.attachable`),
     labels: asMap(network['labels'], `${path}.labels`, asString),
     options: asMap(network['options'], `${path}.options`, asString),
     ...(bridge ? { bridge } : {}),
+    ...(lan ? { lan } : {}),
     ...(pools ? { pools } : {}),
     ...(pools6 ? { pools6 } : {}),
     ...(overlay ? { overlay } : {}),
+  };
+}
+
+function parseLan(value: unknown, path: string): LanRecord {
+  const lan = asObject(value, path);
+  return {
+    kind: asOneOf(lan['kind'], `${path}.kind`, ['macvlan', 'ipvlan']),
+    mode: asString(lan['mode'], `${path}.mode`),
+    made: asOneOf(lan['made'], `${path}.made`, ['', 'pair', 'vlan']),
   };
 }
 

@@ -31,18 +31,26 @@ export interface Wiring {
 
 /** Outer end first: when the inner end comes up and announces its address, the bridge hears it. */
 export function wireSteps(wiring: Wiring): Step[] {
-  const { sandbox, bridge, bridgeIndex, address, place, six, mac, leadsOut } = wiring;
+  const { sandbox, bridge, bridgeIndex, mac } = wiring;
+  const link = { mac, mtu: bridge.mtu };
+  return [attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex), ...insideSteps(wiring, link)];
+}
+
+/** What is done in the container's namespace. `link`: what the interface does not have yet. */
+export function insideSteps(
+  { sandbox, bridge, address, place, six, leadsOut }: Omit<Wiring, 'mac' | 'bridgeIndex'>,
+  link: { readonly mac?: Uint8Array; readonly mtu?: number },
+): Step[] {
   const inside = new MessageWriter();
   const index = insideIndex(sandbox);
   addAddress(inside, { index, address, prefixLength: place.subnet.prefixLength });
-  changeLink(inside, { index, mac, mtu: bridge.mtu, up: true });
+  changeLink(inside, { index, ...link, up: true });
   if (six) addAddress(inside, { index, address: six.address, prefixLength: six.place.subnet.prefixLength });
   if (leadsOut && !bridge.internal) {
     setDefaultRoute(inside, place.gateway);
     if (six) setDefaultRoute(inside, six.place.gateway);
   }
   return [
-    attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex),
     ...(six ? enableIpv6Steps(sandbox) : []),
     { do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: inside.finish() },
   ];

@@ -71,8 +71,6 @@ describe('names in the kernel', () => {
 describe('a request for a network', () => {
   for (const [driver, code] of [
     ['overlay', 'not-implemented'],
-    ['macvlan', 'not-implemented'],
-    ['ipvlan', 'not-implemented'],
     ['host', 'forbidden'],
     ['null', 'forbidden'],
     ['weave', 'not-found'],

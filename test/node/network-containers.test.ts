@@ -99,6 +99,17 @@ describe('containers in networks, through the stock docker client', function () 
     );
   });
 
+  it('stand in networks of the driver macvlan', async () => {
+    await ok('network', 'create', '-d', 'macvlan', '--subnet', '10.71.0.0/24', 'lan');
+    assert.equal(await ok('network', 'inspect', '-f', '{{.Driver}} {{.Internal}}', 'lan'), 'macvlan true');
+    await idle('--network', 'lan', '--name', 'web', '-p', '8080:80');
+    const ping = ['bb', 'ping', '-c1', '-W2', 'web'];
+    assert.match(await ok('run', '--rm', '--network', 'lan', '--ip', '10.71.0.9', ...ping), /1 packets received/);
+    await ok('network', 'connect', 'red', 'web');
+    assert.match(await ok('run', '--rm', '--network', 'red', ...ping), /1 packets received/);
+    await refused(/no network link eth77/, 'network', 'create', '-d', 'macvlan', '-o', 'parent=eth77', 'wrong');
+  });
+
   it('find each other by name and alias, with the resolver named in resolv.conf', async () => {
     const id = await idle('--network', 'red', '--name', 'web', '--network-alias', 'www');
     for (const name of ['web', 'www', id.slice(0, 12)]) {
