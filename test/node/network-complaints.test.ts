@@ -1,6 +1,8 @@
 // Complaints about container networks that others have had for years, each by its number at moby/moby, as far as one
 // machine can have them.
 import assert from 'node:assert/strict';
+import { readdir, readlink, stat } from 'node:fs/promises';
+import type { Endpoint } from '../../runtime/network/contract.ts';
 import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
@@ -14,6 +16,14 @@ const asked = (name: string, more: object = {}) => ({
   attachable: false,
   ...more,
 });
+
+/** Their ids, of all that live in a network namespace. */
+async function processesIn(namespace: string): Promise<string[]> {
+  const { ino } = await stat(namespace);
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const places = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/ns/net`).catch(() => '')));
+  return pids.filter((_, index) => places[index] === `net:[${ino}]`);
+}
 
 describe('complaints that one machine can have', function () {
   this.timeout(60_000);
@@ -78,6 +88,56 @@ describe('complaints that one machine can have', function () {
     assert.ok(first);
     await networks.leave(first);
     assert.equal((await joinContainer(networks, { network: 'tiny' })).address, first.address);
+  });
+
+  it('moby#40989, #41576: a small network gives out all its addresses after any number of owners', async () => {
+    await using lab = await NetworkLab.open();
+    const networks = await (await lab.machine()).networks();
+    await networks.create(
+      asked('tiny', { ipv6: true, pools: [{ subnet: '10.77.0.0/29' }, { subnet: 'fd00:7::/125' }] }),
+    );
+    const join = (): Promise<Endpoint> => joinContainer(networks, { network: 'tiny' });
+    for (let count = 0; count < 100; count += 1) {
+      const few = await Promise.all([join(), join()]);
+      assert.notEqual(few[0].address, few[1].address);
+      await Promise.all(few.map((endpoint) => networks.leave(endpoint)));
+    }
+    const all = await Promise.all([join(), join(), join(), join(), join()]);
+    assert.equal(new Set(all.map(({ address }) => address)).size, 5);
+    assert.equal(new Set(all.map(({ address6 }) => address6)).size, 5);
+    await assert.rejects(join(), { code: 'exhausted' });
+  });
+
+  it('moby#8795, #36878, #53384: datagrams of one client find the next owner of a port that has another number inside', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const options = { publish: [publish(5300, 9953, { protocol: 'udp' })] };
+    const ask = (): Promise<string> => lab.askDatagram(outside.namespace, machine.address, 5300, 4444);
+    for (const name of ['first', 'second', 'third']) {
+      const endpoint = await joinContainer(networks, options);
+      await lab.serveDatagrams(endpoint.sandboxPath, 9953, name);
+      assert.equal(await ask(), `${name} ${outside.address}`);
+      await networks.leave(endpoint);
+      assert.doesNotMatch(await ask(), new RegExp(name)); // and the kernel remembers a client without an owner
+    }
+  });
+
+  it('userland proxy: a thousand published ports have no process, and hide no client', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    await joinContainer(networks);
+    const before = await processesIn(machine.namespace);
+    const ports = Array.from({ length: 1_000 }, (_, index) => publish(20_000 + index, 80));
+    const web = await joinContainer(networks, { publish: ports });
+    assert.deepEqual(await processesIn(machine.namespace), before);
+    await lab.serve(web.sandboxPath, 80, 'web');
+    for (const port of [20_000, 20_999]) {
+      assert.equal(await lab.ask(outside.namespace, machine.address, port), `web ${outside.address}`);
+    }
+    await networks.leave(web);
+    assert.equal(await lab.ask(outside.namespace, machine.address, 20_999), 'ECONNREFUSED');
   });
 
   it('moby#36689: a network of a small MTU passes a megabyte whole', async () => {

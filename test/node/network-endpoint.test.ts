@@ -45,7 +45,7 @@ describe('endpoints on the default bridge', function () {
     assert.match(await lab.ask(other.sandboxPath, web.gateway, 8080), /^web /);
   });
 
-  it('says that a network is full when the bridge has no more ports', async () => {
+  it('moby#44973, #31100, #34098: says that a network is full when the bridge has no more ports', async () => {
     await using lab = await NetworkLab.open();
     const machine = await lab.machine();
     const networks = await machine.networks();
