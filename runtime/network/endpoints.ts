@@ -338,8 +338,8 @@ export class Endpoints {
     if (request.sandboxPath === undefined) {
       if (network.overlay) {
         throw new CodedError(
-          'forbidden',
-          `network ${network.record.name} is for services: containers can not be attached to it by hand yet`,
+          'not-implemented',
+          `network ${network.record.name} is internal: a container of no service can be on it beside another network only, for now`,
         );
       }
       const sandbox = await sandboxes.take();

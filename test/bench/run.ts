@@ -4,11 +4,13 @@
 //   npm run bench -- --rounds 3          fewer rounds
 //   npm run bench -- --shoal-only        without Docker Engine
 //   npm run bench -- --failover          the loss of leaders instead, many times over
+//   npm run bench -- --networks          what networks cost instead, in namespaces of their own
 //   npm run bench -- --consensus         consensus beside etcd instead: consensus/run.ts says with which words
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type BenchEngine, client, dockerAvailable, importBusybox, startDocker, startShoal } from './engines.ts';
 import { failoverBench } from './failover.ts';
+import { networksBench } from './networks.ts';
 import { WORKS, type Work } from './works.ts';
 
 interface Row {
@@ -25,9 +27,11 @@ async function main(): Promise<void> {
       rounds: { type: 'string' },
       'shoal-only': { type: 'boolean', default: false },
       failover: { type: 'boolean', default: false },
+      networks: { type: 'boolean', default: false },
     },
   });
   if (process.getuid?.() !== 0) throw new Error('the bench runs containers, which needs root');
+  if (values.networks) return await networksBench();
   if (values.failover) return await failoverBench(values.rounds ? Number(values.rounds) : undefined, values.only);
   const withDocker = dockerAvailable() && !values['shoal-only'];
   if (!withDocker)
