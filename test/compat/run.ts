@@ -1,6 +1,7 @@
 // `npm run compat`: the stock docker client, and docker-py where it is installed, through the same scenarios on Docker
 // Engine and on Shoal; prints what differs in exit code, text or JSON shape, and fails for what has no reason.
-// `npm run compat fuzz 10000` and `npm run compat leaks 1000` are the long forms of two tests of npm test.
+// `npm run compat fuzz 10000` and `npm run compat leaks 1000` are the long forms of two tests of npm test;
+// `npm run compat attacks` shows that the tests of past escapes need the defences that they are about.
 import { execFile, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { callEngine } from '../../deploy/engine.ts';
 import { type BenchEngine, client, dockerAvailable, startDocker, startShoal } from '../bench/engines.ts';
 import { DOCKER_PY, REASONS, SCENARIOS, SHAPES } from './scenarios.ts';
+import { runUndefended } from './undefended.ts';
 
 const LINE_MS = 60_000;
 const API = '/v1.41'; // the newest that Debian's engine speaks
@@ -23,6 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [what = '', count = ''] = args;
   if (what === 'fuzz') return longForm('api/fuzz.test.js', { FUZZ_PER_ROUTE: count || '10000' });
   if (what === 'leaks') return longForm('node/leaks.test.js', { LEAK_RUNS: count || '1000' });
+  if (what === 'attacks') return runUndefended(count) === 0 ? 0 : 1;
   const shoal = await viewsOf(await startShoal(1));
   if (!dockerAvailable()) {
     console.log('Docker Engine is not installed (Debian: apt install docker.io), so there is nothing to compare with.');
