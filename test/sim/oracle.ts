@@ -162,6 +162,8 @@ export class Oracle {
 
   #checkLog(id: string, raft: Raft, view: NodeView): void {
     const { log } = raft;
+    // Or an entry that is cut off and comes back would hide what was different before it meanwhile.
+    for (let gone = view.lastIndex; gone > log.lastIndex; gone -= 1) view.hashes.delete(gone);
     let at = log.lastIndex;
     const fresh: Entry[] = [];
     while (at > log.base.index) {
