@@ -5,7 +5,7 @@ import type { Log } from '../../base/log.ts';
 import { silentLog } from '../../base/log.ts';
 import { type Random, seededRandom } from '../../base/random.ts';
 import type { SnapshotChunk } from '../../manager/raft/contract.ts';
-import type { Membership } from '../../manager/raft/core/membership.ts';
+import { changed, decodeChange, type Membership } from '../../manager/raft/core/membership.ts';
 import type { Raft } from '../../manager/raft/core/raft.ts';
 import {
   DEFAULT_LIMITS,
@@ -46,6 +46,7 @@ export class SimNode {
   #life = 0;
   #bootingLife = -1;
   #membership: Membership | undefined;
+  #lastRaft: Raft | undefined;
   /** The commit index at which the present membership came into force here. */
   committedBeforeMembership = 0;
   #start: 'bootstrap' | 'join' = 'join';
@@ -96,6 +97,19 @@ export class SimNode {
   /** Its membership when it was last up. */
   get lastMembership(): Membership | undefined {
     return this.#membership;
+  }
+
+  /** That one, and those that it will have when what its log holds is committed. */
+  memberships(): Membership[] {
+    if (!this.#membership) return [];
+    const all = [this.#membership];
+    const { log, applied = 0 } = this.#lastRaft ?? {};
+    const entries = log && log.lastIndex > applied ? log.slice(applied + 1, Number.POSITIVE_INFINITY) : [];
+    for (const { kind, bytes } of entries) {
+      const last = all.at(-1);
+      if (kind === 'membership' && last) all.push(changed(last, decodeChange(bytes)));
+    }
+    return all;
   }
 
   // ---- Life and death ----
@@ -284,6 +298,7 @@ export class SimNode {
     if (!raft) return;
     if (raft.membership !== this.#membership) this.committedBeforeMembership = raft.committed;
     this.#membership = raft.membership;
+    this.#lastRaft = raft;
     this.#world.oracle.check(this.id, raft);
   }
 

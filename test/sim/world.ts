@@ -111,12 +111,14 @@ export class World {
     return [...this.#spoilt];
   }
 
-  /** Whether the rest can decide without these, by every membership that anybody goes by. */
+  /** Whether the rest can decide without these, by every membership that anybody goes by or will go by. */
   canSpare(ids: readonly string[]): boolean {
-    return [...this.nodes.values()].every(({ lastMembership, isLost }) => {
-      if (!lastMembership || isLost || lastMembership.members.length === 0) return true;
-      return hasMajority(quorumsOf(lastMembership), (id) => !ids.includes(id) && !this.#spoilt.has(id));
-    });
+    const remains = (id: string): boolean => !ids.includes(id) && !this.#spoilt.has(id);
+    return [...this.nodes.values()].every(
+      (node) =>
+        node.isLost ||
+        node.memberships().every((one) => one.members.length === 0 || hasMajority(quorumsOf(one), remains)),
+    );
   }
 
   // ---- Clients ----
