@@ -6,8 +6,8 @@ import type { Events } from './events.ts';
 import type { Weather } from './weather.ts';
 
 interface Link {
-  /** How many cuts lie on it; overlapping ones end one by one. */
-  cuts: number;
+  /** The cuts that lie on it; each ends by itself, and not one that came after a healing. */
+  readonly cuts: Set<object>;
   resets: number;
   bytesPerMs: number;
   freeAtMs: number;
@@ -41,7 +41,7 @@ export class SimNetwork {
     const { resets } = link;
     for (let copy = 0; copy < (isDoubled ? 2 : 1); copy += 1) {
       events.after(this.#queueMs(link, bytes) + this.#delayMs(), () => {
-        if (link.cuts > 0) return count('message cut off');
+        if (link.cuts.size > 0) return count('message cut off');
         if (link.resets !== resets) return count('message lost by a reset');
         deliver();
       });
@@ -49,11 +49,10 @@ export class SimNetwork {
   }
 
   cut(from: string, to: string, forMs: number): void {
-    const link = this.#link(from, to);
-    link.cuts += 1;
-    this.#deps.events.after(forMs, () => {
-      link.cuts = Math.max(0, link.cuts - 1);
-    });
+    const { cuts } = this.#link(from, to);
+    const one = {};
+    cuts.add(one);
+    this.#deps.events.after(forMs, () => cuts.delete(one));
   }
 
   slow(from: string, to: string, bytesPerMs: number, forMs: number): void {
@@ -67,7 +66,7 @@ export class SimNetwork {
 
   /** Until the world is healed. */
   cutForLong(from: string, to: string): void {
-    this.#link(from, to).cuts += 1;
+    this.#link(from, to).cuts.add({});
   }
 
   reset(from: string, to: string): void {
@@ -76,7 +75,7 @@ export class SimNetwork {
 
   heal(): void {
     for (const link of this.#links.values()) {
-      link.cuts = 0;
+      link.cuts.clear();
       link.bytesPerMs = Number.POSITIVE_INFINITY;
       link.freeAtMs = 0;
     }
@@ -86,7 +85,7 @@ export class SimNetwork {
     const name = `${from}>${to}`;
     const known = this.#links.get(name);
     if (known) return known;
-    const link: Link = { cuts: 0, resets: 0, bytesPerMs: Number.POSITIVE_INFINITY, freeAtMs: 0 };
+    const link: Link = { cuts: new Set(), resets: 0, bytesPerMs: Number.POSITIVE_INFINITY, freeAtMs: 0 };
     this.#links.set(name, link);
     return link;
   }
