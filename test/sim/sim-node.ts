@@ -47,6 +47,7 @@ export class SimNode {
   #bootingLife = -1;
   #membership: Membership | undefined;
   #lastRaft: Raft | undefined;
+  #seen: readonly unknown[] = [];
   /** The commit index at which the present membership came into force here. */
   committedBeforeMembership = 0;
   #start: 'bootstrap' | 'join' = 'join';
@@ -293,11 +294,18 @@ export class SimNode {
     } else this.#world.fail(error);
   }
 
+  /** Looks at it again if anything is different from when it was last looked at. */
   judge(): void {
     const { raft } = this;
     if (!raft) return;
-    if (raft.membership !== this.#membership) this.committedBeforeMembership = raft.committed;
-    this.#membership = raft.membership;
+    const { log, role, term, committed, membership } = raft;
+    const { lastIndex } = log;
+    const last = lastIndex > log.base.index ? log.slice(lastIndex, 0, lastIndex)[0] : undefined;
+    const now = [raft, term, role, committed, lastIndex, last, membership];
+    if (now.every((value, at) => value === this.#seen[at])) return;
+    this.#seen = now;
+    if (membership !== this.#membership) this.committedBeforeMembership = committed;
+    this.#membership = membership;
     this.#lastRaft = raft;
     this.#world.oracle.check(this.id, raft);
   }
