@@ -1,81 +1,10 @@
 // A network between machines, wired as a swarm wires it but without one: who is where is handed in.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import type { Endpoint, OverlayNetwork, OverlayState } from '../../runtime/network/contract.ts';
-import type { MachineNetworks } from '../../runtime/network/networks.ts';
-import { joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
+import { NetworkLab } from '../support/network-lab.ts';
+import { NETWORK, OverlayLab, type Place } from '../support/overlay-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
-
-const NETWORK: OverlayNetwork = {
-  id: 'net0000000000000000000001',
-  name: 'back',
-  vni: 4242,
-  port: 0,
-  subnet: '10.0.9.0/24',
-  gateway: '10.0.9.1',
-  internal: false,
-  attachable: false,
-  options: {},
-};
-
-interface Place {
-  readonly address: string;
-  readonly on: number;
-  readonly lost?: boolean;
-}
-
-class Swarm {
-  readonly lab: NetworkLab;
-  readonly machines: LabMachine[] = [];
-  readonly networks: MachineNetworks[] = [];
-  #index = 0;
-
-  constructor(lab: NetworkLab) {
-    this.lab = lab;
-  }
-
-  async add(): Promise<void> {
-    const machine = await this.lab.machine();
-    this.machines.push(machine);
-    this.networks.push(await machine.networks());
-  }
-
-  stateFor(machine: number, places: readonly Place[], services: OverlayState['services'] = []): OverlayState {
-    const endpoints = places.map(({ address, on, lost = false }) => ({
-      address,
-      lost,
-      ...(on === machine ? {} : { node: { address: this.machines[on]?.address ?? '', port: 4789 } }),
-    }));
-    return { network: NETWORK, endpoints, services, names: [] };
-  }
-
-  async tell(places: readonly Place[], services: OverlayState['services'] = []): Promise<void> {
-    this.#index += 1;
-    await Promise.all(
-      this.networks.map((networks, at) => networks.overlays.apply(this.#index, this.stateFor(at, places, services))),
-    );
-  }
-
-  /** A container as a task has one: leads outside by its node's bridge, and is on the network. */
-  async container(machine: number, address: string): Promise<Endpoint> {
-    const networks = this.networks[machine] ?? assert.fail('no such machine');
-    const { sandboxPath } = await joinContainer(networks);
-    return await joinContainer(networks, { network: NETWORK.id, sandboxPath, address });
-  }
-
-  inside(machine: number, ...command: string[]): string {
-    const path = `${this.lab.execRoot(this.machines[machine] ?? assert.fail('no such machine'))}/overlay/${NETWORK.id}`;
-    return execFileSync('nsenter', [`--net=${path}`, ...command], { encoding: 'utf8' });
-  }
-}
-
-async function threeMachines(): Promise<Swarm & AsyncDisposable> {
-  const lab = await NetworkLab.open();
-  const swarm = new Swarm(lab);
-  for (let count = 0; count < 3; count += 1) await swarm.add();
-  return Object.assign(swarm, { [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose]() });
-}
 
 const VIP = '10.0.9.2';
 const PLACES: readonly Place[] = [
@@ -92,7 +21,7 @@ describe('a network between nodes', function () {
   });
 
   it('lets every container reach every other one, and a service by its virtual address with the own address', async () => {
-    await using swarm = await threeMachines();
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.3', '10.0.9.4', '10.0.9.5'] }]);
     const containers = await Promise.all(PLACES.map(({ address, on }) => swarm.container(on, address)));
@@ -115,7 +44,7 @@ describe('a network between nodes', function () {
   });
 
   it('carries large answers whole, with room for its headers', async () => {
-    await using swarm = await threeMachines();
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.4'] }]);
     const client = await swarm.container(0, '10.0.9.3');
@@ -135,7 +64,7 @@ describe('a network between nodes', function () {
   });
 
   it('sends no new connection to a target that left, keeps those that are there, and resets those to a lost node', async () => {
-    await using swarm = await threeMachines();
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     const service = (...targets: string[]) => [{ virtualAddress: VIP, targets }];
     await swarm.tell(PLACES, service('10.0.9.4'));
@@ -166,8 +95,8 @@ describe('a network between nodes', function () {
     assert.equal(await lab.ask(client.sandboxPath, VIP, 80), 'ECONNREFUSED');
   });
 
-  it('moves datagrams of one client to the target that is left', async () => {
-    await using swarm = await threeMachines();
+  it('moby#36878: moves datagrams of one client to the target that is left, on another node', async () => {
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     const service = (...targets: string[]) => [{ virtualAddress: VIP, targets }];
     await swarm.tell(PLACES, service('10.0.9.4'));
@@ -181,8 +110,8 @@ describe('a network between nodes', function () {
     assert.match(await lab.askDatagram(client.sandboxPath, VIP, 53, 5_000), /^10\.0\.9\.5 /);
   });
 
-  it('follows an address to another node at once, and back', async () => {
-    await using swarm = await threeMachines();
+  it('moby#33789, #35401: follows an address to another node at once, and back', async () => {
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     const client = { address: '10.0.9.3', on: 0 };
     await swarm.tell([client]);
@@ -198,8 +127,8 @@ describe('a network between nodes', function () {
     }
   });
 
-  it('is put right where somebody else changed it, and says what was wrong', async () => {
-    await using swarm = await threeMachines();
+  it('moby#52661: is put right where somebody else changed it, and says what was wrong', async () => {
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.4'] }]);
     const client = await swarm.container(0, '10.0.9.3');
@@ -233,7 +162,7 @@ describe('a network between nodes', function () {
   });
 
   it('goes on without a daemon, and is taken up by the next one as it is', async () => {
-    await using swarm = await threeMachines();
+    await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
     const services = [{ virtualAddress: VIP, targets: ['10.0.9.4'] }];
     await swarm.tell(PLACES, services);

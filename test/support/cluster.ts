@@ -144,6 +144,12 @@ export class TestCluster implements AsyncDisposable {
     });
   }
 
+  /** Runs a command where the node has a network between nodes. */
+  inSandbox(node: number, networkId: string, command: string, ...args: readonly string[]): string {
+    const path = join(this.runDirectory, `node${node}`, 'overlay', networkId);
+    return execFileSync('nsenter', [`--net=${path}`, command, ...args], { encoding: 'utf8', stdio: 'pipe' });
+  }
+
   address(node: number): string {
     const line = this.inNode(node, 'ip', '-o', '-4', 'addr', 'show', 'dev', 'eth0');
     return /inet ([\d.]+)\//.exec(line)?.[1] ?? '';
