@@ -23,7 +23,7 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
     endpoints: endpoints.map(({ address, lost, nodeId: where, nodeAddress, nodePort }) => ({
       address,
       lost,
-      ...(where === nodeId ? {} : { node: { address: nodeAddress, port: nodePort || USUAL_PORT } }),
+      ...(where === nodeId ? {} : { node: { id: where, address: nodeAddress, port: nodePort || USUAL_PORT } }),
     })),
     services: services.flatMap(({ serviceId, virtualAddress }) =>
       virtualAddress === undefined ? [] : [{ virtualAddress, targets: ready.get(serviceId) ?? [] }],

@@ -1,7 +1,9 @@
 // One binary, several parts: the first argument says which, or the name `shoal-runtime`.
+#include "aead.h"
 #include "lock.h"
 #include "spread.h"
 #include "title.h"
+#include "tunnel.h"
 #include "unpack.h"
 #include <stdio.h>
 #include <string.h>
@@ -28,10 +30,12 @@ int main(int argc, char **argv) {
   if (strcmp(part, "zygote") == 0) return zygote_main(argc, argv);
   if (strcmp(part, "netd") == 0) return netd_main(argc, argv);
   if (strcmp(part, "netd-names") == 0) return netd_names_main();
+  if (strcmp(part, "tunnel") == 0) return tunnel_main(argc, argv);
+  if (strcmp(part, "aead") == 0) return aead_main();
   if (strcmp(part, "unpack") == 0) return unpack_main(argc, argv);
   if (strcmp(part, "seccomp-dump") == 0) return seccomp_dump_main();
   if (strcmp(part, "lock") == 0) return lock_main(argc - 1, argv + 1);
   if (strcmp(part, "spread") == 0) return spread_main(argc - 1, argv + 1);
-  fprintf(stderr, "usage: shoal-native zygote|netd|unpack|lock|spread …, or as shoal-runtime\n");
+  fprintf(stderr, "usage: shoal-native zygote|netd|tunnel|unpack|lock|spread …, or as shoal-runtime\n");
   return 2;
 }

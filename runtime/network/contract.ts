@@ -125,16 +125,40 @@ export interface OverlayState {
   readonly endpoints: readonly {
     readonly address: string;
     /** Where it is; absent: on this node. */
-    readonly node?: { readonly address: string; readonly port: number };
+    readonly node?: { readonly id: string; readonly address: string; readonly port: number };
     /** Its node is down: connections to it are cut. */
     readonly lost: boolean;
   }[];
   /** New connections to the virtual address go to one of the targets. */
   readonly services: readonly { readonly virtualAddress: string; readonly targets: readonly string[] }[];
   readonly names: readonly NameRecord[];
+  /** Of a network with the option `encrypted`. Absent: the managers have not said yet, and nothing is sent. */
+  readonly encryption?: OverlayEncryption;
+}
+
+export interface OverlayEncryption {
+  readonly nodeId: string; // this node
+  /** What may be received. Secrets are 64 hex digits; they go to no file, log or answer. */
+  readonly keys: readonly { readonly id: number; readonly secret: string }[];
+  /** What is sent under. */
+  readonly sendId: number;
+}
+
+/** How an encrypted network reaches another node, as seen from here. */
+export interface OverlayPair {
+  readonly nodeId: string;
+  readonly means: 'tunnel';
+  /** The other node has answered under a key of the network. */
+  readonly open: boolean;
+  readonly sent: number;
+  readonly received: number;
+  readonly replayed: number;
+  readonly altered: number;
 }
 
 export interface Overlays {
+  /** The other nodes of an encrypted network; none of others. */
+  pairs(networkId: string): Promise<readonly OverlayPair[]>;
   /** Resolves when the kernel has it. A lower index never overwrites a higher one. */
   apply(index: number, state: OverlayState): Promise<void>;
   /** This node is not on the network any more. Code `conflict` while a container is. */

@@ -49,6 +49,7 @@ import { withPredefined } from './predefined.ts';
 import { type HostRecord, type LanRecord, type NetworkRecord, RegistryFile } from './registry.ts';
 import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts';
 import { Sandboxes } from './sandboxes.ts';
+import { Tunnel } from './tunnel.ts';
 import { Upkeep } from './upkeep.ts';
 
 const POOL_SIZE = 3;
@@ -105,6 +106,7 @@ class BridgeNetworks implements MachineNetworks {
   readonly #changes: NetworkChanges;
   readonly #resolvers: Resolvers;
   readonly #upkeep: Upkeep;
+  readonly #tunnel: Tunnel;
   #netd: Netd | undefined;
   #host: HostRecord | undefined;
   #mtu = 1500;
@@ -154,8 +156,15 @@ class BridgeNetworks implements MachineNetworks {
       names: this.names,
       resolvers: this.#resolvers,
     };
+    this.#tunnel = new Tunnel({
+      ...shared,
+      ...tunnelCommand(options.netd),
+      socketPath: join(execRoot, 'tunnel.sock'),
+      namespacePath: join(execRoot, 'overlay', 'tunnel'),
+    });
     this.overlays = new MachineOverlays({
       ...shared,
+      tunnel: this.#tunnel,
       instance: this.#instance,
       table: this.#table,
       directory: join(execRoot, 'overlay'),
@@ -314,6 +323,7 @@ class BridgeNetworks implements MachineNetworks {
     if (this.#closed) return;
     if (!keep) return await this.destroy();
     this.#closed = true;
+    this.#tunnel.close();
     await this.#background.stop();
     await this.#resolvers.close();
     if (!this.#netd) return;
@@ -332,6 +342,7 @@ class BridgeNetworks implements MachineNetworks {
     const netd = this.#running();
     await Promise.all((await this.#sandboxes.paths()).map((path) => this.#sandboxes.discard(path)));
     await this.overlays.destroy();
+    this.#tunnel.close();
     await this.#firewall.remove();
     await this.#removeLinks(netd);
     if (this.#host) await restoreHostSettings(netd, this.#host, this.#instance.table);
@@ -435,6 +446,16 @@ class BridgeNetworks implements MachineNetworks {
 /** The same program, as the part that opens resolvers' sockets. */
 function namesCommand({ command, args }: NetworksOptions['netd']): NetworksOptions['netd'] {
   return { command, args: args.map((word) => (word === 'netd' ? 'netd-names' : word)) };
+}
+
+/** The same program, as the part that carries encrypted networks. */
+function tunnelCommand({ command, args }: NetworksOptions['netd']): {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly sourceHash: string;
+} {
+  const at = args.indexOf('netd');
+  return { command, args: [...args.slice(0, at), 'tunnel'], sourceHash: args[at + 1] ?? 'none' };
 }
 
 function failClosed(): never {

@@ -62,7 +62,7 @@ export function addSandboxBridge(
   });
 }
 
-/** Sent in the node's namespace, where its packets leave and arrive; the link itself appears in the sandbox. */
+/** Sent in the namespace where its packets leave and arrive; the link itself appears in the sandbox. */
 export function addVxlan(
   writer: MessageWriter,
   vxlan: {
@@ -71,6 +71,8 @@ export function addVxlan(
     readonly mtu: number;
     readonly sandboxFd: number;
     readonly group: number;
+    /** Its packets stay on this machine, whatever carries them on says whether they are whole. */
+    readonly sealed: boolean;
   },
 ): void {
   writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, linkHeader(VXLAN_INDEX), () => {
@@ -84,7 +86,7 @@ export function addVxlan(
         writer.u32(VXLAN.id, vxlan.vni);
         writer.u8(VXLAN.learning, 0);
         writer.u8(VXLAN.proxy, 1); // answers for its permanent neighbours, and lets no other question out
-        writer.u8(VXLAN.udpChecksum, 1);
+        writer.u8(VXLAN.udpChecksum, vxlan.sealed ? 0 : 1);
         writer.u16big(VXLAN.port, vxlan.port);
       });
     });

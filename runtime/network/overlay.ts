@@ -65,6 +65,8 @@ export interface OverlayParts {
   readonly log: Log;
   readonly path: string;
   readonly linkGroup: number;
+  /** The namespace that its packets leave and arrive in; '' is the node's own. */
+  readonly underlay: () => Promise<string>;
 }
 
 /** What the kernel is to know. */
@@ -181,7 +183,7 @@ export class Overlay {
   }
 
   async #make(): Promise<void> {
-    const { netd, path, linkGroup } = this.#parts;
+    const { netd, path, linkGroup, underlay } = this.#parts;
     const { name, vni, port, mtu, gateway } = this.shape;
     // Aside is where removals of others wait for the kernel: nobody stands in that queue without need.
     if (existsSync(path)) await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
@@ -206,10 +208,11 @@ export class Overlay {
     const [held] = await netd().do(doing, [{ do: 'hold-namespace', path }]);
     const fd = held?.bytes.readUInt32LE(0) ?? -1;
     this.#descriptor = { pid: netd().hello.pid, fd: Promise.resolve(fd) };
+    const where = await underlay();
     const tunnel = new MessageWriter();
-    addVxlan(tunnel, { vni, port, mtu, sandboxFd: fd, group: linkGroup });
+    addVxlan(tunnel, { vni, port, mtu, sandboxFd: fd, group: linkGroup, sealed: where !== '' });
     await netd().do(doing, [
-      { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: tunnel.finish() },
+      { do: 'netlink', family: NETLINK_ROUTE, where, messages: tunnel.finish() },
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: this.#joinLinks() },
     ]);
   }

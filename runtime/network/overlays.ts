@@ -6,16 +6,20 @@ import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { parseAddress, parseSubnet } from './addresses.ts';
 import { bridgeOf } from './bridges.ts';
-import type { NameRecord, NameSource, OverlayNetwork, Overlays, OverlayState } from './contract.ts';
+import type { NameRecord, NameSource, OverlayNetwork, OverlayPair, Overlays, OverlayState } from './contract.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
 import { Overlay } from './overlay.ts';
 import { BRIDGE_INDEX, BRIDGE_NAME, VXLAN_PORT } from './overlay-messages.ts';
 import type { NetworkRecord } from './registry.ts';
+import { SealedNetworks } from './sealed-networks.ts';
+import type { Tunnel } from './tunnel.ts';
 
 /** Outer Ethernet, IPv4, UDP and VXLAN headers. */
 const HEADERS = 50;
+/** The same for every means of encryption (WireGuard's are the longest), so that all nodes of a network agree. */
+const SEALED_HEADERS = 110;
 const OWNER = 'swarm';
 
 export interface OverlaysParts {
@@ -27,6 +31,7 @@ export interface OverlaysParts {
   readonly names: NameSource;
   readonly directory: string;
   readonly mtu: () => number;
+  readonly tunnel: Tunnel;
   /** The table changed: makes it durable. */
   readonly save: () => Promise<void>;
 }
@@ -34,15 +39,17 @@ export interface OverlaysParts {
 export class MachineOverlays implements Overlays {
   readonly #parts: OverlaysParts;
   readonly #names = new Map<string, ReadonlyMap<string, string>>(); // as they were put, by network
+  readonly #sealed: SealedNetworks;
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
+    this.#sealed = new SealedNetworks(parts.tunnel);
   }
 
   /** A network that an earlier daemon was on; its sandbox may be there. */
   take(record: NetworkRecord): NetworkState {
     const { table, mtu } = this.#parts;
-    const state = this.#stateOf(record, mtu() - HEADERS);
+    const state = this.#stateOf(record, mtu() - (isEncrypted(record) ? SEALED_HEADERS : HEADERS));
     table.add(state);
     return state;
   }
@@ -54,6 +61,8 @@ export class MachineOverlays implements Overlays {
   /** Sandboxes of networks that nobody knows any more. */
   async sweep(): Promise<void> {
     const known = new Set(this.#all().map(({ path }) => path));
+    if (this.#hasEncrypted()) known.add(this.#sealed.namespacePath);
+    else await this.#sealed.end();
     for (const name of await readdir(this.#parts.directory)) {
       const path = join(this.#parts.directory, name);
       if (!known.has(path)) await this.#discard(path);
@@ -61,12 +70,14 @@ export class MachineOverlays implements Overlays {
   }
 
   async apply(index: number, state: OverlayState): Promise<void> {
-    if (Object.hasOwn(state.network.options, 'encrypted')) {
-      fail('not-implemented', `network ${state.network.name} is to be encrypted, which this machine can not do`);
-    }
+    const ways = isEncrypted(state.network) ? await this.#sealed.seal(index, state) : state;
     const { overlay } = await this.#network(state.network);
-    await overlay?.apply(index, state);
+    await overlay?.apply(index, ways);
     this.#putNames(index, state);
+  }
+
+  pairs(networkId: string): Promise<readonly OverlayPair[]> {
+    return this.#sealed.pairs(networkId);
   }
 
   async drop(networkId: string): Promise<void> {
@@ -81,6 +92,9 @@ export class MachineOverlays implements Overlays {
     this.#names.delete(networkId);
     await save();
     await state.overlay.remove();
+    if (!isEncrypted(state.record)) return;
+    await this.#sealed.forget(networkId);
+    if (!this.#hasEncrypted()) await this.#endTunnel();
   }
 
   /** What the kernel has otherwise than it should; nothing is changed. */
@@ -98,9 +112,19 @@ export class MachineOverlays implements Overlays {
 
   /** The node is deleted. */
   async destroy(): Promise<void> {
+    await this.#sealed.end();
     for (const name of await readdir(this.#parts.directory).catch(() => [])) {
       await this.#discard(join(this.#parts.directory, name));
     }
+  }
+
+  #hasEncrypted(): boolean {
+    return this.#parts.table.all().some(({ record }) => isEncrypted(record));
+  }
+
+  async #endTunnel(): Promise<void> {
+    await this.#sealed.end();
+    await this.#discard(this.#sealed.namespacePath);
   }
 
   #all(): Overlay[] {
@@ -132,7 +156,8 @@ export class MachineOverlays implements Overlays {
       mtu: bridge.mtu,
     };
     const path = join(directory, record.id);
-    const overlay = new Overlay(shape, { netd, log, path, linkGroup: instance.linkGroup });
+    const underlay = isEncrypted(record) ? () => this.#sealed.underlay() : () => Promise.resolve('');
+    const overlay = new Overlay(shape, { netd, log, path, linkGroup: instance.linkGroup, underlay });
     return {
       ...stateOf(record, mtu),
       bridge: { ...bridge, namespace: path, internal: true },
@@ -155,8 +180,11 @@ export class MachineOverlays implements Overlays {
   }
 }
 
+const isEncrypted = ({ options }: Pick<NetworkRecord, 'options'>): boolean => Object.hasOwn(options, 'encrypted');
+
 function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
-  const { id, name, internal, attachable, options, subnet, gateway, vni, port } = network;
+  const { id, name, internal, attachable, options, subnet, gateway, vni, port: asked } = network;
+  const port = isEncrypted(network) ? VXLAN_PORT : asked;
   parseSubnet(subnet);
   parseAddress(gateway, 'gateway');
   const bridge = { name: BRIDGE_NAME, subnet, gateway };

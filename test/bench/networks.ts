@@ -140,7 +140,7 @@ function stateFor(nodes: readonly string[], own: number): OverlayState {
   const endpoints = [HERE, THERE].map((address, at) => ({
     address,
     lost: false,
-    ...(at !== own && { node: { address: nodes[at] ?? '', port: 4789 } }),
+    ...(at !== own && { node: { id: `node${at}`, address: nodes[at] ?? '', port: 4789 } }),
   }));
   return { network: NETWORK, endpoints, services: [{ virtualAddress: VIRTUAL, targets: [THERE] }], names: [] };
 }

@@ -28,7 +28,7 @@ const stateOf = (more: Partial<OverlayState>): OverlayState => ({
 
 describe('what a sandbox is to know', () => {
   it('is three rows for each container elsewhere, and none for those here', () => {
-    const node = { address: '192.0.2.2', port: 4789 };
+    const node = { id: 'n2', address: '192.0.2.2', port: 4789 };
     const endpoints = [
       { address: '10.0.1.3', lost: false },
       { address: '10.0.1.4', lost: false, node },

@@ -1,7 +1,6 @@
 // A network between machines, wired as a swarm wires it but without one: who is where is handed in.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { NetworkLab } from '../support/network-lab.ts';
 import { NETWORK, OverlayLab, type Place } from '../support/overlay-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
@@ -185,17 +184,5 @@ describe('a network between nodes', function () {
       networks.list().find(({ id }) => id === NETWORK.id),
       undefined,
     );
-  });
-
-  it('refuses to carry a network in clear that is to be encrypted', async () => {
-    await using lab = await NetworkLab.open();
-    const networks = await (await lab.machine()).networks();
-    const network = { ...NETWORK, options: { encrypted: '' } };
-    const state = { network, endpoints: [], services: [], names: [] };
-    await assert.rejects(networks.overlays.apply(1, state), {
-      code: 'not-implemented',
-      message: /back is to be encrypted/,
-    });
-    assert.ok(networks.list().every(({ name }) => name !== 'back'));
   });
 });

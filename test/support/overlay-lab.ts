@@ -56,7 +56,7 @@ export class OverlayLab implements AsyncDisposable {
     const endpoints = places.map(({ address, on, lost = false }) => ({
       address,
       lost,
-      ...(on === machine ? {} : { node: { address: this.machines[on]?.address ?? '', port: 4789 } }),
+      ...(on === machine ? {} : { node: { id: `node${on}`, address: this.machines[on]?.address ?? '', port: 4789 } }),
     }));
     return { network: NETWORK, endpoints, services, names: [] };
   }

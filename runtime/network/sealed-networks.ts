@@ -1,0 +1,77 @@
+// Encrypted networks between nodes: before anybody is sent into one, the tunnel knows who is where and under which keys.
+// Their VXLAN links name other nodes by addresses that only the tunnel understands.
+// Invariant: what was handed in last with the highest index is what the tunnel has.
+import { fail } from '../../base/errors.ts';
+import { formatAddress } from './addresses.ts';
+import type { OverlayPair, OverlayState } from './contract.ts';
+import { VXLAN_PORT } from './overlay-messages.ts';
+import type { Tunnel } from './tunnel.ts';
+import { innerAddress, tunnelPair, type TunnelPair, tunnelPort } from './tunnel-pairs.ts';
+
+interface Known {
+  readonly index: number;
+  readonly vni: number;
+  readonly pairs: ReadonlyMap<string, TunnelPair>; // by node
+}
+
+export class SealedNetworks {
+  readonly #tunnel: Tunnel;
+  readonly #known = new Map<string, Known>();
+
+  constructor(tunnel: Tunnel) {
+    this.#tunnel = tunnel;
+  }
+
+  get namespacePath(): string {
+    return this.#tunnel.namespacePath;
+  }
+
+  /** The namespace in which VXLAN links of encrypted networks send. */
+  async underlay(): Promise<string> {
+    await this.#tunnel.ensureNamespace();
+    return this.#tunnel.namespacePath;
+  }
+
+  /** Answers the state as the kernel is to have it. */
+  async seal(index: number, state: OverlayState): Promise<OverlayState> {
+    const { network, encryption } = state;
+    if (!encryption) return fail('unavailable', `the managers have not made the keys of network ${network.name} yet`);
+    const peers = new Map(state.endpoints.flatMap(({ node }) => (node ? [[node.id, node] as const] : [])));
+    if (index >= (this.#known.get(network.id)?.index ?? 0)) {
+      const pairs = new Map([...peers].map(([id, node]) => [id, tunnelPair(network, encryption, node)]));
+      this.#known.set(network.id, { index, vni: network.vni, pairs });
+      await this.#tunnel.set(tunnelPort(network.port || VXLAN_PORT), network.vni, [...pairs.values()]);
+    }
+    return {
+      ...state,
+      network: { ...network, port: VXLAN_PORT },
+      endpoints: state.endpoints.map(({ node, ...rest }) => ({
+        ...rest,
+        ...(node && { node: { ...node, address: formatAddress(innerAddress(node.id)), port: VXLAN_PORT } }),
+      })),
+    };
+  }
+
+  async pairs(networkId: string): Promise<readonly OverlayPair[]> {
+    const known = this.#known.get(networkId);
+    if (!known) return [];
+    const counts = await this.#tunnel.counts();
+    return [...known.pairs].map(([nodeId, { tag }]) => {
+      const { open = false, sent = 0, received = 0, replayed = 0, altered = 0 } = counts.get(tag) ?? {};
+      return { nodeId, means: 'tunnel', open, sent, received, replayed, altered };
+    });
+  }
+
+  /** The node is not on the network any more: its keys are forgotten. */
+  async forget(networkId: string): Promise<void> {
+    const known = this.#known.get(networkId);
+    this.#known.delete(networkId);
+    if (known) await this.#tunnel.forget(known.vni);
+  }
+
+  /** No such network is left: also of an earlier daemon. */
+  async end(): Promise<void> {
+    this.#known.clear();
+    if (this.#tunnel.isThere()) await this.#tunnel.stop();
+  }
+}
