@@ -1,4 +1,5 @@
 // Proposals and reads of one turn of the event loop go to the worker together: one message, one log write, one round.
+// Requests that came in the same turn are called back one by one, so the end of the turn is waited for, not of the call.
 import { pack, type ToWorker } from './worker-protocol.ts';
 
 export class Outbox {
@@ -24,7 +25,7 @@ export class Outbox {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => this.#flush());
+    setImmediate(() => this.#flush());
   }
 
   #flush(): void {

@@ -1,22 +1,20 @@
 // Our side of the connection to one other member: dials, says hello, sends batches of messages, dials again.
 // What can not be sent now is dropped: consensus repeats what matters, and old messages are worth nothing.
 import { connect } from 'node:net';
-import { type ClientDuplexStream, Client, type ServiceDefinition } from '@grpc/grpc-js';
 import { backoffMs } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
-import { CodedError, codeOf, errnoOf, fail, sentenceOf } from '../../base/errors.ts';
+import { codeOf, errnoOf, fail, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { asInteger, asObject } from '../../base/parse.ts';
 import type { Random } from '../../base/random.ts';
 import type { SnapshotChunk } from './contract.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
 import type { PeerCredentials } from './credentials.ts';
-import { bodyOf, type Hello, helloFromWire, messageToWire, PROTOCOL, PROTOCOL_MIN, snapshotToWire } from './wire.ts';
+import { type Address, dial, type Dialled, RemovedError } from './dialled.ts';
+import { type Hello, messageToWire, PROTOCOL, PROTOCOL_MIN, type Purpose, snapshotToWire } from './wire.ts';
 
 export interface LinkDeps {
   readonly id: MemberId;
-  readonly hello: () => Hello;
-  readonly service: ServiceDefinition;
+  readonly hello: (purpose: Purpose) => Hello;
   readonly credentials: PeerCredentials;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,28 +27,15 @@ export interface LinkDeps {
   readonly onRemoved: (membershipIndex: number) => void;
 }
 
-const HELLO_TIMEOUT_MS = 1_500;
 const SNAPSHOT_STALL_MS = 30_000;
 const BACKOFF = { baseMs: 50, maxMs: 500 };
-/** Batches that wait for the connection; the core's window keeps what they hold small. */
-const BATCHES_WAITING_MAX = 1_024;
-const CHANNEL_OPTIONS = {
-  'grpc.keepalive_time_ms': 1_000,
-  'grpc.keepalive_timeout_ms': 1_000,
-  'grpc.keepalive_permit_without_calls': 1,
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.enable_retries': 0,
-  'grpc.enable_http_proxy': 0,
-  'grpc.max_send_message_length': -1,
-  'grpc.max_receive_message_length': 64 * 1024,
-};
-
-type Stream = ClientDuplexStream<object, unknown>;
+/** What may wait for the connection; the core's window keeps it far below. */
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
 export class PeerLink {
   readonly #deps: LinkDeps;
   readonly #controller = new AbortController();
-  #stream: Stream | undefined;
+  #current: Dialled | undefined;
   #redial = new AbortController();
   readonly #done: Promise<void>;
 
@@ -60,38 +45,29 @@ export class PeerLink {
   }
 
   get isUp(): boolean {
-    return this.#stream !== undefined;
+    return this.#current !== undefined;
   }
 
   /** False if they were dropped. */
   send(messages: readonly Exclude<Message, SnapshotMessage>[]): boolean {
-    const stream = this.#stream;
-    if (!stream || stream.writableLength > BATCHES_WAITING_MAX) return false;
-    stream.write({ batch: { messages: messages.map(messageToWire) } });
+    const stream = this.#current?.stream;
+    if (!stream || stream.bytesWaiting > WAITING_BYTES_MAX) return false;
+    stream.send({ batch: { messages: messages.map(messageToWire) } });
     return true;
   }
 
   /** Sends a snapshot on a connection of its own. Resolves when the peer has it durable. */
   async sendSnapshot(message: SnapshotMessage, chunks: readonly SnapshotChunk[]): Promise<void> {
-    using client = this.#client();
-    const stream = open(client.value, this.#deps.service, 'InstallSnapshot');
-    using answers = new Answers(stream, this.#deps.clock, this.#controller.signal);
-    try {
-      stream.write({ hello: this.#deps.hello() });
-      await answers.expect('hello', HELLO_TIMEOUT_MS);
-      await write(stream, { begin: snapshotToWire(message) }, answers);
-      for (const chunk of chunks) await write(stream, { chunk }, answers);
-      await write(stream, { end: { chunks: chunks.length } }, answers);
-      stream.end();
-      await answers.expect('receipt', SNAPSHOT_STALL_MS);
-    } finally {
-      stream.cancel();
-    }
+    using dialled = await this.#dial('INSTALL_SNAPSHOT');
+    await dialled.send({ begin: snapshotToWire(message) }, SNAPSHOT_STALL_MS);
+    for (const chunk of chunks) await dialled.send({ chunk }, SNAPSHOT_STALL_MS);
+    await dialled.send({ end: { chunks: chunks.length } }, SNAPSHOT_STALL_MS);
+    await dialled.expect('receipt', SNAPSHOT_STALL_MS);
   }
 
   /** There is reason to believe that dialling works now, or that it should be done with other means. */
   redial(options: { evenIfUp: boolean } = { evenIfUp: false }): void {
-    if (options.evenIfUp) this.#stream?.cancel();
+    if (options.evenIfUp) this.#current?.stream.destroy();
     this.#redial.abort();
   }
 
@@ -112,27 +88,20 @@ export class PeerLink {
 
   /** One connection from dialling to its end; true if it had come up. Never throws. */
   async #connection(): Promise<boolean> {
-    const { log, service, clock } = this.#deps;
+    const { log } = this.#deps;
     let wasUp = false;
     try {
-      using client = this.#client();
-      const stream = open(client.value, service, 'Exchange');
-      using answers = new Answers(stream, clock, this.#controller.signal);
-      try {
-        stream.write({ hello: this.#deps.hello() });
-        helloFromWire(await answers.expect('hello', HELLO_TIMEOUT_MS));
-        wasUp = true;
-        this.#stream = stream;
-        this.#deps.onUp();
-        await answers.untilEnd();
-      } finally {
-        this.#stream = undefined;
-        stream.cancel();
-      }
+      using dialled = await this.#dial('EXCHANGE');
+      wasUp = true;
+      this.#current = dialled;
+      this.#deps.onUp();
+      await dialled.untilEnd();
     } catch (error) {
       if (this.#controller.signal.aborted) return wasUp;
       if (error instanceof RemovedError) this.#deps.onRemoved(error.membershipIndex);
       else log.debug('connection to manager ended', { peer: this.#deps.id, reason: sentenceOf(error) });
+    } finally {
+      this.#current = undefined;
     }
     if (this.#controller.signal.aborted) return wasUp;
     if (wasUp) this.#deps.onDown((await this.#isRefused()) ? 'refused' : 'lost');
@@ -166,121 +135,15 @@ export class PeerLink {
     }
   }
 
-  #client(): { value: Client } & Disposable {
+  #dial(purpose: Purpose): Promise<Dialled> {
+    const { id, hello, credentials, clock } = this.#deps;
     const address =
-      this.#deps.addressOf() ?? fail('unavailable', `the address of manager ${this.#deps.id} is not known`);
-    const value = new Client(address, this.#deps.credentials.forPeer(this.#deps.id), {
-      ...CHANNEL_OPTIONS,
-      // The certificate names the node, not its address; TLS wants some host name to ask for.
-      'grpc.ssl_target_name_override': this.#deps.id,
-    });
-    return { value, [Symbol.dispose]: () => value.close() };
+      splitAddress(this.#deps.addressOf()) ?? fail('unavailable', `the address of manager ${id} is not known`);
+    return dial(id, address, hello(purpose), { credentials, clock, abort: this.#controller.signal });
   }
 }
 
-class RemovedError extends CodedError {
-  readonly membershipIndex: number;
-
-  constructor(message: string, membershipIndex: number) {
-    super('forbidden', message);
-    this.membershipIndex = membershipIndex;
-  }
-}
-
-function open(client: Client, service: ServiceDefinition, method: 'Exchange' | 'InstallSnapshot'): Stream {
-  const { path, requestSerialize, responseDeserialize } = service[method] ?? fail('internal', `no method ${method}`);
-  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize as (bytes: Buffer) => unknown);
-}
-
-/** Waits for the stream to take more when its buffer is full. */
-async function write(stream: Stream, message: object, answers: Answers): Promise<void> {
-  if (!stream.write(message))
-    await answers.whileWaitingFor((resolve) => stream.once('drain', resolve), SNAPSHOT_STALL_MS);
-}
-
-/** What comes back on a stream: one answer at a time, and its end. */
-class Answers implements Disposable {
-  readonly #clock: Clock;
-  readonly #abort: AbortSignal;
-  readonly #onAbort = (): void => this.#end(new CodedError('aborted', 'the link was stopped'));
-  readonly #waiting: unknown[] = [];
-  #ended: { error: unknown } | undefined;
-  #wake: (() => void) | undefined;
-  #onEnd: (() => void) | undefined;
-
-  constructor(stream: Stream, clock: Clock, abort: AbortSignal) {
-    this.#clock = clock;
-    stream.on('data', (value: unknown) => {
-      this.#waiting.push(value);
-      this.#wake?.();
-    });
-    stream.on('error', (error) => this.#end(error));
-    stream.on('end', () => this.#end(new CodedError('unavailable', 'the peer closed the stream')));
-    this.#abort = abort;
-    abort.addEventListener('abort', this.#onAbort, { once: true });
-    if (abort.aborted) this.#onAbort();
-  }
-
-  [Symbol.dispose](): void {
-    this.#abort.removeEventListener('abort', this.#onAbort);
-  }
-
-  async expect(name: 'hello' | 'receipt', timeoutMs: number): Promise<unknown> {
-    while (this.#waiting.length === 0) {
-      await this.whileWaitingFor((resolve) => {
-        this.#wake = resolve;
-      }, timeoutMs);
-    }
-    return this.#bodyOf(this.#waiting.shift(), name);
-  }
-
-  async untilEnd(): Promise<never> {
-    for (;;) {
-      while (this.#waiting.length > 0) this.#bodyOf(this.#waiting.shift(), 'hello');
-      await this.whileWaitingFor((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  /** Throws when the stream ends or time runs out before `arrange` is answered. */
-  async whileWaitingFor(arrange: (resolve: () => void) => void, timeoutMs?: number): Promise<void> {
-    if (this.#ended) throw this.#ended.error;
-    await new Promise<void>((resolve, reject) => {
-      const timer =
-        timeoutMs === undefined
-          ? undefined
-          : this.#clock.after(timeoutMs, () => reject(new CodedError('deadline', `no answer within ${timeoutMs} ms`)));
-      const done = (): void => {
-        timer?.cancel();
-        resolve();
-      };
-      arrange(done);
-      this.#onEnd = done;
-    });
-    this.#throwIfOver();
-  }
-
-  #throwIfOver(): void {
-    if (this.#ended && this.#waiting.length === 0) throw this.#ended.error;
-  }
-
-  #end(error: unknown): void {
-    this.#ended ??= { error };
-    this.#onEnd?.();
-  }
-
-  #bodyOf(value: unknown, wanted: 'hello' | 'receipt'): unknown {
-    const { name, body } = bodyOf(value);
-    if (name === wanted) return body;
-    if (name !== 'goodbye') fail('invalid', `the peer answered '${name}' instead of '${wanted}'`);
-    const { reason, message, membership_index: index } = asObject(body, 'goodbye');
-    if (reason === 'removed') throw new RemovedError(String(message), asInteger(index, 'membership_index'));
-    return fail('forbidden', `the peer refused: ${String(message)}`);
-  }
-}
-
-function splitAddress(address: string | undefined): { host: string; port: number } | undefined {
+export function splitAddress(address: string | undefined): Address | undefined {
   const at = address?.lastIndexOf(':') ?? -1;
   if (!address || at < 0) return undefined;
   return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
@@ -289,7 +152,7 @@ function splitAddress(address: string | undefined): { host: string; port: number
 export function helloOf(
   self: { clusterId: string; nodeId: MemberId; raftAddress: string },
   to: MemberId,
-  { membershipIndex, epoch }: { membershipIndex: number; epoch: number },
+  { membershipIndex, epoch, purpose }: { membershipIndex: number; epoch: number; purpose: Purpose },
 ): Hello {
   return {
     protocol_min: PROTOCOL_MIN,
@@ -301,5 +164,6 @@ export function helloOf(
     raft_address: self.raftAddress,
     membership_index: membershipIndex,
     epoch,
+    purpose,
   };
 }

@@ -1,6 +1,7 @@
 // The listener for other managers: checks who dials, lets current members in, turns what they send into messages.
 // Certificate and membership are both asked: a valid certificate of a removed member is refused and told so.
-import { Server, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { InvariantError } from '../../base/assert.ts';
 import { BoundedQueue } from '../../base/bounded-queue.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -11,22 +12,24 @@ import type { SnapshotChunk } from './contract.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
 import { managerOf, type PeerCredentials } from './credentials.ts';
 import type { Judgement } from './judgement.ts';
+import { splitAddress } from './peer-link.ts';
+import { LARGE_FRAME_BYTES_MAX, PeerStream } from './peer-stream.ts';
 import {
-  bodyOf,
   chunkFromWire,
+  type Frame,
   type Hello,
   helloFromWire,
   messageFromWire,
   PROTOCOL,
   PROTOCOL_MIN,
+  type Purpose,
   snapshotFromWire,
 } from './wire.ts';
 
 export interface ServerDeps {
   readonly clusterId: string;
   readonly nodeId: MemberId;
-  readonly helloTo: (id: MemberId) => Hello;
-  readonly service: ServiceDefinition;
+  readonly helloTo: (id: MemberId, purpose: Purpose) => Hello;
   readonly credentials: PeerCredentials;
   readonly clock: Clock;
   readonly log: Log;
@@ -39,37 +42,43 @@ export interface ServerDeps {
   readonly onSnapshot: (message: SnapshotMessage, chunks: AsyncIterable<SnapshotChunk>) => Promise<void>;
 }
 
-type Stream = ServerDuplexStream<unknown, object>;
+/** What comes after the hello. */
+type Hearing = (frame: Frame) => void;
 
 const HELLO_TIMEOUT_MS = 2_000;
 const SNAPSHOT_CHUNKS_QUEUED_MAX = 64;
-const SERVER_OPTIONS = {
-  'grpc.keepalive_time_ms': 2_000,
-  'grpc.keepalive_timeout_ms': 2_000,
-  'grpc.max_receive_message_length': 64 * 1024 * 1024,
-  'grpc.max_concurrent_streams': 64,
-};
+/** Two for each manager are in use; beyond that somebody dials without end. */
+const CONNECTIONS_MAX = 256;
 
 export class PeerServer {
   readonly #deps: ServerDeps;
-  readonly #server = new Server(SERVER_OPTIONS);
+  readonly #server: Server;
+  readonly #sockets = new Set<TLSSocket>();
   /** Who is at the other end, and by which membership it claims to be a member. */
-  readonly #streams = new Map<Stream, { peer: MemberId; claim: number }>();
+  readonly #streams = new Map<PeerStream, { peer: MemberId; claim: number }>();
 
   constructor(deps: ServerDeps) {
     this.#deps = deps;
-    this.#server.addService(deps.service, {
-      Exchange: (stream: Stream) => this.#serve(stream, (peer) => this.#exchange(stream, peer)),
-      InstallSnapshot: (stream: Stream) => this.#serve(stream, (peer) => this.#installSnapshot(stream, peer)),
-    });
+    const { credentials, log } = deps;
+    this.#server = createServer(credentials.forServer(), (socket) => this.#serve(socket));
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('tlsClientError', (error, socket) =>
+      log.debug('a connection to the listener for managers failed', { from: socket.remoteAddress, error }),
+    );
+    credentials.onReplaced(() => this.#server.setSecureContext(credentials.forServer()));
   }
 
   /** Resolves with the port. */
   async listen(address: string): Promise<number> {
+    const where = splitAddress(address) ?? fail('invalid', `'${address}' is not an address to listen on`);
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, this.#deps.credentials.forServer(), (cause, port) => {
-        if (cause) reject(new CodedError('unavailable', `listening for managers on ${address}`, { cause }));
-        else resolve(port);
+      const failed = (cause: Error): void =>
+        reject(new CodedError('unavailable', `listening for managers on ${address}`, { cause }));
+      this.#server.once('error', failed);
+      this.#server.listen(where, () => {
+        this.#server.off('error', failed);
+        this.#server.on('error', (error) => this.#deps.log.warn('the listener for managers failed', { error }));
+        resolve((this.#server.address() as AddressInfo).port);
       });
     });
   }
@@ -86,53 +95,58 @@ export class PeerServer {
   }
 
   stop(): void {
-    this.#server.forceShutdown();
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Identifies the dialler and waits for its hello; anything wrong ends the stream with a sentence. */
-  #serve(stream: Stream, begin: (peer: MemberId) => (body: { name: string; body: unknown }) => void): void {
+  /** Identifies the dialler and waits for its hello; anything wrong ends the connection with a sentence. */
+  #serve(socket: TLSSocket): void {
     const { log, clock } = this.#deps;
-    let onBody: ((body: { name: string; body: unknown }) => void) | undefined;
+    let hear: Hearing | undefined;
+    let lost: (() => void) | undefined;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
     const refuse = (error: unknown): void => {
-      log.warn('refused a peer stream', {
+      log.warn('refused a peer', {
         peer: this.#streams.get(stream)?.peer,
-        from: stream.getPeer(),
+        from: socket.remoteAddress,
         reason: sentenceOf(error),
       });
       this.#sayGoodbye(stream, error instanceof RemovedPeer ? 'removed' : 'refused', sentenceOf(error));
     };
-    const timer = clock.after(HELLO_TIMEOUT_MS, () => refuse(new CodedError('deadline', 'no hello came')));
-    stream.on('data', (value: unknown) => {
+    const begin = (frame: Frame): Hearing => {
+      if (frame.name !== 'hello') fail('invalid', 'the first message of a stream must be hello');
+      timer.cancel();
+      const hello = helloFromWire(frame.body);
+      const peer = this.#welcome(stream, socket, hello);
+      stream.frameBytesMax = LARGE_FRAME_BYTES_MAX;
+      if (hello.purpose === 'EXCHANGE') return this.#exchange(stream, peer);
+      const { hear, lose } = this.#installSnapshot(stream, peer);
+      lost = lose;
+      return hear;
+    };
+    const onFrame = (frame: Frame): void => {
       try {
-        const body = bodyOf(value);
-        if (onBody) return onBody(body);
-        if (body.name !== 'hello') fail('invalid', 'the first message of a stream must be hello');
-        timer.cancel();
-        const peer = this.#welcome(stream, helloFromWire(body.body));
-        onBody = begin(peer);
+        if (hear) hear(frame);
+        else hear = begin(frame);
       } catch (error) {
         // A broken invariant is ours, not the peer's: it ends the worker.
         if (error instanceof InvariantError) throw error;
         refuse(error);
       }
-    });
-    const over = (): void => {
+    };
+    const onOver = (): void => {
       timer.cancel();
       this.#streams.delete(stream);
+      lost?.();
     };
-    stream.on('end', () => {
-      over();
-      if (!stream.writableEnded) stream.end();
-    });
-    stream.on('error', over);
-    stream.on('close', over);
-    stream.on('cancelled', over);
+    const timer = clock.after(HELLO_TIMEOUT_MS, () => refuse(new CodedError('deadline', 'no hello came')));
+    const stream = new PeerStream(socket, { clock, onFrame, onBroken: refuse, onOver });
   }
 
-  #welcome(stream: Stream, hello: Hello): MemberId {
+  #welcome(stream: PeerStream, socket: TLSSocket, hello: Hello): MemberId {
     const { clusterId, nodeId, judge, helloTo, onHello } = this.#deps;
-    const certificate = stream.getAuthContext().sslPeerCertificate;
-    const peer = certificate && managerOf(certificate, clusterId);
+    const peer = managerOf(socket.getPeerCertificate(), clusterId);
     if (!peer) fail('unauthenticated', 'the certificate is not that of a manager of this cluster');
     if (hello.from !== peer) fail('unauthenticated', `the certificate is that of ${peer}, not of ${hello.from}`);
     if (hello.cluster_id !== clusterId) fail('forbidden', `this is a manager of cluster ${clusterId}`);
@@ -152,12 +166,12 @@ export class PeerServer {
     if (judgement === 'removed') throw new RemovedPeer('forbidden', removedText(peer));
     if (judgement === 'stranger') fail('forbidden', `${peer} is not known as a member here`);
     this.#streams.set(stream, { peer, claim });
-    stream.write({ hello: helloTo(peer) });
+    stream.send({ hello: helloTo(peer, hello.purpose) });
     onHello(hello);
     return peer;
   }
 
-  #exchange(stream: Stream, peer: MemberId): (body: { name: string; body: unknown }) => void {
+  #exchange(stream: PeerStream, peer: MemberId): Hearing {
     return ({ name, body }) => {
       if (name !== 'batch') fail('invalid', `'${name}' is not expected here`);
       this.#refuseRemoved(stream);
@@ -169,14 +183,12 @@ export class PeerServer {
     };
   }
 
-  #installSnapshot(stream: Stream, peer: MemberId): (body: { name: string; body: unknown }) => void {
+  #installSnapshot(stream: PeerStream, peer: MemberId): { hear: Hearing; lose: () => void } {
     const { nodeId, log, onSnapshot } = this.#deps;
     let queue: BoundedQueue<SnapshotChunk> | undefined;
     let received = 0;
-    const lost = (): void => queue?.end(new CodedError('unavailable', 'the sender of the snapshot went away'));
-    stream.on('close', lost);
-    stream.on('cancelled', lost);
-    return ({ name, body }) => {
+    const lose = (): void => queue?.end(new CodedError('unavailable', 'the sender of the snapshot went away'));
+    const hear: Hearing = ({ name, body }) => {
       this.#refuseRemoved(stream);
       if (name === 'begin') {
         if (queue) fail('invalid', 'one snapshot a stream');
@@ -203,31 +215,30 @@ export class PeerServer {
         queue.end(chunks === received ? undefined : new CodedError('invalid', 'chunks of the snapshot are missing'));
       } else fail('invalid', `'${name}' is not expected here`);
     };
+    return { hear, lose };
   }
 
   /** The chunks as they come, reading on only while they are taken. */
-  async *#flowing(stream: Stream, queue: BoundedQueue<SnapshotChunk>): AsyncGenerator<SnapshotChunk> {
+  async *#flowing(stream: PeerStream, queue: BoundedQueue<SnapshotChunk>): AsyncGenerator<SnapshotChunk> {
     for await (const chunk of queue.drain()) {
       if (chunk === 'resync') continue; // never with `fail`
       yield chunk;
-      if (stream.isPaused() && queue.length < SNAPSHOT_CHUNKS_QUEUED_MAX / 4) stream.resume();
+      if (stream.isPaused && queue.length < SNAPSHOT_CHUNKS_QUEUED_MAX / 4) stream.resume();
     }
   }
 
-  #refuseRemoved(stream: Stream): void {
+  #refuseRemoved(stream: PeerStream): void {
     const { peer, claim } = this.#streams.get(stream) ?? { peer: '', claim: 0 };
     if (this.#deps.judge(peer, claim) === 'removed') throw new RemovedPeer('forbidden', removedText(peer));
   }
 
-  #sayGoodbye(stream: Stream, reason: 'removed' | 'refused' | 'failed', message: string): void {
+  #sayGoodbye(stream: PeerStream, reason: 'removed' | 'refused' | 'failed', message: string): void {
     this.#end(stream, { goodbye: { reason, message, membership_index: this.#deps.membershipIndex() } });
   }
 
-  #end(stream: Stream, last: object): void {
+  #end(stream: PeerStream, last: object): void {
     this.#streams.delete(stream);
-    if (stream.writableEnded || stream.destroyed) return;
-    stream.write(last);
-    stream.end();
+    stream.end(last);
   }
 }
 

@@ -13,7 +13,7 @@ import { helloOf, PeerLink } from './peer-link.ts';
 import { merged } from './merge.ts';
 import { PeerServer } from './peer-server.ts';
 import type { OpenedSnapshot } from './snapshot-file.ts';
-import { type Hello, raftService } from './wire.ts';
+import type { Hello, Purpose } from './wire.ts';
 
 export interface TransportOptions {
   readonly nodeId: MemberId;
@@ -48,7 +48,6 @@ export class Transport implements Peers {
   readonly #options: TransportOptions;
   readonly #credentials: PeerCredentials;
   readonly #server: PeerServer;
-  readonly #service = raftService();
   readonly #links = new Map<MemberId, PeerLink>();
   /** What members say of their own addresses: newer than the membership, and all that a joining manager has. */
   readonly #told = new Map<MemberId, string>();
@@ -68,9 +67,8 @@ export class Transport implements Peers {
       ...options,
       clusterId,
       nodeId,
-      service: this.#service,
       credentials: this.#credentials,
-      helloTo: (id) => this.#helloTo(id),
+      helloTo: (id, purpose) => this.#helloTo(id, purpose),
       onHello: (hello) => this.#onHello(hello),
     });
   }
@@ -157,8 +155,7 @@ export class Transport implements Peers {
     const link = new PeerLink({
       ...this.#options,
       id,
-      hello: () => this.#helloTo(id),
-      service: this.#service,
+      hello: (purpose) => this.#helloTo(id, purpose),
       credentials: this.#credentials,
       addressOf: () => this.#addressOf(id),
       onUp: () => this.#options.onConnectivity(),
@@ -179,10 +176,11 @@ export class Transport implements Peers {
     return this.#told.get(id) ?? memberOf(this.#membership, id)?.address;
   }
 
-  #helloTo(id: MemberId): Hello {
+  #helloTo(id: MemberId, purpose: Purpose): Hello {
     return helloOf(this.#options, id, {
       membershipIndex: this.#options.claimedIndex(),
       epoch: this.#options.epoch(),
+      purpose,
     });
   }
 

@@ -1,15 +1,15 @@
 // Messages as they travel (proto/raft.proto) and as the core knows them. Whatever arrives is checked here once.
 import { fileURLToPath } from 'node:url';
-import { loadPackageDefinition, type ServiceDefinition } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import { fail } from '../../base/errors.ts';
 import { asArray, asBoolean, asInteger, asObject, asString, type Json } from '../../base/parse.ts';
 import type { SnapshotChunk } from './contract.ts';
 import type { Entry, EntryKind, MemberId, Message, SnapshotMessage } from './core/types.ts';
 import { parseMembership } from './snapshot-file.ts';
 
-export const PROTOCOL = 1;
-export const PROTOCOL_MIN = 1;
+/** 2: frames on a plain TLS connection. */
+export const PROTOCOL = 2;
+export const PROTOCOL_MIN = 2;
 
 export interface Hello {
   readonly protocol_min: number;
@@ -21,17 +21,36 @@ export interface Hello {
   readonly raft_address: string;
   readonly membership_index: number;
   readonly epoch: number;
+  readonly purpose: Purpose;
 }
 
-const PROTO = fileURLToPath(new URL('../../../proto/raft.proto', import.meta.url));
+/** What a connection is for. */
+export type Purpose = 'EXCHANGE' | 'INSTALL_SNAPSHOT';
 
-/** The service as gRPC wants it, from the contract in proto/raft.proto. */
-export function raftService(): ServiceDefinition {
-  const definition = loadSync(PROTO, { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true });
-  const root = loadPackageDefinition(definition) as unknown as {
-    shoal: { raft: { v1: { Raft: { service: ServiceDefinition } } } };
-  };
-  return root.shoal.raft.v1.Raft.service;
+const PROTO = fileURLToPath(new URL('../../../proto/raft.proto', import.meta.url));
+const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true } as const;
+const FRAME = loadSync(PROTO, OPTIONS)['shoal.raft.v1.Frame'] as MessageTypeDefinition<object, object>;
+
+/** What a frame is, and its body, which whoever expects it parses. */
+export interface Frame {
+  readonly name: string;
+  readonly body: unknown;
+}
+
+export const encodeFrame = (frame: object): Buffer => FRAME.serialize(frame);
+
+export function decodeFrame(bytes: Buffer): Frame {
+  const wire = decoded(bytes);
+  const name = asString(wire['body'], 'body');
+  return { name, body: wire[name] };
+}
+
+function decoded(bytes: Buffer): Json {
+  try {
+    return asObject(FRAME.deserialize(bytes), 'frame');
+  } catch (cause) {
+    return fail('invalid', 'a frame that can not be read', { cause });
+  }
 }
 
 const KIND_TO_WIRE = { data: 'DATA', membership: 'MEMBERSHIP', noop: 'NOOP' } as const satisfies Record<
@@ -165,14 +184,12 @@ export function helloFromWire(value: unknown): Hello {
     raft_address: asString(wire['raft_address'], 'raft_address', { lengthMax: 300 }),
     membership_index: natural(wire, 'membership_index'),
     epoch: natural(wire, 'epoch'),
+    purpose: purposeOf(wire['purpose']),
   };
 }
 
-/** What kind of body a stream message has, and the body. */
-export function bodyOf(value: unknown): { name: string; body: unknown } {
-  const wire = asObject(value, 'stream message');
-  const name = asString(wire['body'], 'body');
-  return { name, body: wire[name] };
+function purposeOf(value: unknown): Purpose {
+  return value === 'EXCHANGE' || value === 'INSTALL_SNAPSHOT' ? value : fail('invalid', 'hello.purpose is not known');
 }
 
 function natural(body: Json, field: string): number {

@@ -1,53 +1,64 @@
 import assert from 'node:assert/strict';
-import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
+import { connect as connectPlainly, type Socket } from 'node:net';
+import { connect } from 'node:tls';
 import type { CertificateMaterial } from '../../manager/raft/contract.ts';
-import { raftService } from '../../manager/raft/wire.ts';
+import { decodeFrame, encodeFrame } from '../../manager/raft/wire.ts';
 import { TestAuthority, TestGroup, type TestManager } from './support.ts';
 
-const SERVICE = raftService();
+function frameOf(body: Uint8Array): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(body.length);
+  return Buffer.concat([length, body]);
+}
 
-/** What the manager answers to these messages until it ends the stream: its goodbye, or why the stream broke. */
-async function say(
+function reach(manager: TestManager, material: CertificateMaterial | undefined): Socket {
+  const [host, port] = manager.options.listenAddress.split(':');
+  if (!material) return connectPlainly(Number(port), host);
+  const { certificatePem: cert, keyPem: key, rootsPem } = material;
+  return connect({ host, port: Number(port), cert, key, ca: [...rootsPem], rejectUnauthorized: false });
+}
+
+/** What the manager answers to these bytes until it ends the connection: its goodbye, or why the connection broke. */
+async function sayBytes(
   manager: TestManager,
   material: CertificateMaterial | undefined,
-  messages: readonly object[],
-  method: 'Exchange' | 'InstallSnapshot' = 'Exchange',
+  bytes: Uint8Array,
 ): Promise<string> {
-  const tls = material
-    ? credentials.createSsl(
-        Buffer.from(material.rootsPem.join('\n')),
-        Buffer.from(material.keyPem),
-        Buffer.from(material.certificatePem),
-        { rejectUnauthorized: false, checkServerIdentity: () => undefined },
-      )
-    : credentials.createInsecure();
-  const client = new Client(manager.options.listenAddress, tls, { 'grpc.ssl_target_name_override': 'manager' });
-  const definition = SERVICE[method];
-  assert.ok(definition);
-  const stream = client.makeBidiStreamRequest(
-    definition.path,
-    definition.requestSerialize,
-    definition.responseDeserialize,
-  ) as ClientDuplexStream<object, { body: string; goodbye?: { reason: string; message: string } }>;
+  const socket = reach(manager, material);
+  let unread = Buffer.alloc(0);
   try {
     return await new Promise<string>((resolve) => {
-      stream.on('data', ({ body, goodbye }) => {
-        if (body === 'goodbye') resolve(`${goodbye?.reason}: ${goodbye?.message}`);
+      socket.on('data', (chunk: Buffer) => {
+        unread = Buffer.concat([unread, chunk]);
+        for (let end = lengthOf(unread); end <= unread.length; end = lengthOf(unread)) {
+          const { name, body } = decodeFrame(unread.subarray(4, end));
+          unread = unread.subarray(end);
+          const { reason, message } = body as { reason: string; message: string };
+          if (name === 'goodbye') resolve(`${reason}: ${message}`);
+        }
       });
-      stream.on('error', (error) => resolve(error.message));
-      stream.on('end', () => resolve('ended'));
-      for (const message of messages) stream.write(message);
+      socket.on('error', (error) => resolve(`broken: ${error.message}`));
+      socket.on('end', () => resolve('ended'));
+      socket.on('close', () => resolve('closed'));
+      socket.write(bytes);
     });
   } finally {
-    stream.cancel();
-    client.close();
+    socket.destroy();
   }
 }
 
+const lengthOf = (unread: Buffer): number => (unread.length < 4 ? Number.POSITIVE_INFINITY : 4 + unread.readUInt32BE());
+
+const say = (
+  manager: TestManager,
+  material: CertificateMaterial | undefined,
+  frames: readonly object[],
+): Promise<string> => sayBytes(manager, material, Buffer.concat(frames.map((frame) => frameOf(encodeFrame(frame)))));
+
 const hello = (fields: object = {}): object => ({
   hello: {
-    protocol_min: 1,
-    protocol_max: 1,
+    protocol_min: 2,
+    protocol_max: 2,
     cluster_id: 'testcluster',
     from: 'manager2',
     to: 'manager1',
@@ -89,8 +100,8 @@ describe('the listener for other managers', function () {
   it('refuses who has a certificate of somebody else’s authority, or none', async () => {
     const foreign = await TestAuthority.create();
     const material = await foreign.issue('manager2', { clusterId: 'testcluster' });
-    assert.match(await say(manager, material, [hello()]), /UNAVAILABLE|closed|dropped/i);
-    assert.match(await say(manager, undefined, [hello()]), /UNAVAILABLE|closed|dropped/i);
+    assert.match(await say(manager, material, [hello()]), /ended|closed|broken/);
+    assert.match(await say(manager, undefined, [hello()]), /ended|closed|broken/);
   });
 
   it('refuses one who calls itself by another name than its certificate does, or asks for another manager', async () => {
@@ -113,7 +124,7 @@ describe('the listener for other managers', function () {
 
   it('refuses a manager that is no member while it has a leader', async () => {
     assert.match(await say(manager, await issue(), [hello()]), /manager2 is not known as a member here/);
-    assert.match(await say(manager, await issue(), [hello()], 'InstallSnapshot'), /not known as a member/);
+    assert.match(await say(manager, await issue(), [hello({ purpose: 'INSTALL_SNAPSHOT' })]), /not known as a member/);
   });
 
   it('refuses a stream that does not begin with hello, or speaks another version', async () => {
@@ -123,8 +134,22 @@ describe('the listener for other managers', function () {
     );
     assert.match(
       await say(manager, await issue(), [hello({ protocol_min: 7, protocol_max: 9 })]),
-      /speaks raft protocol 1 to 1/,
+      /speaks raft protocol 2 to 2/,
     );
+  });
+
+  it('refuses bytes that are no frame, frames of a stranger that are too large, and who says nothing', async () => {
+    const material = await issue();
+    assert.match(
+      await sayBytes(manager, material, frameOf(Buffer.from('ffff', 'hex'))),
+      /refused: a frame that can not/,
+    );
+    assert.match(
+      await sayBytes(manager, material, Buffer.from('7fffffff', 'hex')),
+      /refused: a frame of 2147483647 bytes is over the limit/,
+    );
+    assert.match(await sayBytes(manager, material, frameOf(Buffer.alloc(0))), /refused: body/);
+    assert.match(await sayBytes(manager, material, Buffer.alloc(0)), /refused: no hello came/);
   });
 
   it('tells a removed member so, and takes nothing from it any more', async () => {

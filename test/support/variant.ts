@@ -44,24 +44,20 @@ async function apply(path: string, { file, find, replace }: Edit): Promise<void>
 /** Managers that speak to each other in the clear. */
 export const WITHOUT_MUTUAL_TLS: readonly Edit[] = [
   {
-    file: 'manager/raft/credentials.js',
-    find: 'forServer() {',
-    replace: 'forServer() { return InsecureServerCredentials.createInsecure();',
+    file: 'manager/raft/dialled.js',
+    find: "import { connect } from 'node:tls';",
+    replace: "import { connect } from 'node:net';",
   },
+  { file: 'manager/raft/dialled.js', find: "'secureConnect'", replace: "'connect'" },
   {
-    file: 'manager/raft/credentials.js',
-    find: 'forPeer(id) {',
-    replace: 'forPeer(id) { return credentials.createInsecure();',
-  },
-  {
-    file: 'manager/raft/credentials.js',
-    find: 'import { credentials,',
-    replace: 'import { ServerCredentials as InsecureServerCredentials, credentials,',
+    file: 'manager/raft/peer-server.js',
+    find: "import { createServer } from 'node:tls';",
+    replace: "import { createServer } from 'node:net';",
   },
   {
     file: 'manager/raft/peer-server.js',
-    find: 'const peer = certificate && managerOf(certificate, clusterId);',
-    replace: 'const peer = hello.from;',
+    find: 'managerOf(socket.getPeerCertificate(), clusterId)',
+    replace: 'hello.from',
   },
 ];
 
