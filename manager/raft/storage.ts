@@ -79,12 +79,17 @@ export class Storage {
     if (!isCurrent) await sealAnew(deps, keys, nodeKeys);
     if ((await deps.disk.list(LOG_DIRECTORY)).length === 0) fail('internal', 'the consensus log is missing');
     const { log, recovered } = await WriteAheadLog.open(logDeps({ ...deps, keys }));
-    const snapshot = recovered.snapshot && (await readSnapshot({ ...deps, keys }, recovered.snapshot)).meta;
-    const storage = new Storage({ ...deps, keys }, log, { snapshot, owner });
-    await storage.#removeOtherSnapshots();
-    if (keys.all.length > 1) await storage.#finishRotation();
-    const { base, entries, hardState } = recovered;
-    return { storage, initial: { base, entries, hardState, snapshot }, recovered };
+    try {
+      const snapshot = recovered.snapshot && (await readSnapshot({ ...deps, keys }, recovered.snapshot)).meta;
+      const storage = new Storage({ ...deps, keys }, log, { snapshot, owner });
+      await storage.#removeOtherSnapshots();
+      if (keys.all.length > 1) await storage.#finishRotation();
+      const { base, entries, hardState } = recovered;
+      return { storage, initial: { base, entries, hardState, snapshot }, recovered };
+    } catch (error) {
+      await log.abandon();
+      throw error;
+    }
   }
 
   private constructor(

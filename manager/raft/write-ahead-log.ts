@@ -125,6 +125,11 @@ export class WriteAheadLog {
     });
   }
 
+  /** Closes the file as a crash would leave it. */
+  abandon(): Promise<void> {
+    return this.#mutex.run(() => this.#segment.file.close());
+  }
+
   /** Copies the live log into a fresh segment, sealed with the current key, which replaces all older ones. */
   rewrite(): Promise<void> {
     return this.#mutex.run(async () => {
