@@ -1,22 +1,31 @@
 // Who is on a network of the cluster: nodes, services and their tasks, for `network inspect`.
 import type { Network, Node, Task } from '../proto/objects.ts';
 import { isTerminal } from '../proto/task-state.ts';
+import type { OverlayPair } from '../runtime/network/contract.ts';
 import type { ApiDeps } from './deps.ts';
-import type { NetworkServiceJson } from './types/network.ts';
+import type { NetworkPeerJson, NetworkServiceJson } from './types/network.ts';
 
 /** Nodes that have a task there. */
-export async function peersOf(
-  deps: ApiDeps,
-  network: Network,
-  abort: AbortSignal,
-): Promise<{ Name: string; IP: string }[]> {
+export async function peersOf(deps: ApiDeps, network: Network, abort: AbortSignal): Promise<NetworkPeerJson[]> {
   const control = deps.swarm.control();
   const [{ tasks }, { nodes }] = await Promise.all([
     control.call('ListTasks', { filter: {} }, { abort }),
     control.call('ListNodes', { filter: {} }, { abort }),
   ]);
   const on = new Set(tasks.flatMap((task) => (addressOn(task, network) === undefined ? [] : [task.nodeId])));
-  return nodes.filter(({ id }) => on.has(id)).map((node) => ({ Name: node.id, IP: addressOf(node) }));
+  const pairs = new Map((await deps.runtime.networks.overlays.pairs(network.id)).map((pair) => [pair.nodeId, pair]));
+  return nodes
+    .filter(({ id }) => on.has(id))
+    .map((node) => ({ Name: node.id, IP: addressOf(node), ...encryptionOf(pairs.get(node.id)) }));
+}
+
+/** Not part of Docker's answer: how this node reaches the other one on an encrypted network. */
+function encryptionOf(pair: OverlayPair | undefined): Pick<NetworkPeerJson, 'Encryption'> {
+  if (!pair) return {};
+  const { means, open, sent, received, replayed, altered } = pair;
+  return {
+    Encryption: { Means: means, Open: open, Sent: sent, Received: received, Replayed: replayed, Altered: altered },
+  };
 }
 
 /** As `--verbose` shows them, by name. */

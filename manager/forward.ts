@@ -119,7 +119,9 @@ export class ForwardedControl implements ClusterControl {
 
   async *changes(abort: AbortSignal): AsyncGenerator<ClusterChange, void, void> {
     const { changes } = this.#deps.store.viewAndWatch(['service', 'task', 'node', 'network'], { abort });
-    for await (const change of changes) if (change.kind !== 'cluster' && change.kind !== 'guest') yield change;
+    for await (const change of changes) {
+      if (change.kind !== 'cluster' && change.kind !== 'guest' && change.kind !== 'keyring') yield change;
+    }
   }
 
   /** What other managers pass on. */

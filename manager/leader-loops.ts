@@ -8,6 +8,7 @@ import { codeOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { runAllocator } from './allocator/allocator.ts';
+import { runNetworkKeys } from './network-keys.ts';
 import { runConstraintEnforcer } from './orchestrator/constraint-enforcer.ts';
 import { runLostNodes } from './orchestrator/lost-nodes.ts';
 import { runOrchestrator } from './orchestrator/orchestrator.ts';
@@ -31,6 +32,7 @@ export const CLUSTER_LOOPS: readonly LeaderLoop[] = [
   { name: 'orchestrator', run: runOrchestrator },
   { name: 'allocator', run: runAllocator },
   { name: 'scheduler', run: runScheduler },
+  { name: 'network-keys', run: runNetworkKeys },
   { name: 'task-reaper', run: runTaskReaper },
   { name: 'lost-nodes', run: runLostNodes },
   { name: 'constraint-enforcer', run: runConstraintEnforcer },

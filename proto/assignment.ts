@@ -50,6 +50,13 @@ export interface NetworkEntry {
   readonly internal: boolean;
   readonly attachable?: boolean;
   readonly options: Labels;
+  /** Of an encrypted one. It is written to no disk, log or answer. */
+  readonly encryption?: NetworkKeys;
+}
+
+export interface NetworkKeys {
+  readonly keys: readonly { readonly id: number; readonly secret: string }[];
+  readonly sendId: number;
 }
 
 /** A service on such a network. */
@@ -120,6 +127,7 @@ export function parseIngress(bytes: Uint8Array): IngressEntry {
 
 export function parseNetwork(bytes: Uint8Array): NetworkEntry {
   const json = decodeJson(bytes, 'network');
+  const encryption = optional(json['encryption'], 'network.encryption', parseNetworkKeys);
   return {
     networkId: asString(json['networkId'], 'network.networkId'),
     name: asString(json['name'], 'network.name'),
@@ -129,6 +137,21 @@ export function parseNetwork(bytes: Uint8Array): NetworkEntry {
     internal: asBoolean(json['internal'], 'network.internal'),
     attachable: optional(json['attachable'], 'network.attachable', asBoolean) ?? false,
     options: asMap(json['options'], 'network.options', asString),
+    ...(encryption && { encryption }),
+  };
+}
+
+function parseNetworkKeys(value: unknown, path: string): NetworkKeys {
+  const json = asObject(value, path);
+  const range = { min: 0, max: 2 ** 24 - 1 };
+  return {
+    keys: asArray(json['keys'], `${path}.keys`, (each, at) => {
+      const key = asObject(each, at);
+      const secret = asString(key['secret'], `${at}.secret`, { lengthMax: 64 });
+      if (!/^[0-9a-f]{64}$/.test(secret)) fail('invalid', `${at}.secret is no key`);
+      return { id: asInteger(key['id'], `${at}.id`, range), secret };
+    }),
+    sendId: asInteger(json['sendId'], `${path}.sendId`, range),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   parseSubnet,
   type Subnet,
 } from '../base/ipv4.ts';
+import { parseDurationMs } from '../base/units.ts';
 import { isPredefinedNetwork } from './defaults.ts';
 import type { Labels, NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
 
@@ -39,13 +40,21 @@ export function planNetwork(spec: Pick<NetworkSpec, 'subnet' | 'gateway'>, taken
   return { subnet: formatSubnet(subnet), gateway: formatAddress(gateway) };
 }
 
-/** Traffic that was asked to be encrypted is never sent in clear: whoever would carry it refuses. */
-export function refuseEncrypted({ name, options }: { readonly name: string; readonly options: Labels }): void {
-  if (!Object.hasOwn(options, 'encrypted')) return;
-  fail(
-    'not-implemented',
-    `network ${name}: encrypted overlay networks are not implemented yet, and traffic is never sent in clear instead`,
-  );
+/** Traffic that was asked to be encrypted is never sent in clear: whoever has no means refuses. */
+export const isEncrypted = ({ options }: { readonly options: Labels }): boolean => Object.hasOwn(options, 'encrypted');
+
+export const KEY_PERIOD_OPTION = 'shoal.key-period';
+/** As in Docker. */
+const KEY_PERIOD_MS = 12 * 3_600_000;
+const KEY_PERIOD_MIN_MS = 1_000;
+
+/** How long an encrypted network sends under one key. */
+export function keyPeriodMs(options: Labels): number {
+  const text = options[KEY_PERIOD_OPTION];
+  if (text === undefined) return KEY_PERIOD_MS;
+  const periodMs = parseDurationMs(text);
+  if (periodMs < KEY_PERIOD_MIN_MS) fail('invalid', `option ${KEY_PERIOD_OPTION}: ${text} is shorter than 1s`);
+  return periodMs;
 }
 
 /** Neither the subnet's own address nor its broadcast address. */

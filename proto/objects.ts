@@ -9,6 +9,7 @@ export type ServiceId = Id<'service'>;
 export type TaskId = Id<'task'>;
 export type NetworkId = Id<'network'>;
 export type GuestId = Id<'guest'>;
+export type KeyringId = Id<'keyring'>;
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -368,6 +369,15 @@ export interface Guest extends ObjectMeta {
   readonly address?: string;
   /** Why the allocator gave none. */
   readonly error?: string;
+}
+
+/** The keys of an encrypted network, under the network's id. For the nodes on the network, and nobody else to see. */
+export interface Keyring extends ObjectMeta {
+  readonly id: KeyringId;
+  /** What may be received; the eldest first. */
+  readonly keys: readonly { readonly id: number; readonly secret: string }[]; // 64 hex digits
+  readonly sendId: number;
+  readonly turnAtMs: number;
 }
 
 // ---- Cluster ----

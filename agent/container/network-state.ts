@@ -13,9 +13,11 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
   for (const { serviceId, address, ready: isReady } of endpoints) {
     if (isReady) ready.set(serviceId, [...(ready.get(serviceId) ?? []), address]);
   }
+  const { encryption, ...rest } = network;
   return {
+    ...(encryption && { encryption: { nodeId, ...encryption } }),
     network: {
-      ...network,
+      ...rest,
       id: network.networkId,
       port: ownPort(endpoints, nodeId),
       attachable: network.attachable ?? false,

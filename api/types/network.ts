@@ -29,6 +29,20 @@ export interface NetworkJson {
 }
 
 /** A service on a network, as a verbose inspect shows it. */
+export interface NetworkPeerJson {
+  Name: string;
+  IP: string;
+  /** Ours, of encrypted networks: how the node that is asked reaches this one. */
+  Encryption?: {
+    Means: string;
+    Open: boolean; // it has answered
+    Sent: number;
+    Received: number;
+    Replayed: number;
+    Altered: number;
+  };
+}
+
 export interface NetworkServiceJson {
   VIP: string;
   Ports: string[];

@@ -6,7 +6,7 @@ import { newId } from '../../base/id.ts';
 import { parseAddress, parseSubnet } from '../../base/ipv4.ts';
 import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import { freeVni, planNetwork, refuseEncrypted, type TakenSubnet } from '../../proto/network-plan.ts';
+import { freeVni, keyPeriodMs, planNetwork, type TakenSubnet } from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
 import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
@@ -52,7 +52,7 @@ function checkSpec(spec: NetworkSpec): void {
     fail('forbidden', `operation is not permitted on predefined ${spec.name} network`);
   }
   if (spec.driver !== 'overlay') fail('not-found', `plugin "${spec.driver}" not found`);
-  refuseEncrypted(spec);
+  keyPeriodMs(spec.options);
 }
 
 function planned(

@@ -56,7 +56,9 @@ export class Assignments {
 
   /** Scans, then follows the store until `abort`. `onReady` is called once the first scan is in. */
   async run(abort: AbortSignal, onReady: () => void = () => {}): Promise<void> {
-    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node', 'network', 'guest'], { abort });
+    const { view, changes } = this.#store.viewAndWatch(['service', 'task', 'node', 'network', 'guest', 'keyring'], {
+      abort,
+    });
     this.#scan(view);
     onReady();
     let pending: Change[] = [];
@@ -163,6 +165,7 @@ export class Assignments {
     this.#services = new Map([...view.services.all()].map((service) => [service.id, service]));
     this.#nodes = new Map([...view.nodes.all()].map((node) => [node.id, node]));
     const news = noNews(); // everybody is told all of it
+    for (const ring of view.keyrings.all()) this.#networks.moveKeyring(undefined, ring, view.version, news);
     for (const network of view.networks.all()) this.#networks.moveNetwork(undefined, network, view.version, news);
     for (const task of view.tasks.all()) {
       this.#presence.move(undefined, task);
@@ -200,6 +203,7 @@ export class Assignments {
   #moveNetworks(change: Change, version: number, news: NetworkNews): void {
     if (change.kind === 'network') this.#networks.moveNetwork(...ends(change), version, news);
     else if (change.kind === 'service') this.#networks.moveService(...ends(change), version, news);
+    else if (change.kind === 'keyring') this.#networks.moveKeyring(...ends(change), version, news);
     else if (change.kind === 'guest') this.#networks.moveGuest(...ends(change), version, news);
     else if (change.kind === 'task') this.#networks.moveTask(...ends(change), version, news);
   }

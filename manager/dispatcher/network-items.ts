@@ -2,7 +2,18 @@
 // and every container's place in it. Derived from the store alone, so every manager says the same.
 // Invariant: a body is encoded once, however many nodes get it.
 import { encodeJson, type EndpointEntry, type NetworkEntry, type NetworkServiceEntry } from '../../proto/assignment.ts';
-import type { Guest, Network, NetworkAddress, NetworkId, Node, NodeId, Service, Task } from '../../proto/objects.ts';
+import { isEncrypted } from '../../proto/network-plan.ts';
+import type {
+  Guest,
+  Keyring,
+  Network,
+  NetworkAddress,
+  NetworkId,
+  Node,
+  NodeId,
+  Service,
+  Task,
+} from '../../proto/objects.ts';
 import { isTerminal, isWanted, TASK_STATE } from '../../proto/task-state.ts';
 import type { Item } from './assignments.ts';
 
@@ -37,6 +48,8 @@ interface Membership {
 export class NetworkItems {
   readonly #node: (id: NodeId) => Node | undefined;
   readonly #items = new Map<NetworkId, Map<string, Item>>();
+  readonly #networks = new Map<NetworkId, Network>();
+  readonly #keyrings = new Map<NetworkId, Keyring>();
   readonly #members = new Map<NodeId, Map<NetworkId, Membership>>();
   readonly #placed = new Map<string, Occupant>(); // with a node and addresses, by id
 
@@ -73,7 +86,25 @@ export class NetworkItems {
   moveNetwork(before: Network | undefined, after: Network | undefined, version: number, news: NetworkNews): void {
     const network = after ?? before;
     if (!network) return;
-    this.#put(network.id, 'network', network.id, after && encodeJson(networkEntry(after)), version, news);
+    if (after) this.#networks.set(network.id, after);
+    else this.#networks.delete(network.id);
+    this.#putNetwork(network.id, version, news);
+  }
+
+  /** The keys of an encrypted network changed. */
+  moveKeyring(before: Keyring | undefined, after: Keyring | undefined, version: number, news: NetworkNews): void {
+    const networkId = (after ?? before)?.id as string as NetworkId;
+    if (after) this.#keyrings.set(networkId, after);
+    else this.#keyrings.delete(networkId);
+    this.#putNetwork(networkId, version, news);
+  }
+
+  /** Before it has keys, nobody is told of an encrypted network. */
+  #putNetwork(id: NetworkId, version: number, news: NetworkNews): void {
+    const network = this.#networks.get(id);
+    const keyring = this.#keyrings.get(id);
+    const isReady = network && (!isEncrypted(network.spec) || keyring);
+    this.#put(id, 'network', id, isReady && encodeJson(networkEntry(network, keyring)), version, news);
   }
 
   moveService(before: Service | undefined, after: Service | undefined, version: number, news: NetworkNews): void {
@@ -212,9 +243,20 @@ function guestOccupant({ id, nodeId, networkId, address, name, aliases }: Guest)
   return { id, nodeId, serviceId: '', name, aliases, places: [{ networkId, address }], serves: false };
 }
 
-function networkEntry({ id, spec, subnet, gateway, vni }: Network): NetworkEntry {
+function networkEntry({ id, spec, subnet, gateway, vni }: Network, keyring: Keyring | undefined): NetworkEntry {
   const { name, internal, attachable, options } = spec;
-  return { networkId: id, name, subnet, gateway, vni, internal, attachable, options };
+  const encryption = keyring && { keys: keyring.keys, sendId: keyring.sendId };
+  return {
+    networkId: id,
+    name,
+    subnet,
+    gateway,
+    vni,
+    internal,
+    attachable,
+    options,
+    ...(encryption && { encryption }),
+  };
 }
 
 /** Undefined: the service is not on the network. */

@@ -68,6 +68,7 @@ function touchedBy(change: Change, view: View): Iterable<ServiceId> {
     case 'cluster':
     case 'network':
     case 'guest':
+    case 'keyring':
       return [];
   }
 }

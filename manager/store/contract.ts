@@ -3,6 +3,7 @@
 import type {
   Cluster,
   Guest,
+  Keyring,
   Network,
   Node,
   NodeId,
@@ -20,6 +21,7 @@ export interface ObjectKinds {
   task: Task;
   network: Network;
   guest: Guest;
+  keyring: Keyring;
 }
 export type Kind = keyof ObjectKinds;
 
@@ -44,7 +46,7 @@ type ViewOf<K extends Kind> = K extends 'task' ? TaskView : TableView<ObjectKind
 
 /**
  * A consistent reading at one version; cheap; not to be held across an await. One table for each kind, named by its
- * plural: `clusters`, `nodes`, `services`, `tasks`, `networks`, `guests`.
+ * plural: `clusters`, `nodes`, `services`, `tasks`, `networks`, `guests`, `keyrings`.
  */
 export type View = {
   /** Raft index of the last applied change. */

@@ -3,7 +3,17 @@
 // Invariant: what an entry says is the same on every manager, because entries are checked against it while applied.
 import { invariant } from '../../base/assert.ts';
 import { fail } from '../../base/errors.ts';
-import type { Cluster, Guest, Network, Node, ObjectMeta, Service, Task, TaskIdentity } from '../../proto/objects.ts';
+import type {
+  Cluster,
+  Guest,
+  Keyring,
+  Network,
+  Node,
+  ObjectMeta,
+  Service,
+  Task,
+  TaskIdentity,
+} from '../../proto/objects.ts';
 import { DESIRED_STATE, TASK_STATE } from '../../proto/task-state.ts';
 import type { Kind, ObjectKinds } from './contract.ts';
 
@@ -46,6 +56,8 @@ const guest: KindDefinition<Guest> = {
   unique: ({ containerId, networkId }) => [`place of container ${containerId} on network ${networkId}`],
 };
 
+const keyring: KindDefinition<Keyring> = { ...plain, name: () => undefined };
+
 const service: KindDefinition<Service> = {
   ...plain,
   name: (object) => object.spec.name,
@@ -72,6 +84,7 @@ export const KINDS: { readonly [K in Kind]: KindDefinition<ObjectKinds[K]> } = {
   task,
   network,
   guest,
+  keyring,
 };
 
 export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];

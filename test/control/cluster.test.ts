@@ -97,13 +97,13 @@ describe('networks', () => {
     await bench.refused('CreateNetwork', away, 'invalid', /no matching subnet for gateway 10\.8\.0\.1/);
   });
 
-  it('are refused by a name that is taken, with another driver, and encrypted rather than in clear', async () => {
+  it('are refused by a name that is taken, with another driver, and with keys for no time', async () => {
     await bench.call('CreateNetwork', { spec: aNetworkSpec() });
     await bench.refused('CreateNetwork', { spec: aNetworkSpec() }, 'conflict', 'network with name back already exists');
     const weave = { spec: aNetworkSpec({ name: 'w', driver: 'weave' }) };
     await bench.refused('CreateNetwork', weave, 'not-found', 'plugin "weave" not found');
-    const encrypted = { spec: aNetworkSpec({ name: 'e', options: { encrypted: '' } }) };
-    await bench.refused('CreateNetwork', encrypted, 'not-implemented', /never sent in clear/);
+    const spec = aNetworkSpec({ name: 'e', options: { encrypted: '', 'shoal.key-period': '1ms' } });
+    await bench.refused('CreateNetwork', { spec }, 'invalid', /shoal\.key-period: 1ms is shorter than 1s/);
   });
 
   it('with a bad or a predefined name are refused', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { parseEndpoint, parseIngress, parseNetworkService, parseTask } from '../../proto/assignment.ts';
-import type { NetworkId, Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
+import { parseEndpoint, parseIngress, parseNetwork, parseNetworkService, parseTask } from '../../proto/assignment.ts';
+import type { KeyringId, NetworkId, Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
 import { Assignments, type Delta } from '../../manager/dispatcher/assignments.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
-import { aNetwork, aNode, aService, aServiceSpec, anId, aTask, aTaskSpec } from '../support/objects.ts';
+import { aNetwork, aNetworkSpec, aNode, aService, aServiceSpec, anId, aTask, aTaskSpec } from '../support/objects.ts';
 import { until } from '../support/until.ts';
 
 const [A, B] = [anId('node', 1) as NodeId, anId('node', 2) as NodeId];
@@ -166,6 +166,21 @@ describe('assignments of networks', () => {
     const service = assignments.since(A, 0).items.find(({ kind }) => kind === 'service');
     const entry = service?.body && parseNetworkService(service.body());
     assert.deepEqual([entry?.virtualAddress, entry?.aliases], ['10.0.1.2', ['www']]);
+    await end();
+  });
+
+  it('come with their keys where they are encrypted, and not before there are any', async () => {
+    const { store, told, put, current, assignments, end } = await setUpNetwork();
+    await store.update((tx) => tx.networks.put({ ...aNetwork(), spec: aNetworkSpec({ options: { encrypted: '' } }) }));
+    await put({ id: T1, ...on('10.0.1.3') });
+    assert.deepEqual(told.map(names), [['endpoint 1', 'service 1', 'task 1']]);
+    const keys = [{ id: 1, secret: 'ab'.repeat(32) }];
+    await store.update((tx) => tx.keyrings.put({ id: NET as string as KeyringId, keys, sendId: 1, turnAtMs: 5 }));
+    await current();
+    assert.deepEqual(told.slice(1).map(names), [['network 1']]);
+    const item = assignments.since(A, 0).items.find(({ kind }) => kind === 'network');
+    assert.deepEqual(item?.body && parseNetwork(item.body()).encryption, { keys, sendId: 1 });
+    assert.deepEqual(assignments.since(B, 0).items, [], 'a node that is not on the network gets none');
     await end();
   });
 

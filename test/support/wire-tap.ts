@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 
 const SOURCE = resolve(import.meta.dirname, '../../../test/support/wire-tap.c');
 const run = promisify(execFile);
+let programs = 0;
 
 export interface Tapped {
   readonly frames: number;
@@ -28,7 +29,7 @@ export async function tapWire(options: {
   readonly directory: string;
 }): Promise<WireTap> {
   const { namespace, link, pattern, port, mode, directory } = options;
-  const program = join(directory, `wire-tap-${link}-${mode}`);
+  const program = join(directory, `wire-tap-${++programs}`); // one that runs can not be written
   await run('cc', ['-O2', '-D_GNU_SOURCE', '-o', program, SOURCE]);
   const args = [`--net=${namespace}`, program, link, Buffer.from(pattern).toString('hex'), String(port), mode];
   const child = spawn('nsenter', args, { stdio: ['pipe', 'pipe', 'inherit'] });
