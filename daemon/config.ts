@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { fail } from '../base/errors.ts';
 import type { LogLevel } from '../base/log.ts';
 import { asArray, asBoolean, asInteger, asObject, asString, type Json } from '../base/parse.ts';
+import type { OciRuntime } from '../runtime/container/oci-runtimes.ts';
 import type { RegistrySettings } from '../runtime/registry/contract.ts';
 import { DEFAULT_SETTINGS } from '../runtime/registry/settings.ts';
 
@@ -22,6 +23,7 @@ export interface DaemonConfig {
   readonly swarmAdvertiseAddress: string; // '' : found out
   readonly dashboard: string; // host:port, '' : none
   readonly registries: RegistrySettings;
+  readonly ociRuntimes: Readonly<Record<string, OciRuntime>>;
 }
 
 export interface TlsFiles {
@@ -54,6 +56,7 @@ const SETTINGS = {
   dashboard: { key: 'dashboard' },
   'registry-mirror': { key: 'registry-mirrors', many: true },
   'insecure-registry': { key: 'insecure-registries', many: true },
+  'add-runtime': { key: 'runtimes', many: true },
   'max-concurrent-downloads': { key: 'max-concurrent-downloads' },
   'max-concurrent-uploads': { key: 'max-concurrent-uploads' },
   'max-download-attempts': { key: 'max-download-attempts' },
@@ -133,6 +136,7 @@ export function daemonConfig(flags: ParsedFlags, file: unknown): DaemonConfig {
     swarmAdvertiseAddress: text('swarm-default-advertise-addr', ''),
     dashboard: text('dashboard', ''),
     registries: registrySettings(list, (flag) => settings.get(flag)),
+    ociRuntimes: parseRuntimes(settings.get('add-runtime')),
   };
   refuseOpenTcp(config);
   refuseLongPaths(config);
@@ -149,6 +153,37 @@ function merge(flags: ReadonlyMap<Flag, Value>, file: Json): ReadonlyMap<Flag, u
     merged.set(flag, value);
   }
   return merged;
+}
+
+/** The flag gives NAME=PATH, the file an object as dockerd's. */
+function parseRuntimes(given: unknown): Record<string, OciRuntime> {
+  const entries = Array.isArray(given) ? given.map(parseAddedRuntime) : runtimesOfFile(given);
+  for (const [name] of entries) {
+    if (name === 'shoal') fail('invalid', "runtime name 'shoal' is reserved: it is the built-in one");
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) fail('invalid', `'${name}' is not a name for a runtime`);
+  }
+  return Object.fromEntries(entries);
+}
+
+function parseAddedRuntime(text: unknown): [string, OciRuntime] {
+  const [name = '', ...rest] = asString(text, '--add-runtime').split('=');
+  const path = rest.join('=');
+  if (path === '') fail('invalid', `--add-runtime '${name}' must be NAME=PATH`);
+  return [name, { path, args: [] }];
+}
+
+function runtimesOfFile(given: unknown): [string, OciRuntime][] {
+  if (given === undefined) return [];
+  return Object.entries(asObject(given, 'runtimes')).map(([name, value]) => {
+    const what = `runtimes.${name}`;
+    const { path, runtimeArgs = [], ...rest } = asObject(value, what);
+    const [unknown] = Object.keys(rest);
+    if (unknown !== undefined) fail('invalid', `${what} has an unknown key '${unknown}'`);
+    return [
+      name,
+      { path: asString(path, `${what}.path`), args: asArray(runtimeArgs, `${what}.runtimeArgs`, asString) },
+    ];
+  });
 }
 
 type RegistryCount = 'max-concurrent-downloads' | 'max-concurrent-uploads' | 'max-download-attempts';

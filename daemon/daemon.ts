@@ -58,6 +58,7 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
       networks,
       cgroupParent: config.cgroupParent,
       registries: config.registries,
+      ociRuntimes: config.ociRuntimes,
       ...deps,
     }),
   );

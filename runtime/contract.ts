@@ -1,5 +1,6 @@
 // The runtime as one machine offers it: to the Engine API and, through agent/container, to the swarm.
 import type { Containers } from './container/contract.ts';
+import type { OciRuntimes } from './container/oci-runtimes.ts';
 import type { Images } from './image/contract.ts';
 import type { Networks } from './network/contract.ts';
 import type { Registries } from './registry/contract.ts';
@@ -54,4 +55,5 @@ export interface Runtime extends AsyncDisposable {
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly events: Events;
+  readonly ociRuntimes: Pick<OciRuntimes, 'list'>;
 }

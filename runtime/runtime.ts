@@ -14,6 +14,7 @@ import { CgroupHost } from './container/cgroup-host.ts';
 import { ContainerStore } from './container/containers.ts';
 import { HostFiles } from './container/host-files.ts';
 import { makeMountPoints } from './container/mount-points.ts';
+import { type OciRuntime, OciRuntimes } from './container/oci-runtimes.ts';
 import type { Happening } from './container/parts.ts';
 import type { SecurityDefaults } from './container/security.ts';
 import { unlessAlreadySo } from './container/stop.ts';
@@ -41,6 +42,8 @@ export interface RuntimeOptions {
   /** Where containers' cgroups go, below every hierarchy's mount point. */
   readonly cgroupParent?: string;
   readonly registries?: RegistrySettings;
+  /** Other OCI runtimes by name, besides those that are found. */
+  readonly ociRuntimes?: Readonly<Record<string, OciRuntime>>;
 }
 
 export interface MachineRuntime extends Runtime {
@@ -83,6 +86,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     onEvent: (action, id, attributes) => publish({ type: 'volume', action, id, attributes }),
   });
   const cgroups = await CgroupHost.open({ parent: options.cgroupParent ?? CGROUP_PARENT, clock, log });
+  const ociRuntimes = new OciRuntimes(options.ociRuntimes ?? {});
   const background = new Background({
     onFailure: (name, error) => log.error('background work failed', { name, error }),
   });
@@ -97,6 +101,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     images,
     volumes,
     cgroups,
+    ociRuntimes,
     security: securityDefaults(await readFile('/proc/self/status', 'utf8')),
     hostFiles: new HostFiles(),
     background,
@@ -111,6 +116,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     registries,
     volumes,
     events,
+    ociRuntimes,
     networks: options.networks,
     stopAll: (choice) => stopAll(containers, choice),
     async [Symbol.asyncDispose]() {

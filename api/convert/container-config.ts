@@ -57,6 +57,7 @@ export function parseContainerConfig(
     limits: parseLimits(host),
     restart: parseRestart(host),
     autoRemove: autoRemoveOf(host),
+    runtime: host.text('Runtime'),
     logDriver: logDriverOf(host),
     asRequested: body,
   };
@@ -75,8 +76,6 @@ function refuseUnsupported(config: Fields, host: Fields): void {
   }
   const isolation = host.text('Isolation');
   if (isolation !== '' && isolation !== 'default') fail('invalid', `invalid isolation: "${isolation}"`);
-  const runtime = host.text('Runtime');
-  if (runtime !== '' && runtime !== 'runc') fail('invalid', `unknown or invalid runtime name: ${runtime}`);
 }
 
 function processOf(config: Fields) {

@@ -37,7 +37,7 @@ const DEFAULTS = {
   UTSMode: '',
   UsernsMode: '',
   ShmSize: SHM_BYTES,
-  Runtime: 'runc',
+  Runtime: 'shoal',
   Isolation: '',
   CpuShares: 0,
   Memory: 0,
@@ -130,7 +130,7 @@ function normal(config: ContainerConfig): Record<string, unknown> {
     PidMode: config.pidMode,
     UTSMode: config.utsMode,
     ShmSize: config.shmBytes || SHM_BYTES,
-    Runtime: 'runc',
+    Runtime: config.runtime || 'shoal',
   };
 }
 

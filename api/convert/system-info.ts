@@ -39,7 +39,8 @@ function registryConfig({ mirrors, insecure }: RegistrySettings): object {
   };
 }
 
-export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwarm): object {
+export async function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwarm): Promise<object> {
+  const others = await runtime.ociRuntimes.list();
   const containers = runtime.containers.list();
   const count = (...states: string[]): number => containers.filter(({ state }) => states.includes(state)).length;
   return {
@@ -96,8 +97,8 @@ export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwar
     Labels: system.labels,
     ExperimentalBuild: false,
     ServerVersion: system.version,
-    Runtimes: { runc: { path: 'shoal' } },
-    DefaultRuntime: 'runc',
+    Runtimes: { shoal: { path: 'shoal' }, ...runtimesJson(others) },
+    DefaultRuntime: 'shoal',
     Swarm: swarm,
     LiveRestoreEnabled: true,
     Isolation: '',
@@ -111,3 +112,8 @@ export function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwar
     Warnings: system.warnings.length > 0 ? system.warnings : null,
   };
 }
+
+const runtimesJson = (runtimes: ReadonlyMap<string, { path: string; args: readonly string[] }>): object =>
+  Object.fromEntries(
+    [...runtimes].map(([name, { path, args }]) => [name, { path, ...(args.length > 0 ? { runtimeArgs: args } : {}) }]),
+  );

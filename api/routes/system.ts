@@ -34,7 +34,7 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
   router.add('GET', '/version', async () => json(200, versionJson(system)));
 
   router.add('GET', '/info', async ({ abort }) =>
-    json(200, systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
+    json(200, await systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
   );
 
   router.add('GET', '/system/df', async ({ query, version, abort }) =>

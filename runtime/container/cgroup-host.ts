@@ -57,7 +57,7 @@ export class CgroupHost {
     parent = '',
   ): CgroupPlan {
     return cgroupPlan(this.layout, {
-      path: this.#path(containerId, parent),
+      path: this.path(containerId, parent),
       limits,
       devices,
       abilities: this.abilities,
@@ -90,12 +90,12 @@ export class CgroupHost {
     parent = '',
   ): string {
     const mountPoint = this.layout.unifiedControls ? this.layout.unified : this.layout.v1[controller];
-    return join(mountPoint ?? this.layout.unified ?? '', this.#path(containerId, parent));
+    return join(mountPoint ?? this.layout.unified ?? '', this.path(containerId, parent));
   }
 
   async processes(containerId: string, parent = ''): Promise<number[]> {
     const root = this.layout.unified ?? this.layout.v1.pids ?? this.layout.v1.memory ?? '';
-    const text = await readFile(join(root, this.#path(containerId, parent), 'cgroup.procs'), 'utf8');
+    const text = await readFile(join(root, this.path(containerId, parent), 'cgroup.procs'), 'utf8');
     return text
       .split('\n')
       .filter((line) => line !== '')
@@ -103,7 +103,7 @@ export class CgroupHost {
   }
 
   async freeze(containerId: string, frozen: boolean, parent = ''): Promise<void> {
-    const path = this.#path(containerId, parent);
+    const path = this.path(containerId, parent);
     if (this.layout.unified !== undefined) {
       const folder = join(this.layout.unified, path);
       await writeFile(join(folder, 'cgroup.freeze'), frozen ? '1' : '0');
@@ -116,7 +116,7 @@ export class CgroupHost {
   }
 
   async isFrozen(containerId: string, parent = ''): Promise<boolean> {
-    const path = this.#path(containerId, parent);
+    const path = this.path(containerId, parent);
     if (this.layout.unified !== undefined) {
       return (await firstLine(join(this.layout.unified, path, 'cgroup.freeze'))) === '1';
     }
@@ -125,8 +125,8 @@ export class CgroupHost {
 
   /** Kills what is left in the container's groups and removes the folders: the known ones, or all there may be. Idempotent. */
   async remove(containerId: string, parent = '', known?: readonly string[]): Promise<void> {
-    const path = this.#path(containerId, parent);
-    const folders = known ?? mountPoints(this.layout).map((mountPoint) => join(mountPoint, path));
+    const path = this.path(containerId, parent);
+    const folders = known ?? allMountPoints(this.layout).map((mountPoint) => join(mountPoint, path));
     await Promise.all(folders.map((folder) => this.#removeFolder(folder)));
     if (parent !== '') await Promise.all(folders.map((folder) => removeEmpty(dirname(folder))));
   }
@@ -134,7 +134,7 @@ export class CgroupHost {
   /** Ids of containers that have folders here. */
   async present(): Promise<string[]> {
     const ids = new Set<string>();
-    for (const mountPoint of mountPoints(this.layout)) {
+    for (const mountPoint of allMountPoints(this.layout)) {
       for (const name of await foldersIn(join(mountPoint, this.#options.parent))) {
         if (/^[0-9a-f]{64}$/.test(name)) ids.add(name);
       }
@@ -144,10 +144,11 @@ export class CgroupHost {
 
   /** Takes the parent away if nothing is in it; other daemons may share what is above. */
   async removeParent(): Promise<void> {
-    for (const mountPoint of mountPoints(this.layout)) await removeEmpty(join(mountPoint, this.#options.parent));
+    for (const mountPoint of allMountPoints(this.layout)) await removeEmpty(join(mountPoint, this.#options.parent));
   }
 
-  #path(containerId: string, parent: string): string {
+  /** Of its group below every hierarchy's mount point. */
+  path(containerId: string, parent = ''): string {
     return join(parent === '' ? this.#options.parent : cleanTarget(parent), containerId);
   }
 
@@ -216,6 +217,9 @@ function blockDevice(path: string): string {
 const mountPoints = ({ unified, v1 }: CgroupLayout): string[] => [
   ...new Set([...(unified === undefined ? [] : [unified]), ...Object.values(v1)]),
 ];
+
+/** With those that only other runtimes use. */
+const allMountPoints = (layout: CgroupLayout): string[] => [...mountPoints(layout), ...layout.others];
 
 async function prepareParent(layout: CgroupLayout, parent: string): Promise<void> {
   for (const mountPoint of mountPoints(layout)) await mkdir(join(mountPoint, parent), { recursive: true });

@@ -6,6 +6,8 @@ export interface CgroupLayout {
   readonly unifiedControls: boolean;
   /** Mount points of version 1's controllers. */
   readonly v1: Readonly<Partial<Record<V1Controller, string>>>;
+  /** Mount points of version 1 hierarchies that we have no use for. */
+  readonly others: readonly string[];
 }
 
 export const V1_CONTROLLERS = ['memory', 'cpu', 'cpuacct', 'pids', 'blkio', 'cpuset', 'devices', 'freezer'] as const;
@@ -13,6 +15,7 @@ export type V1Controller = (typeof V1_CONTROLLERS)[number];
 
 export function detectCgroups(mountInfo: string): CgroupLayout {
   let unified: string | undefined;
+  const others: string[] = [];
   const v1: Partial<Record<V1Controller, string>> = {};
   for (const line of mountInfo.split('\n')) {
     const [before = '', after = ''] = line.split(' - ');
@@ -20,12 +23,11 @@ export function detectCgroups(mountInfo: string): CgroupLayout {
     const [type, , options = ''] = after.split(' ');
     if (type === 'cgroup2') unified ??= mountPoint;
     if (type !== 'cgroup') continue;
-    for (const option of options.split(',')) {
-      const controller = V1_CONTROLLERS.find((candidate) => candidate === option);
-      if (controller) v1[controller] ??= mountPoint;
-    }
+    const controllers = V1_CONTROLLERS.filter((candidate) => options.split(',').includes(candidate));
+    for (const controller of controllers) v1[controller] ??= mountPoint;
+    if (controllers.length === 0) others.push(mountPoint);
   }
-  return { unified, unifiedControls: unified !== undefined && v1.memory === undefined, v1 };
+  return { unified, unifiedControls: unified !== undefined && v1.memory === undefined, v1, others };
 }
 
 /** mountinfo writes blanks in paths as \040. */

@@ -102,6 +102,7 @@ export interface ContainerConfig {
   readonly cgroupParent: string;
   readonly shmBytes: number; // 0: 64 MiB
   readonly oomScoreAdjustment: number;
+  readonly runtime?: string; // the name of another OCI runtime; absent or '': our own
   readonly limits: ContainerLimits;
   readonly restart: RestartRule;
   readonly autoRemove: boolean;

@@ -25,6 +25,7 @@ export async function createContainer(asked: ContainerConfig, parts: ContainerPa
   validateConfig(config, parts);
   securityOf(config, parts.security); // refuses wrong options now, not at start
   checkReferences(config, parts);
+  await parts.ociRuntimes.find(config.runtime ?? '');
   await using undo = new Scope();
   const id = newHexId(parts.random);
   const name = names.take(asked.name, id);

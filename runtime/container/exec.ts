@@ -124,7 +124,7 @@ export class Execs {
   /** As Docker: not an error of the request, but text on the stream and an exit code. */
   #failed(exec: Exec, error: unknown, options: { detach: boolean }): AttachedStdio {
     const reason = `OCI runtime exec failed: exec failed: unable to start container process: ${sentenceOf(error)}: unknown`;
-    const isMissing = /executable file not found|no such file or directory/.test(reason);
+    const isMissing = /executable file .*not found|no such file or directory/i.test(reason);
     this.#ended(exec, isMissing ? 127 : 126);
     if (options.detach) throw new CodedError('invalid', reason);
     return finishedStdio(`${reason}\r\n`);

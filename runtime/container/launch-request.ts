@@ -22,6 +22,7 @@ export interface LaunchFacts {
   readonly namespaces: LaunchRequest['namespaces'];
   readonly cgroups: CgroupPlan;
   readonly devices: DevicePlan;
+  readonly runtime?: LaunchRequest['runtime'];
   readonly security: Security;
   readonly consoleSize: { readonly rows: number; readonly columns: number } | undefined;
 }
@@ -56,6 +57,7 @@ export function launchRequest(facts: LaunchFacts): LaunchRequest {
     devices: facts.devices.nodes,
     sysctls: config.sysctls,
     useInit: config.init,
+    ...(facts.runtime && { runtime: facts.runtime }),
     process: processOf(facts),
   };
 }

@@ -89,7 +89,7 @@ function startFailure(error: unknown): CodedError {
 }
 
 function exitCodeOf(message: string): number {
-  if (/executable file not found|no such file or directory|system cannot find/i.test(message)) return 127;
+  if (/executable file .*not found|no such file or directory|system cannot find/i.test(message)) return 127;
   if (/permission denied|is a directory|exec format error/i.test(message)) return 126;
   return 128;
 }

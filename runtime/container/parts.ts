@@ -10,6 +10,7 @@ import type { VolumeStore } from '../volume/volumes.ts';
 import type { CgroupHost } from './cgroup-host.ts';
 import type { Container } from './container.ts';
 import type { HostFiles } from './host-files.ts';
+import type { OciRuntimes } from './oci-runtimes.ts';
 import type { SecurityDefaults } from './security.ts';
 
 /** What containers need of the machine's cgroups. */
@@ -18,6 +19,7 @@ export type Cgroups = Pick<
   | 'layout'
   | 'abilities'
   | 'plan'
+  | 'path'
   | 'prepare'
   | 'update'
   | 'folder'
@@ -45,6 +47,7 @@ export interface ContainerParts {
   readonly images: Images;
   readonly volumes: VolumeStore;
   readonly cgroups: Cgroups;
+  readonly ociRuntimes: Pick<OciRuntimes, 'find'>;
   readonly security: SecurityDefaults;
   readonly hostFiles: HostFiles;
   readonly clock: Clock;

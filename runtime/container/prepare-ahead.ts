@@ -36,7 +36,10 @@ function isPlain({ record: { config } }: Container): boolean {
   const isOwnNetwork = attachments.every(
     ({ network, links, address }) => ALWAYS_THERE.includes(network) && links.length === 0 && address === '',
   );
-  return attachments.length > 0 && isOwnNetwork && !isShared && config.publish.length === 0 && !config.publishAll;
+  const isOurs = (config.runtime ?? '') === '';
+  return (
+    attachments.length > 0 && isOwnNetwork && !isShared && isOurs && config.publish.length === 0 && !config.publishAll
+  );
 }
 
 async function attempt(container: Container, parts: ContainerParts): Promise<Prepared | undefined> {

@@ -9,7 +9,7 @@ import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts
 import type { Endpoint } from '../network/contract.ts';
 import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
-import { planDevices } from './devices.ts';
+import { type DevicePlan, planDevices } from './devices.ts';
 import { hostsText, resolvText } from './host-files.ts';
 import { launchRequest } from './launch-request.ts';
 import { addressesOf, joinNetworks } from './network-places.ts';
@@ -40,7 +40,9 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     parts.cgroups.prepare(config.cgroupParent),
   ]);
   const cgroups = parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent);
-  container.cgroupFolders = cgroups.groups.map(({ path }) => path);
+  const runtime = await otherRuntime(container, parts, devices);
+  // Another runtime makes a group in every hierarchy.
+  container.cgroupFolders = runtime ? undefined : cgroups.groups.map(({ path }) => path);
   const request = launchRequest({
     record: container.record,
     runDirectory: container.folders.runDirectory,
@@ -52,12 +54,22 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     namespaces: namespacesOf(container, parts, endpoints[0]),
     cgroups,
     devices,
+    runtime,
     security: securityOfContainer(container, parts),
     consoleSize: container.consoleSize,
   });
   const shim = await parts.native.launch(request);
   undo.defer(() => shim.kill());
   return { shim, endpoints, undo: undo.handOver() };
+}
+
+async function otherRuntime(
+  { id, record: { config } }: Container,
+  parts: ContainerParts,
+  devices: DevicePlan,
+): Promise<LaunchRequest['runtime']> {
+  const runtime = await parts.ociRuntimes.find(config.runtime ?? '');
+  return runtime && { ...runtime, cgroupsPath: parts.cgroups.path(id, config.cgroupParent), devices: devices.rules };
 }
 
 function hostnameOf(container: Container, parts: ContainerParts): string {

@@ -117,6 +117,13 @@ export interface LaunchRequest {
   }[];
   readonly sysctls: Readonly<Record<string, string>>;
   readonly useInit: boolean; // the shim's own minimal init as PID 1
+  /** The program of another OCI runtime that is to bring the container into being; absent: our own. */
+  readonly runtime?: {
+    readonly path: string;
+    readonly args: readonly string[];
+    readonly cgroupsPath: string; // below every hierarchy's mount point
+    readonly devices: readonly DeviceRule[] | undefined; // undefined: all are allowed
+  };
   readonly process: ProcessSpec;
 }
 

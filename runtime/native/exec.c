@@ -1,5 +1,6 @@
 // A further process in a running container: who asked for it, its streams and its place in the shim's table.
 #include "entry.h"
+#include "other_runtime.h"
 #include "shim.h"
 #include "sync.h"
 #include <string.h>
@@ -15,7 +16,10 @@ static int spawn(struct exec_plan *plan, struct process *process, struct fault *
   if (sync_pair(pair, fault) < 0) return -1;
   process->sync = pair[0];
   plan->entry.sync = pair[1];
-  int helper = clone_into(&shim.cgroups, 0, NULL);
+  bool is_ours = shim.runtime.path[0] == 0;
+  struct cgroups none = {.unified = -1};
+  int helper = clone_into(is_ours ? &shim.cgroups : &none, 0, NULL);
+  if (helper == 0 && !is_ours) other_runtime_exec(&plan->entry);
   if (helper == 0) entry_main(&plan->entry);
   close(pair[1]);
   return helper < 0 ? fault_set(fault, "create the helper of an exec") : 0;

@@ -1,8 +1,10 @@
 // PID 1 of `--init` containers. It has the command's own user, capabilities and filter.
 #include "init.h"
+#include "fault.h"
 #include "syscalls.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -53,4 +55,13 @@ int init_fork(void) {
   prctl(PR_SET_NAME, "shoal-init", 0, 0, 0);
   run(command, &mask);
   return -1;
+}
+
+// docker-init -- COMMAND …: as a program of the container's own, where another runtime starts it.
+int init_main(int argc, char **argv) {
+  if (argc < 3) return fprintf(stderr, "usage: docker-init -- COMMAND …\n"), 2;
+  if (init_fork() < 0) return perror("docker-init: fork"), 1;
+  execvp(argv[2], argv + 2);
+  fprintf(stderr, "docker-init: exec \"%s\": %s\n", argv[2], error_words(errno));
+  return errno == EACCES ? 126 : 127;
 }

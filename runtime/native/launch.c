@@ -1,6 +1,7 @@
 // Brings a container into being up to the point where its PID 1 waits for the word to run the command.
 #include "container.h"
 #include "namespaces.h"
+#include "other_runtime.h"
 #include "remove.h"
 #include "shim.h"
 #include "sync.h"
@@ -141,6 +142,7 @@ static int await_prepared(struct process *first, struct fault *fault) {
   }
   snprintf(shim.warnings + strlen(shim.warnings), sizeof shim.warnings - strlen(shim.warnings), "%s",
            message.warnings.text);
+  if (first->pid == 0) first->pid = message.value;
   if (master >= 0) {
     fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
     first->in = first->out = master;
@@ -194,9 +196,30 @@ static int write_pid_file(int pid, struct fault *fault) {
   return result;
 }
 
+// The other runtime's command makes PID 1 and goes, which leaves PID 1 to us, the next subreaper.
+static int bear_elsewhere(struct birth *birth, struct fault *fault) {
+  struct process *first = &shim.processes[0];
+  struct cgroups none = {.unified = -1};
+  int pair[2];
+  if (other_runtime_keep(birth->request, fault) < 0) return -1;
+  if (make_stdio(first, &birth->stdio, birth->request->stdin_open, fault) < 0 || sync_pair(pair, fault) < 0) return -1;
+  first->sync = pair[0];
+  birth->sync = pair[1];
+  shim.runtime.driver = clone_into(&none, 0, NULL);
+  if (shim.runtime.driver == 0) other_runtime_create(birth);
+  close(pair[1]);
+  close_stdio(&birth->stdio);
+  if (shim.runtime.driver < 0) return fault_set(fault, "create the driver of %s", shim.runtime.path);
+  if (await_prepared(first, fault) < 0) return -1;
+  shim.start_ticks = start_ticks_of(first->pid);
+  shim.pidfd = sys_pidfd_open(first->pid);
+  return shim.pidfd >= 0 ? 0 : fault_set(fault, "open the container's first process");
+}
+
 static int bear(struct birth *birth, struct fault *fault) {
   struct process *first = &shim.processes[0];
   int pair[2], pid_namespace = -1;
+  if (birth->request->runtime.path != NULL) return bear_elsewhere(birth, fault);
   if (open_namespaces(birth->request, birth, &pid_namespace, fault) < 0) return -1;
   if (make_stdio(first, &birth->stdio, birth->request->stdin_open, fault) < 0) return -1;
   if (sync_pair(pair, fault) < 0) return -1;
@@ -229,7 +252,12 @@ static void undo(const struct launch_request *request) {
     kill(first->pid, SIGKILL);
     waitpid(first->pid, NULL, 0);
   }
+  if (shim.runtime.driver > 0) {
+    kill(shim.runtime.driver, SIGKILL);
+    waitpid(shim.runtime.driver, NULL, 0);
+  }
   cgroups_kill(&shim.cgroups);
+  other_runtime_delete();
   remove_tree(AT_FDCWD, shim.run);
   cgroups_remove(request);
 }

@@ -1,5 +1,6 @@
 // One binary, several parts: the first argument says which, or the name `shoal-runtime`.
 #include "aead.h"
+#include "init.h"
 #include "lock.h"
 #include "spread.h"
 #include "title.h"
@@ -27,6 +28,7 @@ int main(int argc, char **argv) {
   const char *part = argc > 1 ? argv[1] : "", *name = strrchr(argv[0], '/');
   title_remember(argc, argv);
   if (strcmp(name != NULL ? name + 1 : argv[0], "shoal-runtime") == 0) return oci_main(argc, argv);
+  if (strcmp(name != NULL ? name + 1 : argv[0], "docker-init") == 0) return init_main(argc, argv);
   if (strcmp(part, "zygote") == 0) return zygote_main(argc, argv);
   if (strcmp(part, "netd") == 0) return netd_main(argc, argv);
   if (strcmp(part, "netd-names") == 0) return netd_names_main();

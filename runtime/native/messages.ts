@@ -3,6 +3,7 @@
 import { CodedError, type ErrorCode } from '../../base/errors.ts';
 import type {
   CgroupPlan,
+  DeviceRule,
   ExitRecord,
   FileStat,
   FileView,
@@ -70,7 +71,8 @@ export function encodeLaunch(request: number, launch: LaunchRequest): Buffer {
     writer.u32(device.mode).u32(device.uid).u32(device.gid);
   });
   writer.list(Object.entries(launch.sysctls), ([key, value]) => writer.string(key).string(value));
-  writer.flag(launch.useInit);
+  writer.flag(launch.useInit).flag(launch.runtime !== undefined);
+  if (launch.runtime) writeRuntime(writer, launch.runtime);
   writeProcess(writer, launch.process);
   return writer.finish();
 }
@@ -219,9 +221,18 @@ function writeCgroups(writer: FrameWriter, plan: CgroupPlan): void {
     writer.u8(group.version).string(group.path);
     writer.list(group.writes, ([file, value]) => writer.string(file).string(value));
   });
-  writer.flag(plan.devices !== undefined).list(plan.devices ?? [], (rule) => {
+  writeDeviceRules(writer, plan.devices);
+}
+
+function writeDeviceRules(writer: FrameWriter, rules: readonly DeviceRule[] | undefined): void {
+  writer.flag(rules !== undefined).list(rules ?? [], (rule) => {
     writer.flag(rule.allow).u8(rule.type.charCodeAt(0)).i32(rule.major).i32(rule.minor).string(rule.access);
   });
+}
+
+function writeRuntime(writer: FrameWriter, runtime: NonNullable<LaunchRequest['runtime']>): void {
+  writer.string(runtime.path).strings(runtime.args).string(runtime.cgroupsPath);
+  writeDeviceRules(writer, runtime.devices);
 }
 
 function writeProcess(writer: FrameWriter, process: ProcessSpec): void {

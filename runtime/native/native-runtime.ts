@@ -8,7 +8,7 @@ import { fail, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { nativeBinary, type NativeBinary } from './binary.ts';
 import { type Connection, within } from './connection.ts';
-import type { LaunchRequest, NativeFiles, NativeRuntime, Shim } from './contract.ts';
+import type { LaunchRequest, NativeFiles, NativeMount, NativeRuntime, Shim } from './contract.ts';
 import { HelperFiles } from './files.ts';
 import { decodeStatus, encodeLaunch, encodeUnpack } from './messages.ts';
 import { killOrphan, NativeShim, type ShimOptions } from './shim.ts';
@@ -63,7 +63,7 @@ class Runtime implements NativeRuntime {
   }
 
   async launch(request: LaunchRequest): Promise<Shim> {
-    const frame = encodeLaunch(1, request);
+    const frame = encodeLaunch(1, request.runtime && request.useInit ? withInit(request, this.#parts.binary) : request);
     const connection = await this.#parts.zygote.connect();
     try {
       await connection.send(frame);
@@ -128,4 +128,26 @@ class Runtime implements NativeRuntime {
     void shim.exited.then(() => this.#shims.delete(shim));
     return shim;
   }
+}
+
+/** Another runtime does not have our init in it: it gets the helper's binary as a program, where Docker has its own. */
+function withInit(request: LaunchRequest, binary: NativeBinary): LaunchRequest {
+  const target = '/sbin/docker-init';
+  const { process } = request;
+  const program: NativeMount = {
+    type: 'bind',
+    source: binary.path,
+    target,
+    readOnly: true,
+    flags: [],
+    propagation: 'rprivate',
+    recursive: false,
+    data: '',
+  };
+  return {
+    ...request,
+    useInit: false,
+    mounts: [...request.mounts, program],
+    process: { ...process, args: [target, '--', ...process.args] },
+  };
 }

@@ -74,7 +74,8 @@ static void fail(struct process *process, const struct fault *fault) {
 static void take_child(struct process *process, pid_t pid) {
   struct sync_message go = {.kind = SYNC_GO};
   siginfo_t info;
-  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return;
+  bool comes_later = shim.runtime.path[0] != 0; // it is its driver's until that one goes
+  if (!comes_later && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return;
   process->pid = pid;
   sync_send(process->sync, &go, -1); // fails for one that has just ended: that is seen as any other end
 }

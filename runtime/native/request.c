@@ -184,19 +184,32 @@ void parse_root(struct reader *reader, struct arena *arena, struct launch_reques
   for (uint32_t i = 0; i < request->mount_count; i++) request->mounts[i] = read_mount(reader);
 }
 
+static struct device_rule *read_device_rules(struct reader *reader, struct arena *arena, uint32_t *count) {
+  struct device_rule *rules = list(reader, arena, count, 15, sizeof *rules);
+  for (uint32_t i = 0; i < *count; i++) {
+    rules[i].allow = read_flag(reader);
+    rules[i].type = read_device_type(reader, "abc");
+    rules[i].major = (int32_t)read_u32(reader);
+    rules[i].minor = (int32_t)read_u32(reader);
+    rules[i].access = read_string(reader);
+  }
+  return rules;
+}
+
 static void read_cgroups(struct reader *reader, struct arena *arena, struct launch_request *request) {
   request->groups = list(reader, arena, &request->group_count, 10, sizeof *request->groups);
   for (uint32_t i = 0; i < request->group_count; i++) request->groups[i] = read_group(reader, arena);
   request->has_device_rules = read_flag(reader);
-  request->device_rules = list(reader, arena, &request->device_rule_count, 15, sizeof *request->device_rules);
-  for (uint32_t i = 0; i < request->device_rule_count; i++) {
-    struct device_rule *rule = &request->device_rules[i];
-    rule->allow = read_flag(reader);
-    rule->type = read_device_type(reader, "abc");
-    rule->major = (int32_t)read_u32(reader);
-    rule->minor = (int32_t)read_u32(reader);
-    rule->access = read_string(reader);
-  }
+  request->device_rules = read_device_rules(reader, arena, &request->device_rule_count);
+}
+
+static void read_runtime(struct reader *reader, struct arena *arena, struct runtime_plan *runtime) {
+  if (!read_flag(reader)) return;
+  runtime->path = read_path(reader, "the runtime");
+  runtime->args = read_strings(reader, arena);
+  runtime->cgroups_path = read_path(reader, "the cgroup");
+  runtime->has_device_rules = read_flag(reader);
+  runtime->device_rules = read_device_rules(reader, arena, &runtime->device_rule_count);
 }
 
 static void read_devices(struct reader *reader, struct arena *arena, struct launch_request *request) {
@@ -243,5 +256,6 @@ int parse_launch(struct reader *reader, struct arena *arena, struct launch_reque
   read_devices(reader, arena, request);
   request->sysctls = read_pairs(reader, arena, &request->sysctl_count);
   request->use_init = read_flag(reader);
+  read_runtime(reader, arena, &request->runtime);
   return parse_process(reader, arena, &request->process);
 }

@@ -117,6 +117,16 @@ struct process_plan {
   bool outlives_parent; // otherwise it gets SIGKILL when the shim dies
 };
 
+// Another OCI runtime that is to bring the container into being; `path` is NULL where that is ours.
+struct runtime_plan {
+  const char *path;
+  struct strings args;
+  const char *cgroups_path; // below every hierarchy's mount point
+  bool has_device_rules;    // otherwise all devices are allowed
+  uint32_t device_rule_count;
+  struct device_rule *device_rules;
+};
+
 struct launch_request {
   const char *container_id, *run_directory, *state_directory;
   uint32_t run_file_count;
@@ -145,6 +155,7 @@ struct launch_request {
   uint32_t sysctl_count;
   struct pair *sysctls;
   bool use_init;
+  struct runtime_plan runtime;
   struct process_plan process;
 };
 

@@ -107,7 +107,7 @@ static int plain_folder(const char *directory, struct fault *fault) {
   return root;
 }
 
-static int overlay(int scratch, const struct launch_request *request, struct fault *fault) {
+int rootfs_overlay(int scratch, const struct launch_request *request, struct fault *fault) {
   if (request->root_directory != NULL) return plain_folder(request->root_directory, fault);
   if (request->lowers.count == 0) return fault_say(fault, FAULT_INVALID, "the root file system has no layer");
   int root = overlay_by_layers(request);
@@ -139,7 +139,7 @@ int rootfs_begin(struct rootfs *rootfs, const struct launch_request *request, st
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fault_set(fault, "make the mounts private");
   rootfs->scratch = scratch_begin(request->run_directory, fault);
   if (rootfs->scratch < 0) return -1;
-  rootfs->root = overlay(rootfs->scratch, request, fault);
+  rootfs->root = rootfs_overlay(rootfs->scratch, request, fault);
   return rootfs->root < 0 ? -1 : 0;
 }
 

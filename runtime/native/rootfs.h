@@ -17,6 +17,8 @@ int mount_all(struct rootfs *rootfs, const struct launch_request *request, struc
 int rootfs_begin(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 // The layers below a container's own, read-only.
 int rootfs_below(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
+// The layers, or the folder, as the mount `root` of this folder; a descriptor of it, or -1.
+int rootfs_overlay(int scratch, const struct launch_request *request, struct fault *fault);
 int rootfs_enter(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 // devices.c
 int devices_make(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);

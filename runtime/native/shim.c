@@ -1,5 +1,6 @@
 // The shim's loop: one poll over its socket, its children's ends, its clients and its processes' streams.
 #include "shim.h"
+#include "other_runtime.h"
 #include "remove.h"
 #include "syscalls.h"
 #include <signal.h>
@@ -193,6 +194,7 @@ static int patience(uint64_t now) {
 
 // Whoever waits for our connection to close then finds nothing left of the run.
 static void leave(void) {
+  other_runtime_delete();
   remove_tree(AT_FDCWD, shim.run);
   _exit(0);
 }

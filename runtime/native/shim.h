@@ -49,8 +49,20 @@ struct client {
   uint8_t *pending; // CLIENT_OUT_BYTES
 };
 
+#define RUNTIME_ARGS_MAX 16
+
+// Another OCI runtime, kept for execs and the end. `path` is empty where the container is our own.
+struct other_runtime {
+  char path[256], words[1024]; // `words`: what `args` point into
+  int arg_count;
+  const char *args[RUNTIME_ARGS_MAX];
+  bool is_hybrid; // controllers on version 1, beside a cgroup2 that such runtimes do not join
+  int driver;     // the process that made PID 1 and is to start it
+};
+
 struct shim {
   char id[72], run[256], state[512];
+  struct other_runtime runtime;
   int listener, signals;
   int pidfd; // of PID 1: what execs join
   uint64_t start_ticks;

@@ -52,7 +52,6 @@ const CONTAINERS: readonly (readonly [name: string, body: unknown, status: numbe
     /Mounts\[0\]\.Type must be one of/,
   ],
   ['an unknown log driver', host({ LogConfig: { Type: 'pigeon' } }), 400, /no log driver named 'pigeon'/],
-  ['an unknown runtime', host({ Runtime: 'warp' }), 400, /unknown or invalid runtime name: warp/],
   ['a soft limit above the hard', host({ Ulimits: [{ Name: 'nofile', Soft: 9, Hard: 1 }] }), 400, /soft limit/],
   ['a wrong extra host', host({ ExtraHosts: ['nohost'] }), 400, /bad format for add-host/],
   ['an unknown health test', container({ Healthcheck: { Test: ['TRY'] } }), 400, /unknown health check type/],

@@ -150,6 +150,12 @@ describe('/images, /volumes, /networks', () => {
     assert.doesNotMatch(wrong.text, /wrong/);
   });
 
+  it('lists its own runtime and the others in /info', async () => {
+    const { Runtimes, DefaultRuntime } = (await api.call('GET', '/info')).json<Record<string, unknown>>();
+    assert.deepEqual(Runtimes, { shoal: { path: 'shoal' }, crun: { path: '/usr/bin/crun', runtimeArgs: ['--debug'] } });
+    assert.equal(DefaultRuntime, 'shoal');
+  });
+
   it('shows mirrors and insecure registries in /info', async () => {
     const { RegistryConfig } = (await api.call('GET', '/info')).json<{ RegistryConfig: Record<string, unknown> }>();
     assert.deepEqual(RegistryConfig['Mirrors'], ['https://mirror.example/']);

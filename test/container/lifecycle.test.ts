@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CodedError } from '../../base/errors.ts';
 import { aConfig, machine, until } from './support.ts';
@@ -43,6 +44,25 @@ describe('container life', () => {
     assert.match(files.get('hosts') ?? '', new RegExp(`172.17.0.2\t${id.slice(0, 12)}\n$`));
     assert.equal(files.get('hostname'), `${id.slice(0, 12)}\n`);
     assert.deepEqual([...files.keys()].toSorted(), ['hostname', 'hosts', 'resolv.conf']);
+  });
+
+  it('names the program of another runtime to the helper, and refuses one that nobody has', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'runtimes-'));
+    await writeFile(join(folder, 'crun'), '', { mode: 0o755 });
+    await using node = await machine({ searchPath: folder, preparesAhead: true });
+    const { id } = await node.store.create(aConfig({ runtime: 'crun' }));
+    assert.equal(node.native.shims.length, 0); // not made before its start
+    await node.store.start(id);
+    const { path, cgroupsPath, devices } = node.native.last.request?.runtime ?? {};
+    assert.deepEqual([path, cgroupsPath], [join(folder, 'crun'), `/shoal/${id}`]);
+    assert.ok(devices && devices.length > 0);
+    const refused = { code: 'invalid', message: 'unknown or invalid runtime name: warp' };
+    await assert.rejects(node.store.create(aConfig({ runtime: 'warp' })), refused);
+    for (const own of ['', 'shoal', 'runc']) {
+      await node.store.start((await node.store.create(aConfig({ runtime: own }))).id);
+      assert.equal(node.native.last.request?.runtime, undefined);
+    }
+    await rm(folder, { recursive: true });
   });
 
   it('writes a hosts file itself that is too long to be sent to the helper', async () => {

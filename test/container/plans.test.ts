@@ -234,11 +234,12 @@ describe('cgroups', () => {
   const all = { memoryBytes: 1e8, nanoCpus: 5e8, cpuShares: 1024, pids: 20, cpusetCpus: '0-1' };
 
   it('knows version 2, version 1 and the hybrid', () => {
-    assert.deepEqual(detectCgroups(unified), { unified: '/sys/fs/cgroup', unifiedControls: true, v1: {} });
+    assert.deepEqual(detectCgroups(unified), { unified: '/sys/fs/cgroup', unifiedControls: true, v1: {}, others: [] });
     const both = detectCgroups(hybrid);
     assert.equal(both.unified, '/sys/fs/cgroup/unified');
     assert.equal(both.unifiedControls, false);
     assert.equal(both.v1.cpuacct, '/sys/fs/cgroup/cpu,cpuacct');
+    assert.deepEqual(both.others, ['/sys/fs/cgroup/systemd']);
     assert.equal(detectCgroups(hybrid.replace(/.*cgroup2.*/, '')).unified, undefined);
   });
 

@@ -10,6 +10,7 @@ import { seededRandom } from '../../base/random.ts';
 import { ContainerStore } from '../../runtime/container/containers.ts';
 import type { ContainerConfig } from '../../runtime/container/contract.ts';
 import { HostFiles } from '../../runtime/container/host-files.ts';
+import { OciRuntimes } from '../../runtime/container/oci-runtimes.ts';
 import type { Cgroups, ContainerParts, Happening } from '../../runtime/container/parts.ts';
 import { ImageStore } from '../../runtime/image/images.ts';
 import type {
@@ -318,7 +319,7 @@ function fakeCgroups(): Cgroups & { frozen: Set<string>; removed: string[] } {
   return {
     frozen,
     removed,
-    layout: { unified: '/cg', unifiedControls: true, v1: {} },
+    layout: { unified: '/cg', unifiedControls: true, v1: {}, others: [] },
     abilities: {
       swapIsAccounted: true,
       blockIoWeightFile: undefined,
@@ -329,6 +330,7 @@ function fakeCgroups(): Cgroups & { frozen: Set<string>; removed: string[] } {
     prepare: () => Promise.resolve(),
     update: () => Promise.resolve(),
     folder: () => '/nowhere',
+    path: (id) => `/shoal/${id}`,
     processes: () => Promise.resolve([]),
     freeze: (id, on) => Promise.resolve(void (on ? frozen.add(id) : frozen.delete(id))),
     isFrozen: (id) => Promise.resolve(frozen.has(id)),
@@ -354,7 +356,9 @@ export interface Machine extends AsyncDisposable {
   restart(): Promise<ContainerStore>;
 }
 
-export async function machine(options: { config?: object; preparesAhead?: boolean } = {}): Promise<Machine> {
+export async function machine(
+  options: { config?: object; preparesAhead?: boolean; searchPath?: string } = {},
+): Promise<Machine> {
   const root = await mkdtemp(join(tmpdir(), 'containers-'));
   const clock = new ManualClock();
   const random = seededRandom(5);
@@ -395,6 +399,7 @@ export async function machine(options: { config?: object; preparesAhead?: boolea
       images,
       volumes,
       cgroups,
+      ociRuntimes: new OciRuntimes({}, options.searchPath ?? '/nowhere'),
       security: {
         maskedPaths: ['/proc/kcore'],
         readOnlyPaths: ['/proc/sys'],

@@ -24,6 +24,13 @@ describe("the daemon's settings", () => {
     assert.equal(config.logLevel, 'debug');
   });
 
+  it('name other OCI runtimes, by flag or as dockerd’s file does', () => {
+    const file = { runtimes: { slow: { path: '/opt/crun', runtimeArgs: ['--debug'] } } };
+    assert.deepEqual(configOf([], file).ociRuntimes, { slow: { path: '/opt/crun', args: ['--debug'] } });
+    assert.deepEqual(configOf(['--add-runtime', 'a=/b=c']).ociRuntimes, { a: { path: '/b=c', args: [] } });
+    assert.deepEqual(configOf([]).ociRuntimes, {});
+  });
+
   it('say where registries are, as dockerd’s do', () => {
     const flags = ['--registry-mirror', 'https://m:5000/', '--max-concurrent-uploads', '7'];
     const file = { 'insecure-registries': ['h:5000', '10.0.0.0/8', 'fd00::/8'], 'max-concurrent-downloads': 9 };
@@ -55,6 +62,9 @@ describe("the daemon's settings", () => {
     ['a long socket path', ['-H', `unix:///${'x'.repeat(110)}`], undefined, /107 bytes/],
     ['a long exec root', ['--exec-root', `/${'x'.repeat(80)}`], undefined, /longer than/],
     ['a label without a value', ['--label', 'x'], undefined, /key=value/],
+    ['a runtime without a path', ['--add-runtime', 'a'], undefined, /--add-runtime 'a' must be NAME=PATH/],
+    ['a runtime of our own name', ['--add-runtime', 'shoal=/a'], undefined, /'shoal' is reserved/],
+    ['a runtime by a shim', [], { runtimes: { a: { path: '/a', options: {} } } }, /runtimes\.a has an unknown key/],
     ['a mirror that is no address', ['--registry-mirror', 'x'], undefined, /invalid mirror: "x" is not a valid URI/],
     ['a mirror with a path', ['--registry-mirror', 'https://m/v2'], undefined, /invalid mirror: path/],
     ['a mirror with a password', [], { 'registry-mirrors': ['https://a:b@m'] }, /username\/password not allowed/],

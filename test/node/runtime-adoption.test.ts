@@ -3,13 +3,18 @@ import { strict as assert } from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { ContainerConfig, ContainerInfo } from '../../runtime/container/contract.ts';
+import type { ContainerConfig, ContainerInfo, ExecInfo } from '../../runtime/container/contract.ts';
 import { aConfig } from '../container/support.ts';
 import { NetworkLab } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { busyboxTar, eventually, openLabNative, openLabRuntime } from '../support/runtime-lab.ts';
+
+/** Other OCI runtimes of this machine. */
+const INSTALLED = new Set(
+  ['/usr/sbin/runc', '/usr/bin/crun'].filter((path) => existsSync(path)).map((path) => basename(path)),
+);
 
 /** A runtime in a process of its own. */
 class Child {
@@ -154,6 +159,47 @@ describe('containers of a killed daemon', () => {
     assert.equal(exitCode, 9);
     assert.ok(finishedAtMs > 0);
   });
+
+  for (const runtime of ['runc', 'crun'].filter((name) => INSTALLED.has(name))) {
+    it(`keep their process, log and execs where it is ${runtime} that made them`, async () => {
+      const id = await running({ runtime, command: ['sh', '-c', 'trap "exit 5" TERM; while :; do sleep 0.05; done'] });
+      const before = await get(id);
+      await restart();
+      const after = await get(id);
+      assert.deepEqual([after.state, after.pid, after.config.runtime], ['running', before.pid, runtime]);
+      const exec = { env: [], workingDirectory: '', user: '', terminal: false, privileged: false, detachKeys: '' };
+      const streams = { stdin: false, stdout: true, stderr: true };
+      const execId = await child.call<string>('execCreate', id, { ...exec, ...streams, args: ['sh', '-c', 'exit 6'] });
+      await child.call('execStart', execId, { detach: true });
+      await eventually(async () => (await child.call<ExecInfo>('execGet', execId)).exitCode === 6);
+      await child.call('stop', id, {});
+      assert.equal((await get(id)).exitCode, 5);
+    });
+
+    it(`that end meanwhile are known with their exit code where it is ${runtime} that made them`, async () => {
+      const id = await running({ runtime, command: ['sh', '-c', 'sleep 0.3; exit 9'] });
+      const { pid } = await get(id);
+      await child.kill();
+      await eventually(() => !isAlive(pid));
+      child = await start();
+      await eventually(async () => (await get(id)).state === 'exited');
+      assert.equal((await get(id)).exitCode, 9);
+    });
+
+    it(`leave nothing when their shim is killed where it is ${runtime} that made them`, async () => {
+      const id = await running({ runtime, command: ['sleep', '1000'] });
+      const { pid } = await get(id);
+      const [, , shim] = readFileSync(join(root, 'c', id.slice(0, 12), 'pid'), 'utf8')
+        .trim()
+        .split(' ');
+      process.kill(Number(shim), 'SIGKILL');
+      await eventually(async () => (await get(id)).state === 'exited');
+      assert.equal(isAlive(pid), false);
+      await child.call('remove', id, { force: true, volumes: true });
+      const folders = ['/sys/fs/cgroup', '-ignore_readdir_race', '-type', 'd', '-name', id];
+      await eventually(() => execFileSync('find', folders, { encoding: 'utf8' }) === '');
+    });
+  }
 
   it('that were to remove themselves are gone', async () => {
     const id = await running({ command: ['sh', '-c', 'sleep 0.2'], autoRemove: true });

@@ -73,6 +73,7 @@ export class FakeMachine implements Runtime {
   readonly calls: string[] = [];
   readonly configs: ContainerConfig[] = [];
   readonly events = new EventStream({ clock: systemClock });
+  readonly ociRuntimes = { list: async () => new Map<never, never>() };
   readonly logs: LogEntry[] = [];
   readonly logRequests: LogRequest[] = [];
   readonly ingress: { readonly index: number; readonly ports: readonly IngressPort[] }[] = [];

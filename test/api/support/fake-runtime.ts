@@ -276,6 +276,7 @@ export class FakeRuntime implements Runtime {
   readonly networks = new FakeNetworks();
   readonly volumes = new FakeVolumes();
   readonly events = new FakeEvents();
+  readonly ociRuntimes = { list: async () => new Map([['crun', { path: '/usr/bin/crun', args: ['--debug'] }]]) };
 
   async [Symbol.asyncDispose]() {}
 }
