@@ -5,6 +5,7 @@
 //   npm run bench -- --shoal-only        without Docker Engine
 //   npm run bench -- --failover          the loss of leaders instead, many times over
 //   npm run bench -- --networks          what networks cost instead, in namespaces of their own
+//   npm run bench -- --store             the cluster's state at 50 000 tasks instead
 //   npm run bench -- --consensus         consensus beside etcd instead: consensus/run.ts says with which words
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -21,6 +22,7 @@ interface Row {
 
 async function main(): Promise<void> {
   if (process.argv.includes('--consensus')) return void (await import('./consensus/run.ts'));
+  if (process.argv.includes('--store')) return void (await import('./store.ts'));
   const { values } = parseArgs({
     options: {
       only: { type: 'string', default: '' },
