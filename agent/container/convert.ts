@@ -15,7 +15,12 @@ import { expand, taskName, type TemplateContext } from './template.ts';
 export const TASK_LABEL = 'com.docker.swarm.task.id';
 export const TASK_NAME_LABEL = 'com.docker.swarm.task.name';
 
-export function containerConfig(task: Task, node: TemplateContext['node']): ContainerConfig {
+/** `isInternal`: of the cluster's networks, which by their definition lead nowhere else. */
+export function containerConfig(
+  task: Task,
+  node: TemplateContext['node'],
+  isInternal: (networkId: string) => boolean = () => false,
+): ContainerConfig {
   const { container } = task.spec.runtime;
   const context: TemplateContext = { task, node };
   const publish = hostPorts(task);
@@ -37,8 +42,7 @@ export function containerConfig(task: Task, node: TemplateContext['node']): Cont
     healthCheck: container.healthCheck,
     exposedPorts: [...new Set(publish.map(({ containerPort, protocol }) => `${containerPort}/${protocol}`))],
     publish,
-    network: networkOf(task),
-    ...(clusterNetworks(task.spec.networks).length > 0 && { attachments: attachmentsOf(task) }),
+    ...placesOf(task, isInternal),
     dns: container.dns ?? { servers: [], search: [], options: [] },
     extraHosts: (container.hosts ?? []).flatMap(extraHosts),
     mounts: container.mounts.map((mount) => containerMount(mount, context)),
@@ -94,15 +98,33 @@ function networkOf({ spec: { networks } }: Task): string {
   return own?.target ?? 'bridge';
 }
 
-/** The node's bridge carries what comes from outside and goes there, and published ports; the networks what is inside. */
-function attachmentsOf(task: Task): NetworkAttachment[] {
-  const plain = { aliases: [], links: [], macAddress: '', address: '', address6: '', gatewayPriority: 0 };
-  const inside = clusterNetworks(task.spec.networks).map((network): NetworkAttachment => {
+/**
+ * The node's bridge carries what comes from outside and goes there, and published ports; the networks what is inside. A
+ * task that is on internal networks only, and publishes nothing, has no way out.
+ */
+function placesOf(
+  task: Task,
+  isInternal: (networkId: string) => boolean,
+): Pick<ContainerConfig, 'network' | 'attachments'> {
+  const inside = insideOf(task);
+  const outside = networkOf(task);
+  const [first] = inside;
+  if (!first) return { network: outside };
+  const asksForMore = task.ports.length > 0 || task.spec.networks.length > inside.length;
+  if (!asksForMore && inside.every(({ network }) => isInternal(network))) {
+    return { network: first.network, attachments: inside };
+  }
+  return { network: outside, attachments: [{ ...PLAIN, network: outside, gatewayPriority: 1 }, ...inside] };
+}
+
+const PLAIN = { aliases: [], links: [], macAddress: '', address: '', address6: '', gatewayPriority: 0 };
+
+function insideOf(task: Task): NetworkAttachment[] {
+  return clusterNetworks(task.spec.networks).map((network): NetworkAttachment => {
     const found = task.attachments?.find(({ networkId }) => networkId === network);
     if (!found) return fail('internal', `task ${task.id} has no address in network ${network}`);
-    return { ...plain, network, address: found.address, assigned: true };
+    return { ...PLAIN, network, address: found.address, assigned: true };
   });
-  return [{ ...plain, network: networkOf(task), gatewayPriority: 1 }, ...inside];
 }
 
 /** Ports that are opened on this node for this task alone. On the host's own network the task opens them itself. */

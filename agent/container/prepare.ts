@@ -13,10 +13,10 @@ import type { TemplateContext } from './template.ts';
 export async function createTaskContainer(
   task: Task,
   image: string,
-  runtime: Pick<Runtime, 'containers' | 'volumes'>,
+  runtime: Pick<Runtime, 'containers' | 'volumes' | 'networks'>,
   node: TemplateContext['node'],
 ): Promise<string> {
-  const config = containerConfig(task, node);
+  const config = containerConfig(task, node, (id) => runtime.networks.get(id).internal);
   await using undo = new Scope();
   const asked = task.spec.runtime.container.mounts;
   const mounts = await Promise.all(

@@ -269,8 +269,8 @@ export class Endpoints {
     const families = { six: address6 !== undefined };
     const id = newHexId(this.#parts.random);
     const { lan } = network.record;
-    // As Docker: who stands in the LAN has no ports on the machine.
-    const publishes = lan ? [] : request.publish.map((publish) => withHostAddress(publish, bridge));
+    // As Docker: who stands in the LAN, or in an internal network of the swarm alone, has no ports on the machine.
+    const publishes = lan || network.overlay ? [] : request.publish.map((publish) => withHostAddress(publish, bridge));
     const held = await ports.hold(nameOf(request, id), publishes, families);
     undo.defer(() => ports.release(held));
     const sandbox = await this.#sandboxFor(network, request, id, undo);
@@ -336,12 +336,7 @@ export class Endpoints {
     if (network.record.lan) return await this.#bareSandboxFor(request, undo);
     const outsideFd = await network.overlay?.descriptor();
     if (request.sandboxPath === undefined) {
-      if (network.overlay) {
-        throw new CodedError(
-          'not-implemented',
-          `network ${network.record.name} is internal: a container of no service can be on it beside another network only, for now`,
-        );
-      }
+      if (network.overlay) return await this.#insideSandbox(endpointId, outsideFd, undo);
       const sandbox = await sandboxes.take();
       undo.defer(() => sandboxes.discard(sandbox.path));
       return sandbox;
@@ -353,6 +348,16 @@ export class Endpoints {
     undo.defer(async () => {
       for (const step of unplugSteps(sandbox)) await netd().doAside('removing a link', step);
     });
+    return sandbox;
+  }
+
+  /** On an internal network of the swarm alone: no link of it is in the node's namespace at any time. */
+  async #insideSandbox(endpointId: string, outsideFd: number | undefined, undo: Scope): Promise<Sandbox> {
+    const { sandboxes, netd } = this.#parts;
+    const { path } = await sandboxes.makeBare();
+    undo.defer(() => sandboxes.discard(path));
+    const sandbox = sandboxes.further(path, 0, endpointId);
+    await netd().do('making a link for a container', sandboxes.linkSteps(sandbox, outsideFd));
     return sandbox;
   }
 
@@ -504,7 +509,7 @@ function datagramsTo(port: PublishedPort): ConnectionFilter {
 }
 
 function checkPublishable(network: NetworkState, request: EndpointRequest): void {
-  if (network.record.lan) return;
+  if (network.record.lan || network.overlay) return;
   const families = { six: network.addresses6 !== undefined };
   for (const publish of request.publish) {
     hostAddressesOf(publish, families);

@@ -142,6 +142,29 @@ describe('a task as a container', () => {
     });
   }
 
+  it('has no bridge where all of its networks are internal and it publishes nothing', () => {
+    const [inner, other] = [anId('network', 3), anId('network', 4)];
+    const networks = [inner, other].map((target) => ({ target, aliases: [] }));
+    const attachments = [inner, other].map((networkId, at) => ({ networkId, address: `10.0.1.${at + 3}` }));
+    const placed = { attachments } as Partial<Task>;
+    const on = (isInternal: (id: string) => boolean, changes: Partial<Task> = {}) => {
+      const config = containerConfig(task({ networks }, { ...placed, ...changes }), node, isInternal);
+      return [config.network, ...(config.attachments ?? []).map(({ network }) => network)];
+    };
+    assert.deepEqual(
+      on(() => true),
+      [inner, inner, other],
+    );
+    assert.deepEqual(
+      on((id) => id === inner),
+      ['bridge', 'bridge', inner, other],
+    );
+    assert.deepEqual(
+      on(() => true, { ports: [port({})] }),
+      ['bridge', 'bridge', inner, other],
+    );
+  });
+
   it('is on the networks of the cluster beside the bridge, with the addresses that it was given', () => {
     const attachments = [{ networkId: anId<'network'>('network', 1), address: '10.0.1.3' }];
     const asked = networks(anId('network', 1));

@@ -1,6 +1,8 @@
 // A network between machines, wired as a swarm wires it but without one: who is where is handed in.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { joinContainer } from '../support/network-lab.ts';
 import { NETWORK, OverlayLab, type Place } from '../support/overlay-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
@@ -170,12 +172,14 @@ describe('a network between nodes', function () {
     await lab.serve(server.sandboxPath, 80, 'server');
     await swarm.networks[0]?.shutdown({ keep: true });
     assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
-    const before = swarm.inside(0, 'ip', '-o', 'link', 'show');
+    // The kernel says a moment later that a bridge is up.
+    const links = () => swarm.inside(0, 'ip', '-o', 'link', 'show').replaceAll(/ state \w+/g, '');
+    const before = links();
     const networks = (await swarm.machines[0]?.networks()) ?? assert.fail('no machine');
     await networks.adopt([client]);
     assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
     await networks.overlays.apply(100, swarm.stateFor(0, PLACES, services));
-    assert.equal(swarm.inside(0, 'ip', '-o', 'link', 'show'), before, 'nothing was made anew');
+    assert.equal(links(), before, 'nothing was made anew');
     assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
     await assert.rejects(networks.overlays.drop(NETWORK.id), { code: 'conflict' });
     await networks.leave(client);
@@ -184,5 +188,43 @@ describe('a network between nodes', function () {
       networks.list().find(({ id }) => id === NETWORK.id),
       undefined,
     );
+  });
+
+  it('has no way out for a container on it alone where it is internal, not even for a question for a name', async () => {
+    const asked: string[] = [];
+    const upstream = createSocket('udp4');
+    upstream.on('message', (question) => asked.push(question.toString('latin1')));
+    await new Promise<void>((resolve) => upstream.bind(0, '127.0.0.1', () => resolve()));
+    const upstreams = () => Promise.resolve([{ address: '127.0.0.1', port: upstream.address().port }]);
+    await using swarm = await OverlayLab.open(2, { networks: { upstreams } });
+    const { lab } = swarm;
+    try {
+      const names = [{ name: 'web', addresses: [VIP], reverse: true, ttlSeconds: 10 }];
+      const services = [{ virtualAddress: VIP, targets: ['10.0.9.4'] }];
+      await Promise.all(
+        swarm.networks.map(async (networks, at) => {
+          const state = swarm.stateFor(at, PLACES.slice(0, 2), services);
+          await networks.overlays.apply(1, { ...state, names, network: { ...NETWORK, internal: true } });
+        }),
+      );
+      const [first, second] = await Promise.all(
+        swarm.networks.map((networks, at) =>
+          joinContainer(networks, { network: NETWORK.id, address: `10.0.9.${3 + at}` }),
+        ),
+      );
+      if (!first || !second) assert.fail('no containers');
+      await lab.serve(second.sandboxPath, 80, 'server');
+      assert.match(await lab.ask(first.sandboxPath, VIP, 80), /^server 10\.0\.9\.3/);
+      assert.equal(await lab.resolve(first.sandboxPath, 'web'), JSON.stringify([VIP]));
+      assert.equal(await lab.resolve(first.sandboxPath, 'example.com'), 'ESERVFAIL');
+      const links = execFileSync('nsenter', [`--net=${first.sandboxPath}`, 'ip', '-o', 'link', 'show']).toString();
+      assert.deepEqual([...links.matchAll(/^\d+: (\w+)/gm)].map(([, name]) => name).sort(), ['eth0', 'lo']);
+      for (const address of swarm.machines.map((machine) => machine.address)) {
+        assert.equal(await lab.ask(first.sandboxPath, address, 80), 'ENETUNREACH');
+      }
+      assert.deepEqual(asked, [], 'nobody outside was asked');
+    } finally {
+      upstream.close();
+    }
   });
 });
