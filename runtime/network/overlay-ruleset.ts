@@ -126,11 +126,16 @@ export function planOverlayChange(from: OverlayRules, to: OverlayRules): Buffer 
   return batch.isEmpty ? undefined : batch.finish();
 }
 
-/** Replaces whatever is there, in one step for every packet. */
-export function planOverlayReplacement(to: OverlayRules): Buffer {
+/**
+ * Replaces whatever is there, in one step for every packet. `fresh`: nothing can be there, so nothing is removed, which the
+ * kernel would take its time over.
+ */
+export function planOverlayReplacement(to: OverlayRules, { fresh } = { fresh: false }): Buffer {
   const batch = new NftBatch(TABLE);
-  batch.addTable();
-  batch.deleteTable();
+  if (!fresh) {
+    batch.addTable();
+    batch.deleteTable();
+  }
   batch.addTable();
   for (const [name, shape] of Object.entries(SETS)) batch.addSet(name, shape);
   batch.addBaseChain('prerouting', { type: 'nat', hook: 'prerouting', priority: -100 });

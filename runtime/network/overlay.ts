@@ -85,6 +85,7 @@ export class Overlay {
   #descriptor: { readonly pid: number; readonly fd: Promise<number> } | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #made = false;
+  #isFresh = false; // made by us just now: it has no packet rules
 
   constructor(shape: OverlayShape, parts: OverlayParts) {
     this.shape = shape;
@@ -189,6 +190,7 @@ export class Overlay {
     if (existsSync(path)) await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
     this.#rows = undefined;
     this.#rules = undefined;
+    this.#isFresh = true;
     const bridge = new MessageWriter();
     changeLink(bridge, { index: LOOPBACK_INDEX, up: true });
     addSandboxBridge(bridge, { gateway, mtu });
@@ -256,7 +258,9 @@ export class Overlay {
   async #bringRules(rules: OverlayRules): Promise<void> {
     const from = this.#rules;
     this.#rules = undefined;
-    const messages = from ? planOverlayChange(from, rules) : planOverlayReplacement(rules);
+    const fresh = this.#isFresh;
+    const messages = from ? planOverlayChange(from, rules) : planOverlayReplacement(rules, { fresh });
+    this.#isFresh = false;
     if (messages) await this.#ask(NETLINK_NETFILTER, messages);
     this.#rules = rules;
   }
