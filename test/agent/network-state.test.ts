@@ -45,7 +45,7 @@ describe('what the managers say of a network', () => {
       [endpoint(3), endpoint(4, there), endpoint(5, { ready: false, lost: true, ...there })],
     );
     assert.deepEqual(state.services, [{ virtualAddress: '10.0.1.2', targets: ['10.0.1.3', '10.0.1.4'] }]);
-    const node = { address: '192.0.2.2', port: 4790 };
+    const node = { id: 'there', address: '192.0.2.2', port: 4790 };
     assert.deepEqual(state.endpoints, [
       { address: '10.0.1.3', lost: false },
       { address: '10.0.1.4', lost: false, node },
