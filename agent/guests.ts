@@ -16,6 +16,8 @@ export interface GuestPlaces {
   /** Resolves with the place on the network; rejects with the managers' reason, or when none of them speaks in time. */
   place(request: GuestRequest): Promise<GuestPlace>;
   release(containerId: string, networkId: string): void;
+  /** Rejects with the managers' reason when there is no such network, or only services may be on it. */
+  check(network: string): Promise<void>;
 }
 
 type Send = (guests: readonly GuestRequest[]) => Promise<readonly GuestPlace[]>;
@@ -82,6 +84,15 @@ export class Guests implements GuestPlaces {
       wanted.waiters.add(waiter);
       this.#changed();
     });
+  }
+
+  async check(network: string): Promise<void> {
+    const request = { containerId: '', network, name: '', aliases: [], address: '', probe: true };
+    try {
+      await this.place(request);
+    } finally {
+      this.#wanted.delete(keyOf(request));
+    }
   }
 
   release(containerId: string, networkId: string): void {

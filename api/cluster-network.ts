@@ -18,8 +18,7 @@ export async function clusterNetwork(deps: ApiDeps, text: string, abort: AbortSi
 }
 
 /**
- * Its name. Refuses what is known not to be there, and what only services may be on. On a worker the managers are asked
- * when the container starts.
+ * Its name. Refuses what is known not to be there, and what only services may be on.
  */
 export async function networkToJoin(deps: ApiDeps, text: string, abort: AbortSignal): Promise<string> {
   const local = localNetwork(deps, text);
@@ -27,7 +26,9 @@ export async function networkToJoin(deps: ApiDeps, text: string, abort: AbortSig
   const { controlAvailable, state } = deps.swarm.info();
   if (!controlAvailable) {
     if (local) return local.name;
-    return state === 'active' ? text : deps.runtime.networks.get(text).name;
+    if (state !== 'active') return deps.runtime.networks.get(text).name;
+    await askManagers(deps, text);
+    return text;
   }
   const network = await clusterNetwork(deps, text, abort);
   if (!network) return fail('not-found', `network ${text} not found`);
@@ -37,6 +38,15 @@ export async function networkToJoin(deps: ApiDeps, text: string, abort: AbortSig
     'forbidden',
     `Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`,
   );
+}
+
+/** On a worker. When no manager answers now, one is asked again when the container starts. */
+async function askManagers({ runtime }: ApiDeps, text: string): Promise<void> {
+  try {
+    await runtime.networks.guests?.check(text);
+  } catch (error) {
+    if (codeOf(error) !== 'unavailable') throw error;
+  }
 }
 
 function localNetwork({ runtime }: ApiDeps, text: string): NetworkInfo | undefined {

@@ -1,11 +1,12 @@
 // Who is on a network of the cluster: nodes, services and their tasks, for `network inspect`.
+import { parseSubnet } from '../base/ipv4.ts';
 import type { Network, Node, Task } from '../proto/objects.ts';
 import { isTerminal } from '../proto/task-state.ts';
 import type { OverlayPair } from '../runtime/network/contract.ts';
 import type { ApiDeps } from './deps.ts';
-import type { NetworkPeerJson, NetworkServiceJson } from './types/network.ts';
+import type { NetworkJson, NetworkPeerJson, NetworkServiceJson } from './types/network.ts';
 
-/** Nodes that have a task there. */
+/** Nodes that have a task or another container there. */
 export async function peersOf(deps: ApiDeps, network: Network, abort: AbortSignal): Promise<NetworkPeerJson[]> {
   const control = deps.swarm.control();
   const [{ tasks }, { nodes }] = await Promise.all([
@@ -14,9 +15,16 @@ export async function peersOf(deps: ApiDeps, network: Network, abort: AbortSigna
   ]);
   const on = new Set(tasks.flatMap((task) => (addressOn(task, network) === undefined ? [] : [task.nodeId])));
   const pairs = new Map((await deps.runtime.networks.overlays.pairs(network.id)).map((pair) => [pair.nodeId, pair]));
+  const { guests, index, applied } = await control.call('GetNetworkMembers', { network: network.id }, { abort });
+  for (const { nodeId, address } of guests) if (address !== undefined) on.add(nodeId);
   return nodes
     .filter(({ id }) => on.has(id))
-    .map((node) => ({ Name: node.id, IP: addressOf(node), ...encryptionOf(pairs.get(node.id)) }));
+    .map((node) => ({
+      Name: node.id,
+      IP: addressOf(node),
+      Lag: Math.max(0, index - (applied[node.id] ?? 0)),
+      ...encryptionOf(pairs.get(node.id)),
+    }));
 }
 
 /** Not part of Docker's answer: how this node reaches the other one on an encrypted network. */
@@ -26,6 +34,29 @@ function encryptionOf(pair: OverlayPair | undefined): Pick<NetworkPeerJson, 'Enc
   return {
     Encryption: { Means: means, Open: open, Sent: sent, Received: received, Replayed: replayed, Altered: altered },
   };
+}
+
+/** Containers of no service, on whichever node: those of others as far as the managers know them. */
+export async function guestsOn(
+  deps: ApiDeps,
+  network: Network,
+  abort: AbortSignal,
+): Promise<NonNullable<NetworkJson['Containers']>> {
+  const control = deps.swarm.control();
+  const { guests } = await control.call('GetNetworkMembers', { network: network.id }, { abort });
+  const { prefixLength } = parseSubnet(network.subnet);
+  return Object.fromEntries(
+    guests.flatMap(({ id, containerId, name, address }) => {
+      if (address === undefined) return [];
+      const [MacAddress, IPv4Address] = [macOf(address), `${address}/${prefixLength}`];
+      return [[containerId, { Name: name, EndpointID: id, MacAddress, IPv4Address, IPv6Address: '' }]];
+    }),
+  );
+}
+
+/** As every node gives them. */
+function macOf(address: string): string {
+  return ['02', '42', ...address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))].join(':');
 }
 
 /** As `--verbose` shows them, by name. */

@@ -64,7 +64,7 @@ export class ForwardedControl implements ClusterControl {
     { abort, stale }: { abort?: AbortSignal | undefined; stale?: boolean | undefined } = {},
   ): Promise<ControlReply<M>> {
     const caller: Caller = { id: this.#deps.nodeId, role: 'operator' };
-    if (CONTROL_METHODS[method] === 'write') return await this.#write(method, request, caller, abort);
+    if (CONTROL_METHODS[method] !== 'read') return await this.#write(method, request, caller, abort);
     if (stale) return await this.#deps.control.call(method, request, { caller, abort });
     return await this.#read(method, request, caller, abort);
   }
@@ -145,7 +145,7 @@ export class ForwardedControl implements ClusterControl {
   ): Promise<ControlReply<M>> {
     const { consensus, control } = this.#deps;
     const { term } = requireLead(consensus);
-    if (CONTROL_METHODS[method] === 'read' || this.#caughtUpTerm !== term) {
+    if (CONTROL_METHODS[method] !== 'write' || this.#caughtUpTerm !== term) {
       await consensus.readBarrier({ abort });
       this.#caughtUpTerm = term;
     }

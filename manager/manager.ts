@@ -95,6 +95,7 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     ...options,
     store,
     members: () => members(store, consensus.status(), reads.reachable),
+    applied: () => dispatcher.desk.applied(),
     newJoinToken: (cluster) => newJoinToken(cluster.rootCertificates[0] ?? '', options.random),
   });
   const forwarded = new ForwardedControl({ nodeId, control, consensus, leader, reads, store, logs: dispatcher.logs });

@@ -194,6 +194,7 @@ export function parseGuestRequests(bytes: Uint8Array): GuestRequest[] {
       name: asString(guest['name'], `${path}.name`, { lengthMax: MESSAGE_LENGTH_MAX }),
       aliases: asArray(guest['aliases'], `${path}.aliases`, asString),
       address: asString(guest['address'], `${path}.address`, { lengthMax: 64 }),
+      ...(guest['probe'] === true && { probe: true }),
     };
   });
 }

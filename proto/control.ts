@@ -4,6 +4,7 @@
 import type {
   Cluster,
   ClusterSpec,
+  Guest,
   JoinTokens,
   ManagerAddresses,
   Network,
@@ -53,6 +54,8 @@ export interface GuestRequest {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly address: string; // '': any
+  /** It wants to know whether there is such a network that it may join, and no place: `containerId` is ''. */
+  readonly probe?: boolean;
 }
 
 /** The answer to the request with the same container and network. */
@@ -112,6 +115,11 @@ export interface ControlMethods {
   GetNetwork: { request: { network: string }; reply: { network: Network } };
   ListNetworks: { request: { filter: ObjectFilter }; reply: { networks: readonly Network[] } };
   RemoveNetwork: { request: { network: string }; reply: Record<string, never> };
+  /** Who is on a network beside tasks, and how far the nodes are: `applied` of `index`. */
+  GetNetworkMembers: {
+    request: { network: string };
+    reply: { guests: readonly Guest[]; index: number; applied: Readonly<Record<string, number>> };
+  };
   /** All guests of a node, as its agent says in this session; others that it had are given up. */
   SetGuests: {
     request: { node: string; session: string; guests: readonly GuestRequest[] };
@@ -121,7 +129,10 @@ export interface ControlMethods {
 
 export type ControlMethod = keyof ControlMethods;
 
-/** Every method, and whether it writes: a read may be asked again after a lost leader, a write may not. */
+/**
+ * Every method, and whether it writes: a read may be asked again after a lost leader, a write may not. `leader`: nothing is
+ * written, but only the leader knows.
+ */
 export const CONTROL_METHODS = {
   CreateService: 'write',
   GetService: 'read',
@@ -141,8 +152,9 @@ export const CONTROL_METHODS = {
   GetNetwork: 'read',
   ListNetworks: 'read',
   RemoveNetwork: 'write',
+  GetNetworkMembers: 'leader',
   SetGuests: 'write',
-} as const satisfies Record<ControlMethod, 'read' | 'write'>;
+} as const satisfies Record<ControlMethod, 'read' | 'write' | 'leader'>;
 
 export type ControlRequest<M extends ControlMethod> = ControlMethods[M]['request'];
 export type ControlReply<M extends ControlMethod> = ControlMethods[M]['reply'];

@@ -125,6 +125,7 @@ export class ContainerExecutor implements Executor {
         await this.#networks.have([networkId], new AbortController().signal);
         return { networkId, address };
       },
+      check: (network) => places.check(network),
       release: (containerId, networkId) => places.release(containerId, networkId),
     };
   }

@@ -134,7 +134,7 @@ const WAIT_FOR_EVER_MS = 2 ** 31 - 1;
 
 /** Networks of this machine are the runtime's to check. Not code `not-found`: clients take that for a missing image. */
 async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: AbortSignal): Promise<void> {
-  if (config.network.startsWith('container:') || !deps.swarm.info().controlAvailable) return;
+  if (config.network.startsWith('container:') || deps.swarm.info().state !== 'active') return;
   for (const network of config.attachments?.map((each) => each.network) ?? [config.network]) {
     try {
       await networkToJoin(deps, network, abort);

@@ -17,7 +17,7 @@ import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
 import { type Filters, matchesName, parseFilters } from '../filters.ts';
 import { clusterNetwork, networkToJoin } from '../cluster-network.ts';
-import { peersOf, servicesOn } from '../network-members.ts';
+import { guestsOn, peersOf, servicesOn } from '../network-members.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import type { NetworkJson } from '../types/network.ts';
@@ -63,8 +63,12 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     const here = networks.list().find((each) => each.id === network.id);
     const attached = here ? networkInspect(here, containers.list()).Containers : {};
     const peers = await peersOf(deps, network, abort);
-    const services = query.flag('verbose') ? { Services: await servicesOn(deps, network, abort) } : {};
-    return json(200, { ...clusterNetworkJson(network), Containers: attached, Peers: peers, ...services });
+    if (!query.flag('verbose')) {
+      return json(200, { ...clusterNetworkJson(network), Containers: attached, Peers: peers });
+    }
+    const [others, services] = [await guestsOn(deps, network, abort), await servicesOn(deps, network, abort)];
+    const all = { ...others, ...attached };
+    return json(200, { ...clusterNetworkJson(network), Containers: all, Peers: peers, Services: services });
   });
 
   // Not part of Docker's API: what `shoal network doctor` shows.

@@ -32,6 +32,8 @@ export interface NetworkJson {
 export interface NetworkPeerJson {
   Name: string;
   IP: string;
+  /** Ours: by how many changes of the cluster the node is behind. */
+  Lag: number;
   /** Ours, of encrypted networks: how the node that is asked reaches this one. */
   Encryption?: {
     Means: string;

@@ -34,7 +34,10 @@ export function guestHandlers({ store, random, clock, turns }: HandlerDeps): Pic
   };
 }
 
-type Placed = { readonly id: GuestId } | { readonly refusal: NonNullable<GuestPlace['refusal']> };
+type Placed =
+  | { readonly id: GuestId }
+  | { readonly networkId: Network['id'] } // it was only asked for
+  | { readonly refusal: NonNullable<GuestPlace['refusal']> };
 
 /** A list of an earlier session, or of a node that was removed, counts for nothing. */
 function nodeOf(view: View, id: string, session: string): Node {
@@ -54,13 +57,13 @@ function setGuests(
   const kept = new Set(wanted.flatMap((each) => ('guest' in each ? [each.guest.id] : [])));
   for (const { id } of before) if (!kept.has(id)) tx.guests.remove(id);
   return wanted.map((each) => {
-    if ('refusal' in each) return each;
+    if ('refusal' in each || 'networkId' in each) return each;
     if (!each.isKnown) tx.guests.put(each.guest);
     return { id: each.guest.id };
   });
 }
 
-type Wanted = { readonly guest: Draft<Guest>; readonly isKnown: boolean } | Extract<Placed, { refusal: unknown }>;
+type Wanted = { readonly guest: Draft<Guest>; readonly isKnown: boolean } | Exclude<Placed, { id: unknown }>;
 
 function wantedGuest(
   view: View,
@@ -77,6 +80,7 @@ function wantedGuest(
       return { guest: known, isKnown: true };
     }
     refuseUnattachable(network);
+    if (request.probe) return { networkId: network.id };
     const guest = {
       id: known?.id ?? newId ?? fail('internal', 'a guest without an id'),
       nodeId: node.id,
@@ -128,6 +132,7 @@ function placeOf(view: View, { containerId, network }: GuestRequest, placed: Pla
   });
   if (!placed) return none('', 'internal', 'nothing was decided');
   if ('refusal' in placed) return { containerId, network, networkId: '', address: '', refusal: placed.refusal };
+  if ('networkId' in placed) return { containerId, network, networkId: placed.networkId, address: '' };
   const guest = view.guests.get(placed.id);
   if (!guest) return none('', 'unavailable', 'its place was given up meanwhile');
   const { networkId, address, error } = guest;

@@ -21,6 +21,8 @@ export interface HandlerDeps {
   readonly random: Random;
   /** The raft members as the leader sees them now. */
   readonly members: () => readonly ManagerState[];
+  /** The index that each node's agent has applied, as this manager knows it while it leads. */
+  readonly applied: () => ReadonlyMap<string, number>;
   /** A join token with a fresh secret for the role, pinned to the cluster's root. */
   readonly newJoinToken: (cluster: Cluster, role: NodeRole) => string;
   readonly turns: Turns;

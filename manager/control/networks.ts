@@ -17,9 +17,9 @@ import { findNetwork, taskName } from './references.ts';
 
 const NETWORKS_MAX = 4_000;
 
-type NetworkMethods = 'CreateNetwork' | 'GetNetwork' | 'ListNetworks' | 'RemoveNetwork';
+type NetworkMethods = 'CreateNetwork' | 'GetNetwork' | 'GetNetworkMembers' | 'ListNetworks' | 'RemoveNetwork';
 
-export function networkHandlers({ store, random, turns }: HandlerDeps): Pick<Handlers, NetworkMethods> {
+export function networkHandlers({ store, random, turns, applied }: HandlerDeps): Pick<Handlers, NetworkMethods> {
   return {
     // Subnets are checked against all other networks.
     CreateNetwork: ({ spec }, { abort }) =>
@@ -30,6 +30,12 @@ export function networkHandlers({ store, random, turns }: HandlerDeps): Pick<Han
         return { network: store.view().networks.get(id) ?? fail('not-found', `network ${spec.name} not found`) };
       }, abort),
     GetNetwork: async ({ network }) => ({ network: findNetwork(store.view(), network) }),
+    GetNetworkMembers: async ({ network: text }) => {
+      const view = store.view();
+      const network = findNetwork(view, text);
+      const guests = [...view.guests.all()].filter(({ networkId }) => networkId === network.id);
+      return { guests, index: view.version, applied: Object.fromEntries(applied()) };
+    },
     ListNetworks: async ({ filter }) => ({ networks: listNetworks(store.view(), filter) }),
     // Services that name it are looked for; one that is just being made would not be seen.
     RemoveNetwork: ({ network: text }, { abort }) =>

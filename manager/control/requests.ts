@@ -57,9 +57,19 @@ export const REQUESTS: { readonly [M in ControlMethod]: Parser<ControlRequest<M>
   GetNetwork: object<ControlRequest<'GetNetwork'>>({ network: text }),
   ListNetworks: object<ControlRequest<'ListNetworks'>>({ filter: objectFilter }),
   RemoveNetwork: object<ControlRequest<'RemoveNetwork'>>({ network: text }),
+  GetNetworkMembers: object<ControlRequest<'GetNetworkMembers'>>({ network: text }),
   SetGuests: object<ControlRequest<'SetGuests'>>({
     node: text,
     session: text,
-    guests: list(object<GuestRequest>({ containerId: text, network: text, name: text, aliases: texts, address: text })),
+    guests: list(
+      object<GuestRequest>({
+        containerId: text,
+        network: text,
+        name: text,
+        aliases: texts,
+        address: text,
+        probe: maybe(flag),
+      }),
+    ),
   }),
 };

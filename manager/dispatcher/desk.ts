@@ -200,6 +200,11 @@ export class Desk {
     return true;
   }
 
+  /** The index that each node's agent has applied. */
+  applied(): ReadonlyMap<NodeId, number> {
+    return new Map([...this.#sessions.keys()].map((nodeId) => [nodeId, this.#appliedBy(nodeId)]));
+  }
+
   #appliedBy(nodeId: NodeId): number {
     const session = this.#sessions.get(nodeId);
     if (!session) return 0;

@@ -211,6 +211,8 @@ export interface GuestDesk {
     readonly address: string; // '': any
   }): Promise<{ readonly networkId: string; readonly address: string }>;
   release(containerId: string, networkId: string): void;
+  /** Rejects when there is no such network of the cluster, or containers may not join it. */
+  check(network: string): Promise<void>;
 }
 
 export interface Networks {

@@ -65,6 +65,30 @@ describe('docker run on a network over three nodes', function () {
     assert.deepEqual(seen, [alpha]);
   });
 
+  it('shows who is on it on every node, how far the nodes are, and what serves', async () => {
+    const beta = await addressOf(WORKER, 'beta');
+    const shown = await cluster.json<{
+      Containers: Record<string, { Name: string; IPv4Address: string; MacAddress: string }>;
+      Peers: { Name: string; IP: string; Lag: number }[];
+      Services: Record<string, { VIP: string; Tasks: { EndpointIP: string; Info: { 'Host IP': string } }[] }>;
+    }>(1, '/networks/back?verbose=1');
+    const other = Object.values(shown.Containers).find(({ Name }) => Name === 'beta');
+    assert.equal(other?.IPv4Address, `${beta}/24`);
+    assert.match(other?.MacAddress ?? '', /^02:42:0a:/);
+    assert.ok(Object.values(shown.Containers).some(({ Name }) => Name === 'alpha'));
+    assert.equal(shown.Peers.length, 3);
+    assert.ok(shown.Peers.every(({ Lag }) => Number.isInteger(Lag)));
+    const web = shown.Services['web'];
+    assert.match(web?.VIP ?? '', /^10\./);
+    assert.deepEqual(
+      web?.Tasks.map(({ Info }) => Info['Host IP']).sort(),
+      [1, 2, 3].map((node) => cluster.address(node)).sort(),
+    );
+    const settled = async (): Promise<boolean> =>
+      (await cluster.json<{ Peers: { Lag: number }[] }>(2, '/networks/back')).Peers.every(({ Lag }) => Lag === 0);
+    await cluster.until(settled, { withinMs: 5_000, what: 'every node has applied everything' });
+  });
+
   it('gives an address that is asked for, and refuses one that is taken', async () => {
     const taken = await addressOf(1, 'alpha');
     const free = taken.replace(/\.\d+$/, '.200');
@@ -79,7 +103,7 @@ describe('docker run on a network over three nodes', function () {
     await assert.rejects(runOn(WORKER, 'x2', '--network', 'closed'), /network closed not manually attachable/);
     await assert.rejects(runOn(1, 'x3', '--network', 'nosuch'), /network nosuch not found/);
     await assert.rejects(runOn(WORKER, 'x4', '--network', 'nosuch'), /network nosuch not found/);
-    await cluster.docker(WORKER, 'rm', '-f', 'x2', 'x4');
+    assert.equal(await cluster.docker(WORKER, 'ps', '-aq', '--filter', 'name=^x[24]$'), '', 'nothing was made');
   });
 
   it('connects and disconnects a container that runs', async () => {
@@ -92,6 +116,40 @@ describe('docker run on a network over three nodes', function () {
     await cluster.docker(2, 'rm', '-f', 'roamer');
   });
 
+  it('leads nowhere else from an internal network, neither a container nor a task, nor a question for a name', async () => {
+    await cluster.docker(1, 'network', 'create', '-d', 'overlay', '--internal', '--attachable', 'inner');
+    const created = await cluster.api(1, 'POST', '/services/create', {
+      Name: 'inside',
+      TaskTemplate: {
+        ContainerSpec: { Image: 'shoal-demo:v1', StopGracePeriod: 1e9 },
+        RestartPolicy: { Condition: 'any', Delay: 0 },
+        Networks: [{ Target: 'inner' }],
+      },
+      Mode: { Replicated: { Replicas: 3 } },
+    });
+    assert.equal(created.status, 201, created.body);
+    const tasks = await cluster.running(1, 'inside', 3);
+    await runOn(WORKER, 'closed-in', '--network', 'inner');
+    const pids = [...tasks.map(({ Status }) => Status.ContainerStatus?.PID ?? 0), await pidOf(WORKER, 'closed-in')];
+    for (const pid of pids) {
+      const seen = await insideOf<unknown>(
+        pid,
+        `const [vip] = await resolve('inside');
+         const outside = await Promise.all(${JSON.stringify([cluster.address(1), '192.0.2.1'])}.map(ask));
+         return { inside: await ask(vip), outside, name: await resolve('example.com') }`,
+      );
+      const { inside, ...rest } = seen as { inside: string };
+      assert.match(inside, /^version=v1/);
+      assert.deepEqual(rest, { outside: ['ENETUNREACH', 'ENETUNREACH'], name: 'ESERVFAIL' });
+    }
+    await cluster.docker(WORKER, 'rm', '-f', 'closed-in');
+    await cluster.docker(1, 'service', 'rm', 'inside');
+    await cluster.until(() => cluster.docker(1, 'network', 'rm', 'inner').then(() => true), {
+      withinMs: 10_000,
+      what: 'the internal network goes',
+    });
+  });
+
   it('keeps places over the death of a daemon', async () => {
     const before = await addressOf(WORKER, 'beta');
     process.kill(cluster.pid(WORKER), 'SIGKILL');
@@ -101,6 +159,18 @@ describe('docker run on a network over three nodes', function () {
       withinMs: 10_000,
       what: 'the container answers',
     });
+  });
+
+  it('brings a container back that is always to run, once its daemon is in touch with the swarm again', async () => {
+    await runOn(WORKER, 'keeper', '--network', 'back', '--restart', 'always');
+    const pid = await pidOf(WORKER, 'keeper');
+    process.kill(cluster.pid(WORKER), 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
+    await cluster.start();
+    const isBack = async (): Promise<boolean> => (await asked(1, 'alpha', 'keeper')).startsWith('version=v1');
+    await cluster.until(isBack, { withinMs: 20_000, what: 'it answers again' });
+    assert.notEqual(await pidOf(WORKER, 'keeper'), pid);
+    await cluster.docker(WORKER, 'rm', '-f', 'keeper');
   });
 
   it('takes the names of a lost node away, and brings them back with it', async () => {

@@ -45,6 +45,7 @@ export async function controlBench(): Promise<ControlBench> {
       clock,
       random: seededRandom(1),
       members: () => bench.members,
+      applied: () => new Map(),
       log: silentLog,
       newJoinToken: (_, role) => `SWMTKN-1-${role}-${++tokens}`,
     }),

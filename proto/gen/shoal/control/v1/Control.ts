@@ -42,6 +42,15 @@ export interface ControlClient extends grpc.Client {
   getNetwork(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   getNetwork(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   
+  GetNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  GetNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  GetNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  GetNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  getNetworkMembers(argument: _shoal_control_v1_ControlRequestInput, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
+  
   GetNode(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   GetNode(argument: _shoal_control_v1_ControlRequestInput, metadata: grpc.Metadata, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
   GetNode(argument: _shoal_control_v1_ControlRequestInput, options: grpc.CallOptions, callback: grpc.requestCallback<_shoal_control_v1_ControlReply>): grpc.ClientUnaryCall;
@@ -188,6 +197,8 @@ export interface ControlHandlers extends grpc.UntypedServiceImplementation {
   
   GetNetwork: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
+  GetNetworkMembers: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
+  
   GetNode: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
   
   GetService: grpc.handleUnaryCall<_shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReplyInput>;
@@ -225,6 +236,7 @@ export interface ControlDefinition extends grpc.ServiceDefinition {
   CreateService: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetCluster: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetNetwork: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
+  GetNetworkMembers: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetNode: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetService: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
   GetTask: MethodDefinition<_shoal_control_v1_ControlRequestInput, _shoal_control_v1_ControlReplyInput, _shoal_control_v1_ControlRequest, _shoal_control_v1_ControlReply>
