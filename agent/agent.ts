@@ -103,6 +103,7 @@ export class Agent {
 
   async #sessions(abort: AbortSignal): Promise<void> {
     const { remotes, clock, random, log } = this.#options;
+    await this.#openWays();
     let failures = 0;
     while (!abort.aborted) {
       const address = remotes.next();
@@ -123,6 +124,16 @@ export class Agent {
       // Every known manager is tried once before the waits begin to grow.
       const round = Math.max(0, failures - remotes.addresses().length);
       await clock.sleep(backoffMs(round, BACKOFF, random), { abort });
+    }
+  }
+
+  /** Before any manager is told what this node can do. */
+  async #openWays(): Promise<void> {
+    const { executor, dataPort, log } = this.#options;
+    try {
+      if (dataPort > 0) await executor.openWays(dataPort);
+    } catch (error) {
+      log.warn('ways to other nodes could not be opened', { error: sentenceOf(error) });
     }
   }
 

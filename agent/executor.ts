@@ -14,6 +14,8 @@ export interface Executor {
   held(): readonly TaskId[];
   /** Stops and removes what is left of a task that nobody knows any more. An abort gives up the waiting, not the stop. */
   discard(taskId: TaskId, abort?: AbortSignal): Promise<void>;
+  /** Before the first session: makes what connections need that keep their client's address, at this port. */
+  openWays(port: number): Promise<void>;
   /** The whole ingress map of this node; resolves when connections follow it. A lower index never overwrites a higher. */
   applyIngress(index: number, targets: readonly IngressTarget[]): Promise<void>;
   /** Machines died: who is connected to one of these addresses through here is told at once. */
@@ -46,7 +48,12 @@ export interface IngressTarget {
   readonly publishedPort: number;
   readonly targetPort: number;
   readonly localTasks: readonly TaskId[];
-  readonly remoteAddresses: readonly string[]; // used only while there are no local tasks
+  /** Used only while there are no local tasks. */
+  readonly remotes: readonly {
+    readonly address: string;
+    /** Where it takes connections with their client's address; absent: it does not. */
+    readonly wayPort?: number;
+  }[];
 }
 
 export interface TaskFacts {

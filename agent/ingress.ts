@@ -149,13 +149,13 @@ export class Ingress {
     return [...this.#entries.values()].flatMap((entry) => {
       const localTasks = this.#localTasks(entry);
       const others = entry.nodes.filter(({ nodeId }) => nodeId !== this.#deps.nodeId);
-      const remoteAddresses = others.map(({ address }) => address);
+      const remotes = others.map(({ address, wayPort }) => ({ address, ...(wayPort !== undefined && { wayPort }) }));
       return entry.ports.map(({ protocol, publishedPort, targetPort }) => ({
         protocol,
         publishedPort,
         targetPort,
         localTasks,
-        remoteAddresses,
+        remotes,
       }));
     });
   }

@@ -35,7 +35,12 @@ export interface IngressEntry {
   readonly serviceId: string;
   readonly ports: readonly PortConfig[]; // publish mode ingress only
   /** Nodes with a running task of the service; the receiving node leaves itself out. */
-  readonly nodes: readonly { readonly nodeId: string; readonly address: string }[];
+  readonly nodes: readonly {
+    readonly nodeId: string;
+    readonly address: string;
+    /** Where it takes connections with their client's address; absent: it does not. */
+    readonly wayPort?: number;
+  }[];
   /** Addresses of nodes that are down with tasks of the service: connections that lead there are dead. */
   readonly lost: readonly string[];
 }
@@ -116,14 +121,18 @@ export function parseIngress(bytes: Uint8Array): IngressEntry {
     ports: asArray(json['ports'], 'ingress.ports', parsePort),
     nodes: asArray(json['nodes'], 'ingress.nodes', (value, path) => {
       const node = asObject(value, path);
+      const wayPort = optional(node['wayPort'], `${path}.wayPort`, asWayPort);
       return {
         nodeId: asString(node['nodeId'], `${path}.nodeId`),
         address: asString(node['address'], `${path}.address`),
+        ...(wayPort !== undefined && { wayPort }),
       };
     }),
     lost: optional(json['lost'], 'ingress.lost', (value, path) => asArray(value, path, asString)) ?? [],
   };
 }
+
+const asWayPort = (value: unknown, path: string): number => asInteger(value, path, { min: 1, max: 65_535 });
 
 export function parseNetwork(bytes: Uint8Array): NetworkEntry {
   const json = decodeJson(bytes, 'network');
@@ -260,6 +269,7 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
   const platform = asObject(json['platform'], 'description.platform');
   const resources = asObject(json['resources'], 'description.resources');
   const engine = asObject(json['engine'], 'description.engine');
+  const wayPort = optional(json['wayPort'], 'description.wayPort', asWayPort);
   return {
     hostname: asString(json['hostname'], 'description.hostname', { lengthMax: 253 }),
     platform: {
@@ -278,5 +288,6 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
         return { type: asString(plugin['type'], `${path}.type`), name: asString(plugin['name'], `${path}.name`) };
       }),
     },
+    ...(wayPort !== undefined && { wayPort }),
   };
 }

@@ -289,6 +289,8 @@ export interface NodeDescription {
     readonly labels: Labels;
     readonly plugins: readonly { readonly type: string; readonly name: string }[];
   };
+  /** Where it takes connections that other nodes pass on with their client's address; absent: it can not. */
+  readonly wayPort?: number;
 }
 
 /** Where a manager is reached, host:port each. Nobody computes one from another. */

@@ -30,7 +30,7 @@ const TURNS_PER_CPU = 16;
 export class ContainerExecutor implements Executor {
   readonly #options: ContainerExecutorOptions;
   readonly #containers: TaskContainers;
-  readonly #description: NodeDescription;
+  #description: NodeDescription;
   readonly #turns: Limiter;
   readonly #pulls: ImagePulls;
   readonly #networks = new KnownNetworks();
@@ -73,6 +73,11 @@ export class ContainerExecutor implements Executor {
       index,
       targets.flatMap((target) => this.#ports(target)),
     );
+  }
+
+  async openWays(port: number): Promise<void> {
+    if (!(await this.#options.runtime.networks.openWays(port))) return;
+    this.#description = { ...this.#description, wayPort: port };
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
@@ -130,7 +135,7 @@ export class ContainerExecutor implements Executor {
     };
   }
 
-  #ports({ protocol, publishedPort, targetPort, localTasks, remoteAddresses }: IngressTarget): IngressPort[] {
+  #ports({ protocol, publishedPort, targetPort, localTasks, remotes }: IngressTarget): IngressPort[] {
     if (protocol === 'sctp') {
       this.#options.log.warn('a published sctp port is left out: the map knows tcp and udp', { publishedPort });
       return [];
@@ -140,7 +145,7 @@ export class ContainerExecutor implements Executor {
       const address = this.#containers.find(taskId)?.endpoint?.address ?? '';
       return address === '' ? [] : [{ taskId, address, port: targetPort }];
     });
-    const remote = remoteAddresses.map((address) => ({ address, port: publishedPort }));
+    const remote = remotes.map((node) => ({ ...node, port: publishedPort }));
     return [{ protocol, publishedPort, local, remote }];
   }
 }

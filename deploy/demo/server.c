@@ -48,12 +48,24 @@ static void drop(int index) {
 
 static const char *or_unknown(const char *value) { return value && *value ? value : "unknown"; }
 
+/* Whom the kernel says we talk to: through every node of the cluster that is the client itself. */
+static const char *address_of(int fd) {
+  static char text[INET6_ADDRSTRLEN];
+  struct sockaddr_in6 peer = { 0 };
+  socklen_t length = sizeof peer;
+  if (getpeername(fd, (struct sockaddr *)&peer, &length) < 0) return "unknown";
+  int is4 = peer.sin6_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr);
+  const void *address = peer.sin6_family == AF_INET ? (void *)&((struct sockaddr_in *)&peer)->sin_addr
+    : is4 ? (void *)&peer.sin6_addr.s6_addr[12] : (void *)&peer.sin6_addr;
+  return inet_ntop(is4 ? AF_INET : AF_INET6, address, text, sizeof text) ? text : "unknown";
+}
+
 /* Answers one request; 0 when the connection is to be closed. */
 static int answer(struct client *client, int closing) {
   char body[2048], head[256];
   int plain = strncmp(client->request, "GET /plain", 10) == 0 || strncmp(client->request, "GET /health", 11) == 0;
   int body_length = plain
-    ? snprintf(body, sizeof body, "version=%s task=%s node=%s\n", VERSION, task, node)
+    ? snprintf(body, sizeof body, "version=%s task=%s node=%s client=%s\n", VERSION, task, node, address_of(client->fd))
     : snprintf(body, sizeof body,
         "<!doctype html><meta charset=utf-8><title>Shoal %s</title><body style=\"font:1.5em sans-serif;color:#fff;"
         "background:%s;display:grid;place-items:center;height:100vh;margin:0\"><div><h1>%s</h1><p>task %s</p>"

@@ -327,7 +327,8 @@ export class Assignments {
     const holders = this.#presence.nodesOf(service.id).flatMap((nodeId) => this.#nodes.get(nodeId) ?? []);
     const nodes = holders.flatMap((node) => {
       const address = forwardAddress(node);
-      return address ? [{ nodeId: node.id, address }] : [];
+      const wayPort = node.description?.wayPort;
+      return address ? [{ nodeId: node.id, address, ...(wayPort !== undefined && { wayPort }) }] : [];
     });
     const lost = holders.flatMap((node) =>
       node.status.state === 'down' && node.dataAddress ? [node.dataAddress] : [],
@@ -360,7 +361,7 @@ const ingressPorts = (service: Service): PortConfig[] =>
 
 /** What of a node shows in ingress entries. */
 const standing = (node: Node | undefined): string =>
-  `${node?.status.state} ${node?.status.address} ${node?.dataAddress} ${node?.dataPort}`;
+  `${node?.status.state} ${node?.status.address} ${node?.dataAddress} ${node?.dataPort} ${node?.description?.wayPort}`;
 
 /** Where other nodes send connections for this one's tasks, while it can take them. */
 function forwardAddress(node: Node | undefined): string | undefined {

@@ -8,9 +8,10 @@ import { ensureParent } from './lan.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
 import type { MachineOverlays } from './overlays.ts';
+import type { Ways } from './ways.ts';
 
 /** What may be wrong; repairs are counted by it. */
-export type Cause = 'bridge' | 'link' | 'rules' | 'overlay';
+export type Cause = 'bridge' | 'link' | 'rules' | 'overlay' | 'ways';
 
 /** Something in the kernel that is not as the records have it. */
 export interface Finding {
@@ -33,6 +34,7 @@ export interface AuditParts {
   readonly endpoints: Endpoints;
   readonly firewall: Firewall;
   readonly overlays: MachineOverlays;
+  readonly ways: Ways;
 }
 
 /** Every difference there is now; nothing is changed. */
@@ -41,7 +43,11 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Findi
   const overlays = (await parts.overlays.differences()).map(
     (sentence): Finding => ({ cause: 'overlay', sentence, repair: () => parts.overlays.audit() }),
   );
+  const ways = (await parts.ways.differences()).map(
+    (sentence): Finding => ({ cause: 'ways', sentence, repair: () => parts.ways.audit() }),
+  );
   return [
+    ...ways,
     ...bridgeFindings(parts, view),
     ...endpointFindings(parts, view),
     ...(await ruleFindings(parts)),
@@ -69,6 +75,10 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
   await mend(bridges);
   // A bridge that was gone took its ports with it.
   await mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
+  for (const sentence of await parts.ways.audit()) {
+    repaired('ways');
+    repairs.push(sentence);
+  }
   await mend(await ruleFindings(parts));
   for (const sentence of await parts.overlays.audit()) {
     repaired('overlay');

@@ -189,7 +189,12 @@ export interface IngressPort {
   /** Own running, healthy tasks: container address and port. */
   readonly local: readonly { readonly taskId: string; readonly address: string; readonly port: number }[];
   /** Nodes that have one, used only while `local` is empty. */
-  readonly remote: readonly { readonly address: string; readonly port: number }[];
+  readonly remote: readonly {
+    readonly address: string;
+    readonly port: number;
+    /** Where it takes TCP connections with their client's address (`openWays`); absent: it does not. */
+    readonly wayPort?: number;
+  }[];
 }
 
 /** Kernel against records. */
@@ -257,7 +262,12 @@ export interface Networks {
   adopt(endpoints: readonly Endpoint[], sandboxPaths?: readonly string[]): Promise<void>;
   /** The whole ingress map of this node at a raft index; resolves when the kernel has it. */
   applyIngress(index: number, ports: readonly IngressPort[]): Promise<void>;
-  /** The node left its swarm: no ports, and the next index may be any. */
+  /**
+   * Makes the link by which this node passes connections on to others, and takes them from others, with their client's
+   * address. False: it can not be, and the log says why; connections passed on then come from this node.
+   */
+  openWays(port: number): Promise<boolean>;
+  /** The node left its swarm: no ports, no ways, and the next index may be any. */
   clearIngress(): Promise<void>;
   /** A machine died: clients whose connections led to one of its addresses are told at once instead of waiting. */
   breakConnections(addresses: readonly string[]): Promise<void>;

@@ -6,13 +6,14 @@ import { errnoOf } from '../../base/errors.ts';
 import type { Background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
-import { asArray, asInteger, asObject, asOneOf, asString, parseJson } from '../../base/parse.ts';
+import { asArray, asInteger, asObject, asOneOf, asString, optional, parseJson } from '../../base/parse.ts';
 import { parseAddress } from './addresses.ts';
 import type { IngressPort } from './contract.ts';
 import type { Firewall } from './firewall.ts';
 import type { Forgetter } from './forgetter.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import type { HeldPort, Ports } from './ports.ts';
+import { type Ways, wayNodes } from './ways.ts';
 import { type IngressRule, ingressKey, type RemoteTarget, remoteTargets, type Ruleset } from './ruleset.ts';
 
 const REMOTE_LINGER_MS = 10_000;
@@ -21,6 +22,7 @@ export interface IngressParts {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly firewall: Firewall;
   readonly forgetter: Forgetter;
+  readonly ways: Pick<Ways, 'know'>;
   readonly ports: Ports;
   readonly background: Background;
   readonly log: Log;
@@ -56,6 +58,8 @@ export class IngressMap {
     this.#index = index;
     this.#ports = ports;
     const remote = this.#remote.next(rules);
+    // Nobody is sent to where there is no way.
+    await this.#parts.ways.know(wayNodes(ports));
     await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress: rules, remote }));
     await this.#parts.forgetter.forget(staleDatagrams(before, rules));
     this.#record();
@@ -126,8 +130,13 @@ export class RemoteTargets {
 export function ingressRules(ports: readonly IngressPort[]): Map<string, IngressRule> {
   const rules = ports.map(({ protocol, publishedPort, local, remote }): IngressRule => {
     const useRemote = local.length === 0;
+    const isKept = (target: object): boolean => protocol === 'tcp' && 'wayPort' in target;
     const targets = (useRemote ? remote : local)
-      .map(({ address, port }) => ({ address: parseAddress(address), port }))
+      .map((target) => ({
+        address: parseAddress(target.address),
+        port: target.port,
+        ...(isKept(target) && { kept: true }),
+      }))
       .sort((a, b) => a.address - b.address || a.port - b.port);
     return { protocol, port: publishedPort, targets, remote: useRemote };
   });
@@ -182,7 +191,10 @@ function parseIngressPort(value: unknown, path: string): IngressPort {
       ...parseTarget(entry, at),
       taskId: asString(asObject(entry, at)['taskId'], `${at}.taskId`),
     })),
-    remote: asArray(port['remote'], `${path}.remote`, parseTarget),
+    remote: asArray(port['remote'], `${path}.remote`, (entry, at) => {
+      const wayPort = optional(asObject(entry, at)['wayPort'], `${at}.wayPort`, parsePort);
+      return { ...parseTarget(entry, at), ...(wayPort !== undefined && { wayPort }) };
+    }),
   };
 }
 

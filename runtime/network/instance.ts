@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 export interface Instance {
   readonly table: string; // nf_tables
   readonly bridge: string; // the default network's
+  readonly wayLink: string; // to other nodes
   readonly vethPrefix: string;
   readonly linkGroup: number; // all its links, for deletion in one go
 }
@@ -14,6 +15,7 @@ export function instanceOf(dataRoot: string): Instance {
   return {
     table: `shoal_${tag.slice(0, 8)}`,
     bridge: `shoal-${tag.slice(0, 8)}`,
+    wayLink: `sw${tag.slice(0, 8)}`,
     vethPrefix: `sv${tag.slice(0, 5)}`,
     linkGroup: 0x5300_0000 | Number.parseInt(tag.slice(0, 6), 16),
   };

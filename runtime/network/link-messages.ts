@@ -40,6 +40,7 @@ const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
+const VXLAN_INFO_PORT = 15;
 const IFF_UP = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -225,6 +226,8 @@ export interface Link {
   readonly master: number; // 0: none
   readonly mtu: number;
   readonly group: number;
+  /** Of a tunnel: the port that it is heard at, and its own MAC address. */
+  readonly way?: { readonly port: number; readonly mac: Uint8Array };
 }
 
 export function readLinks(bytes: Buffer): Link[] {
@@ -234,14 +237,19 @@ export function readLinks(bytes: Buffer): Link[] {
 function readLink({ body }: Message): Link {
   const attributes = readAttributes(body.subarray(16));
   const info = attributes.get(IFLA_LINKINFO);
+  const kind = info && body.readUInt8(0) !== AF_BRIDGE ? readText(readAttributes(info).get(IFLA_INFO_KIND)) : '';
+  const tunnel = kind === 'vxlan' && info ? readAttributes(info).get(IFLA_INFO_DATA) : undefined;
+  const port = tunnel && readAttributes(tunnel).get(VXLAN_INFO_PORT)?.readUInt16BE(0);
+  const mac = attributes.get(IFLA_ADDRESS);
   return {
     index: body.readInt32LE(4),
     name: readText(attributes.get(IFLA_IFNAME)),
     up: (body.readUInt32LE(8) & IFF_UP) !== 0,
-    kind: info && body.readUInt8(0) !== AF_BRIDGE ? readText(readAttributes(info).get(IFLA_INFO_KIND)) : '',
+    kind,
     master: attributes.get(IFLA_MASTER)?.readUInt32LE(0) ?? 0,
     mtu: attributes.get(IFLA_MTU)?.readUInt32LE(0) ?? 0,
     group: attributes.get(IFLA_GROUP)?.readUInt32LE(0) ?? 0,
+    ...(port !== undefined && mac && { way: { port, mac: Uint8Array.from(mac) } }),
   };
 }
 

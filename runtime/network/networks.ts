@@ -51,6 +51,7 @@ import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts
 import { Sandboxes } from './sandboxes.ts';
 import { Tunnel } from './tunnel.ts';
 import { Upkeep } from './upkeep.ts';
+import { Ways } from './ways.ts';
 
 const POOL_SIZE = 3;
 const AUDIT_PERIOD_MS = 10_000;
@@ -102,6 +103,7 @@ class BridgeNetworks implements MachineNetworks {
   readonly #ports: Ports;
   readonly #sandboxes: Sandboxes;
   readonly #endpoints: Endpoints;
+  readonly #ways: Ways;
   readonly #ingress: IngressMap;
   readonly #changes: NetworkChanges;
   readonly #resolvers: Resolvers;
@@ -172,7 +174,8 @@ class BridgeNetworks implements MachineNetworks {
       save: () => this.#saveRegistry(),
     });
     this.#endpoints = new Endpoints(shared);
-    this.#ingress = new IngressMap({ ...shared, path: join(execRoot, 'ingress.json') });
+    this.#ways = new Ways({ ...shared, instance: this.#instance, mtu: () => this.#mtu });
+    this.#ingress = new IngressMap({ ...shared, ways: this.#ways, path: join(execRoot, 'ingress.json') });
     this.#changes = new NetworkChanges({
       ...shared,
       instance: this.#instance,
@@ -192,6 +195,7 @@ class BridgeNetworks implements MachineNetworks {
         endpoints: this.#endpoints,
         firewall: this.#firewall,
         overlays: this.overlays,
+        ways: this.#ways,
       }),
     });
   }
@@ -230,6 +234,7 @@ class BridgeNetworks implements MachineNetworks {
     await this.#ensureBridges();
     await applyHostSettings(this.#netd);
     await this.#saveRegistry();
+    await this.#ways.adopt();
     await this.#ingress.restore();
     this.#sandboxes.fill();
     const periodMs = this.#options.auditPeriodMs ?? AUDIT_PERIOD_MS;
@@ -300,9 +305,15 @@ class BridgeNetworks implements MachineNetworks {
     return this.#ingress.apply(index, ports);
   }
 
-  clearIngress(): Promise<void> {
+  openWays(port: number): Promise<boolean> {
     this.#mustBeOpen();
-    return this.#ingress.clear();
+    return this.#ways.open(port);
+  }
+
+  async clearIngress(): Promise<void> {
+    this.#mustBeOpen();
+    await this.#ingress.clear();
+    await this.#ways.close();
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
@@ -343,6 +354,7 @@ class BridgeNetworks implements MachineNetworks {
     await Promise.all((await this.#sandboxes.paths()).map((path) => this.#sandboxes.discard(path)));
     await this.overlays.destroy();
     this.#tunnel.close();
+    await this.#ways.close();
     await this.#firewall.remove();
     await this.#removeLinks(netd);
     if (this.#host) await restoreHostSettings(netd, this.#host, this.#instance.table);

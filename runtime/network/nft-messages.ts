@@ -16,12 +16,15 @@ const NEWSET = SUBSYSTEM | 9;
 const NEWSETELEM = SUBSYSTEM | 12;
 const DELSETELEM = SUBSYSTEM | 14;
 
-const NFPROTO_INET = 1;
 const NFPROTO_IPV4 = 2;
 const NFPROTO_IPV6 = 10;
 const ELEMENTS_PER_MESSAGE = 1000; // an attribute holds at most 64 KiB
 
+/** Of tables: rules for IPv4 and IPv6, or for the frames of one link. */
+export const FAMILY = { inet: 1, netdev: 5 } as const;
+
 export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+const DEVICE_HOOK = { ingress: 0, egress: 1 } as const;
 
 /** Registers are 4 bytes each, numbered from 8; register 8 is also called 1. */
 const FIRST_REGISTER = 8;
@@ -59,10 +62,12 @@ export class NftBatch {
   /** The rules of each chain after this batch, where it began with none. */
   readonly rows = new Map<string, string[]>();
   readonly #table: string;
+  readonly #header: Buffer;
   #sets = 0;
 
-  constructor(table: string) {
+  constructor(table: string, family: keyof typeof FAMILY = 'inet') {
     this.#table = table;
+    this.#header = Buffer.from([FAMILY[family], 0, 0, 0]);
     this.writer.message(BATCH_BEGIN, 0, Buffer.from([0, 0, 0, 10]));
   }
 
@@ -73,39 +78,42 @@ export class NftBatch {
 
   finish(): Buffer {
     // Only the last change asks to be acknowledged; it is answered after all errors.
-    this.writer.message(NEWTABLE, NLM_F_ACK, familyHeader(), () => this.writer.text(1, this.#table));
+    this.writer.message(NEWTABLE, NLM_F_ACK, this.#header, () => this.writer.text(1, this.#table));
     this.writer.message(BATCH_END, 0, Buffer.from([0, 0, 0, 10]));
     return this.writer.finish();
   }
 
   /** Ends a batch whose table is gone afterwards. */
   finishDeleting(): Buffer {
-    this.writer.message(DELTABLE, NLM_F_ACK, familyHeader(), () => this.writer.text(1, this.#table));
+    this.writer.message(DELTABLE, NLM_F_ACK, this.#header, () => this.writer.text(1, this.#table));
     this.writer.message(BATCH_END, 0, Buffer.from([0, 0, 0, 10]));
     return this.writer.finish();
   }
 
   /** Makes the table if it is not there. */
   addTable(): void {
-    this.writer.message(NEWTABLE, NLM_F_CREATE, familyHeader(), () => {
+    this.writer.message(NEWTABLE, NLM_F_CREATE, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.u32big(2, 0);
     });
   }
 
   deleteTable(): void {
-    this.writer.message(DELTABLE, 0, familyHeader(), () => this.writer.text(1, this.#table));
+    this.writer.message(DELTABLE, 0, this.#header, () => this.writer.text(1, this.#table));
   }
 
   addChain(name: string): void {
-    this.writer.message(NEWCHAIN, NLM_F_CREATE, familyHeader(), () => {
+    this.writer.message(NEWCHAIN, NLM_F_CREATE, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.text(3, name);
     });
   }
 
-  addBaseChain(name: string, base: { type: 'nat' | 'filter'; hook: keyof typeof HOOK; priority: number }): void {
-    this.writer.message(NEWCHAIN, NLM_F_CREATE, familyHeader(), () => {
+  addBaseChain(
+    name: string,
+    base: { type: 'nat' | 'filter' | 'route'; hook: keyof typeof HOOK; priority: number },
+  ): void {
+    this.writer.message(NEWCHAIN, NLM_F_CREATE, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.text(3, name);
       this.writer.text(7, base.type);
@@ -117,8 +125,23 @@ export class NftBatch {
     });
   }
 
+  /** Of a netdev table: sees the frames of one link, and goes with it. */
+  addLinkChain(name: string, hook: keyof typeof DEVICE_HOOK, link: string): void {
+    this.writer.message(NEWCHAIN, NLM_F_CREATE, this.#header, () => {
+      this.writer.text(1, this.#table);
+      this.writer.text(3, name);
+      this.writer.text(7, 'filter');
+      this.writer.nested(4, () => {
+        this.writer.u32big(1, DEVICE_HOOK[hook]);
+        this.writer.u32big(2, 0);
+        this.writer.text(3, link);
+      });
+      this.writer.u32big(5, 1); // policy accept
+    });
+  }
+
   deleteChain(name: string): void {
-    this.writer.message(DELCHAIN, 0, familyHeader(), () => {
+    this.writer.message(DELCHAIN, 0, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.text(3, name);
     });
@@ -126,7 +149,7 @@ export class NftBatch {
 
   flushChain(name: string): void {
     this.rows.delete(name);
-    this.writer.message(DELRULE, 0, familyHeader(), () => {
+    this.writer.message(DELRULE, 0, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.text(2, name);
     });
@@ -141,7 +164,7 @@ export class NftBatch {
    * in its place. `identity` stands for what the expressions themselves do not say: the elements of a map.
    */
   addRule(chain: string, expressions: readonly Expression[], identity = ''): void {
-    this.writer.message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, familyHeader(), () => {
+    this.writer.message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.text(2, chain);
       const from = this.writer.length;
@@ -188,7 +211,7 @@ export class NftBatch {
   #set(name: string, shape: SetShape, flags: number, size?: number): number {
     const id = ++this.#sets;
     const data = shape.data === 'verdict' ? { type: 0xffff_ff00, length: 0 } : shape.data;
-    this.writer.message(NEWSET, NLM_F_CREATE, familyHeader(), () => {
+    this.writer.message(NEWSET, NLM_F_CREATE, this.#header, () => {
       this.writer.text(1, this.#table);
       this.writer.text(2, name);
       this.writer.u32big(3, flags | (data ? 0x8 : 0));
@@ -206,7 +229,7 @@ export class NftBatch {
 
   #elements(type: number, set: string, elements: readonly Element[], id?: number): void {
     for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE) {
-      this.writer.message(type, type === NEWSETELEM ? NLM_F_CREATE : 0, familyHeader(), () => {
+      this.writer.message(type, type === NEWSETELEM ? NLM_F_CREATE : 0, this.#header, () => {
         this.writer.text(1, this.#table);
         this.writer.text(2, set);
         if (id !== undefined) this.writer.u32big(4, id);
@@ -239,11 +262,7 @@ export function readComment(data: Buffer | undefined): string {
   return data.toString('latin1', 2, 1 + (data[1] ?? 1));
 }
 
-function familyHeader(): Buffer {
-  return Buffer.from([NFPROTO_INET, 0, 0, 0]);
-}
-
-const META = { l4proto: 16, nfproto: 15, iifname: 6, oifname: 7 } as const;
+const META = { l4proto: 16, nfproto: 15, iifname: 6, oifname: 7, mark: 3, pkttype: 19 } as const;
 
 export const loadMeta =
   (key: keyof typeof META, to = 0): Expression =>
@@ -253,6 +272,15 @@ export const loadMeta =
       batch.writer.u32big(1, register(to));
     });
 
+/** From register 0. */
+export const setMeta =
+  (key: 'mark' | 'pkttype'): Expression =>
+  (batch) =>
+    batch.expression('meta', () => {
+      batch.writer.u32big(2, META[key]);
+      batch.writer.u32big(3, register(0));
+    });
+
 const PAYLOAD = {
   sourceAddress: { base: 1, offset: 12, length: 4 },
   destinationAddress: { base: 1, offset: 16, length: 4 },
@@ -260,6 +288,12 @@ const PAYLOAD = {
   destinationAddress6: { base: 1, offset: 24, length: 16 },
   destinationPort: { base: 2, offset: 2, length: 2 },
   timeToLive: { base: 1, offset: 8, length: 1 },
+  tcpFlags: { base: 2, offset: 13, length: 1 },
+  /** The last four and the last two bytes of MAC addresses, and the first two. */
+  sourceMac: { base: 0, offset: 8, length: 4 },
+  sourceMacEnd: { base: 0, offset: 10, length: 2 },
+  destinationMac: { base: 0, offset: 2, length: 4 },
+  destinationMacBegin: { base: 0, offset: 0, length: 2 },
 } as const;
 
 export const loadPayload =
@@ -295,7 +329,35 @@ export const mask =
       batch.writer.nested(5, () => batch.writer.bytes(1, flip));
     });
 
-const CONNTRACK = { state: 0, status: 2 } as const;
+/** From register 0, into the frame as it is: nothing in a frame covers its MAC addresses. */
+export const writeMac =
+  (field: 'destinationMac' | 'destinationMacBegin'): Expression =>
+  (batch) =>
+    batch.expression('payload', () => {
+      batch.writer.u32big(5, register(0));
+      batch.writer.u32big(2, PAYLOAD[field].base);
+      batch.writer.u32big(3, PAYLOAD[field].offset);
+      batch.writer.u32big(4, PAYLOAD[field].length);
+      batch.writer.u32big(6, 0);
+      batch.writer.u32big(7, 0);
+      batch.writer.u32big(8, 0);
+    });
+
+/** The largest segment that a TCP connection's beginning names, never to a larger one than it says. */
+export const setLargestSegment = (bytes: number): Expression[] => [
+  loadConstant(Buffer.from([bytes >> 8, bytes & 255])),
+  (batch) =>
+    batch.expression('exthdr', () => {
+      batch.writer.u8(2, 2); // the option
+      batch.writer.u32big(3, 2);
+      batch.writer.u32big(4, 2);
+      batch.writer.u32big(6, 1); // of TCP
+      batch.writer.u32big(7, register(0));
+    }),
+];
+
+const CONNTRACK = { state: 0, direction: 1, status: 2, mark: 3, zone: 17 } as const;
+const ASKING = 0;
 
 export const loadConntrack =
   (key: keyof typeof CONNTRACK): Expression =>
@@ -303,6 +365,17 @@ export const loadConntrack =
     batch.expression('ct', () => {
       batch.writer.u32big(2, CONNTRACK[key]);
       batch.writer.u32big(1, register(0));
+      if (key === 'zone') batch.writer.u8(3, ASKING);
+    });
+
+/** From register 0. A zone counts for packets of the side that asks, so that answers are found as ever. */
+export const setConntrack =
+  (key: 'mark' | 'zone'): Expression =>
+  (batch) =>
+    batch.expression('ct', () => {
+      batch.writer.u32big(2, CONNTRACK[key]);
+      batch.writer.u32big(4, register(0));
+      if (key === 'zone') batch.writer.u8(3, ASKING);
     });
 
 /** The kind of the packet's destination address; 2 is one of this host. */

@@ -1,5 +1,5 @@
 // Reading nf_tables: which tables there are, and what ours holds. Source: as nft-messages.ts.
-import { readComment } from './nft-messages.ts';
+import { FAMILY, readComment } from './nft-messages.ts';
 import {
   eachAttribute,
   MessageWriter,
@@ -17,11 +17,10 @@ const GETSETELEM = SUBSYSTEM | 13;
 const NEWTABLE = SUBSYSTEM | 0;
 const NEWRULE = SUBSYSTEM | 6;
 const NEWSETELEM = SUBSYSTEM | 12;
-const FAMILY = Buffer.from([1, 0, 0, 0]); // inet
 
-function dump(type: number, body: (writer: MessageWriter) => void): Buffer {
+function dump(type: number, body: (writer: MessageWriter) => void, family: keyof typeof FAMILY = 'inet'): Buffer {
   const writer = new MessageWriter();
-  writer.message(type, NLM_F_DUMP | NLM_F_ACK, FAMILY, () => body(writer));
+  writer.message(type, NLM_F_DUMP | NLM_F_ACK, Buffer.from([FAMILY[family], 0, 0, 0]), () => body(writer));
   return writer.finish();
 }
 
@@ -40,7 +39,8 @@ export interface RuleRow {
 
 /** Every rule of a table, in order. */
 export const listRules = {
-  request: (table: string): Buffer => dump(GETRULE, (writer) => writer.text(1, table)),
+  request: (table: string, family?: keyof typeof FAMILY): Buffer =>
+    dump(GETRULE, (writer) => writer.text(1, table), family),
   read: (bytes: Buffer, table: string): RuleRow[] =>
     [...readMessages(bytes)]
       .filter((message) => message.type === NEWRULE)

@@ -37,6 +37,17 @@ import {
   toThisHost,
   u32,
 } from './ruleset-parts.ts';
+import {
+  addWayChains,
+  INGRESS_ITSELF,
+  INGRESS_KEPT,
+  itselfKey,
+  keptKey,
+  keptSource,
+  WAY_CHAINS,
+  wayRules,
+  type WayRules,
+} from './ruleset-ways.ts';
 import { askedAddressOf, fixedRules6, loopbackRules6, PUBLISHED6, PUBLISHED6_ON_ADDRESS } from './ruleset6.ts';
 
 export interface BridgeRules {
@@ -53,6 +64,8 @@ export interface BridgeRules {
 export interface Target<Address extends Ip = number> {
   readonly address: Address;
   readonly port: number;
+  /** Another node that takes connections with their client's address (ruleset-ways.ts). */
+  readonly kept?: boolean;
 }
 
 /** A container's published port, in one family. `hostAddress` 0 and 0n: any of the host's addresses. */
@@ -84,6 +97,8 @@ export interface Ruleset {
   readonly ingress: ReadonlyMap<string, IngressRule>;
   /** At least the targets of `ingress` that are remote. */
   readonly remote: ReadonlyMap<string, RemoteTarget>;
+  /** The link by which connections keep their client's address; absent: they do not. */
+  readonly ways?: WayRules | undefined;
 }
 
 export const emptyRuleset: Ruleset = { bridges: [], published: new Map(), ingress: new Map(), remote: new Map() };
@@ -106,6 +121,8 @@ const SETS: Readonly<Record<string, SetShape>> = {
   [PUBLISHED6_ON_ADDRESS]: { keyType: typeOf('address6', 'protocol', 'port'), keyLength: 24, data: TARGET6_SHAPE },
   [INGRESS]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: 'verdict' },
   [INGRESS_REMOTE]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
+  [INGRESS_KEPT]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
+  [INGRESS_ITSELF]: { keyType: typeOf('address', 'address'), keyLength: 8 },
 };
 
 /**
@@ -186,20 +203,25 @@ const hopRules: readonly (readonly Expression[])[] = [
   [...timeToLive('above', PASSED_ON.once), ...setTimeToLive(PASSED_ON.once)],
 ].map((rule) => [...connection('state', CONNECTION.isNew), ...toOtherNode, ...rule]);
 
-/** The rules that depend on the bridges. */
-function bridgeRules(bridges: readonly BridgeRules[]): Rule[] {
+/** The rules that depend on links. */
+function linkRules({ bridges, ways }: Pick<Ruleset, 'bridges' | 'ways'>): Rule[] {
   return [
+    ...wayRules(
+      ways,
+      bridges.map(({ name }) => name),
+    ),
     ...bridges.flatMap(forwardRules).map((rule): Rule => ['forward', rule]),
+    ...(ways ? [['postrouting', keptSource] as const] : []),
     ['postrouting', [...toOtherNode, masquerade]],
     ...bridges.flatMap(masqueradeRules).map((rule): Rule => ['postrouting', rule]),
     ...loopbackRules6(bridges.find(({ gateway6 }) => gateway6 !== undefined)?.gateway6),
   ];
 }
 
-const BRIDGE_CHAINS = ['forward', 'postrouting', 'loopback', 'loopback_back'] as const;
+const LINK_CHAINS = ['forward', 'postrouting', 'loopback', 'loopback_back', ...WAY_CHAINS] as const;
 
-function addBridgeRules(batch: NftBatch, bridges: readonly BridgeRules[]): void {
-  for (const [chain, rule] of bridgeRules(bridges)) batch.addRule(chain, rule);
+function addLinkRules(batch: NftBatch, ruleset: Pick<Ruleset, 'bridges' | 'ways'>): void {
+  for (const [chain, rule] of linkRules(ruleset)) batch.addRule(chain, rule);
 }
 
 function addSkeleton(batch: NftBatch): void {
@@ -214,6 +236,7 @@ function addSkeleton(batch: NftBatch): void {
   batch.addBaseChain('hops', { type: 'filter', hook: 'postrouting', priority: 90 });
   batch.addBaseChain('postrouting', { type: 'nat', hook: 'postrouting', priority: 100 });
   batch.addBaseChain('forward', { type: 'filter', hook: 'forward', priority: 0 });
+  addWayChains(batch);
   for (const [chain, rule] of fixedRules()) batch.addRule(chain, rule);
 }
 
@@ -326,6 +349,25 @@ function changeRemote(batch: NftBatch, from: Ruleset['remote'], to: Ruleset['rem
     [...here].filter(([key]) => !there.has(key)).map(([, target]) => remoteElement(target));
   batch.deleteElements(INGRESS_REMOTE, onlyIn(from, to));
   batch.addElements(INGRESS_REMOTE, onlyIn(to, from));
+  const [before, after] = [keptElements(from), keptElements(to)];
+  for (const set of [INGRESS_KEPT, INGRESS_ITSELF] as const) {
+    batch.deleteElements(set, elementsOnlyIn(before[set], after[set]));
+    batch.addElements(set, elementsOnlyIn(after[set], before[set]));
+  }
+}
+
+type Keys = ReadonlyMap<string, Buffer>;
+
+const elementsOnlyIn = (here: Keys, there: Keys): Element[] =>
+  [...here].filter(([text]) => !there.has(text)).map(([, key]) => ({ key }));
+
+function keptElements(remote: Ruleset['remote']): Record<typeof INGRESS_KEPT | typeof INGRESS_ITSELF, Keys> {
+  const kept = [...remote.values()].filter((target) => target.kept);
+  const byText = (keys: readonly Buffer[]): Keys => new Map(keys.map((key) => [key.toString('hex'), key]));
+  return {
+    [INGRESS_KEPT]: byText(kept.map(({ address, port }) => keptKey(address, port))),
+    [INGRESS_ITSELF]: byText(kept.map(({ address }) => itselfKey(address))),
+  };
 }
 
 function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
@@ -337,9 +379,9 @@ function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
 /** The transaction from one ruleset to another; undefined when there is nothing to do. */
 export function planChange(table: string, from: Ruleset, to: Ruleset): Buffer | undefined {
   const batch = new NftBatch(table);
-  if (!isDeepStrictEqual(from.bridges, to.bridges)) {
-    for (const chain of BRIDGE_CHAINS) batch.flushChain(chain);
-    addBridgeRules(batch, to.bridges);
+  if (!isDeepStrictEqual(from.bridges, to.bridges) || !isDeepStrictEqual(from.ways, to.ways)) {
+    for (const chain of LINK_CHAINS) batch.flushChain(chain);
+    addLinkRules(batch, to);
   }
   change(batch, from, to);
   return batch.isEmpty ? undefined : batch.finish();
@@ -352,7 +394,7 @@ export function planReplacement(table: string, to: Ruleset): Buffer {
   batch.deleteTable();
   batch.addTable();
   addSkeleton(batch);
-  addBridgeRules(batch, to.bridges);
+  addLinkRules(batch, to);
   change(batch, emptyRuleset, to);
   return batch.finish();
 }
@@ -370,7 +412,7 @@ const hasTargets = (rule: IngressRule): boolean => rule.targets.length > 0;
 export function listRows(wanted: Ruleset): ReadonlyMap<string, readonly string[]> {
   const batch = new NftBatch('');
   addSkeleton(batch);
-  addBridgeRules(batch, wanted.bridges);
+  addLinkRules(batch, wanted);
   changeIngress(batch, emptyRuleset.ingress, wanted.ingress);
   return batch.rows;
 }
@@ -386,5 +428,6 @@ export function listSets({ published, ingress, remote }: Ruleset): Map<string, S
   for (const port of published.values()) add(publishedSet(port), publishedElement(port));
   for (const rule of [...ingress.values()].filter(hasTargets)) add(INGRESS, ingressElement(rule));
   for (const target of remote.values()) add(INGRESS_REMOTE, remoteElement(target));
+  for (const [set, keys] of Object.entries(keptElements(remote))) sets.set(set, new Set(keys.keys()));
   return sets;
 }

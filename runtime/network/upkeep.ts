@@ -51,6 +51,7 @@ export class Upkeep {
   }
 
   #count(cause: Cause, times = 1): void {
+    if (times === 0) return;
     this.#repaired.set(cause, (this.#repaired.get(cause) ?? 0) + times);
   }
 
@@ -104,10 +105,13 @@ export class Upkeep {
   }
 
   async #repairRules(): Promise<void> {
-    const repairs = await this.#parts.firewall.differences();
+    const ways = await this.#parts.audited().ways.audit();
+    this.#count('ways', ways.length);
+    const rules = await this.#parts.firewall.differences();
+    const repairs = [...ways, ...rules];
     if (repairs.length === 0) return;
-    await this.#parts.firewall.rebuild();
-    this.#count('rules', repairs.length);
+    if (rules.length > 0) await this.#parts.firewall.rebuild();
+    this.#count('rules', rules.length);
     this.#report('foreign change of packet rules', { repairs, failures: [] });
   }
 
@@ -117,8 +121,9 @@ export class Upkeep {
 }
 
 /** Is it something that the records count on? What our own changes take away is no longer in them. */
-function isMissed({ what, name, index, up, master }: LinkEvent, { networks }: AuditParts): boolean {
+function isMissed({ what, name, index, up, master }: LinkEvent, { networks, instance }: AuditParts): boolean {
   if (what === 'lost') return true;
+  if (name === instance.wayLink) return what === 'link-gone' || !up;
   if (what === 'address-gone') return networks.some(({ bridgeIndex }) => bridgeIndex === index);
   if (networks.some(({ bridge }) => bridge?.name === name)) return what === 'link-gone' || !up;
   const isEndpoint = networks.some(({ endpoints }) =>

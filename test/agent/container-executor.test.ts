@@ -370,7 +370,7 @@ describe('tasks of a machine', () => {
     await started(machine, two);
     await started(machine, three);
     machine.end(nameOf(two), 0);
-    const target = { publishedPort: 8080, targetPort: 80, remoteAddresses: ['10.0.0.2'] };
+    const target = { publishedPort: 8080, targetPort: 80, remotes: [{ address: '10.0.0.2' }] };
     const targets: IngressTarget[] = [
       { ...target, protocol: 'tcp', localTasks: [one.id, two.id, three.id, anId('task', 9)] },
       { ...target, protocol: 'sctp', localTasks: [one.id] },

@@ -27,7 +27,11 @@ function setUp(options: { held?: boolean } = {}) {
     executor: {
       applyIngress: async (index, [target]: readonly IngressTarget[]) => {
         if (options.held) await new Promise<void>((resolve) => (release = resolve));
-        applied.push({ index, local: target?.localTasks.length ?? 0, remote: target?.remoteAddresses ?? [] });
+        applied.push({
+          index,
+          local: target?.localTasks.length ?? 0,
+          remote: target?.remotes.map(({ address }) => address) ?? [],
+        });
       },
       breakConnections: async (addresses) => void broken.push(addresses),
     },

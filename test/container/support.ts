@@ -302,6 +302,9 @@ export class FakeNetworks implements Networks {
     this.adopted = endpoints;
     return Promise.resolve();
   }
+  openWays(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
   clearIngress(): Promise<void> {
     return Promise.resolve();
   }

@@ -109,6 +109,7 @@ describe('published tasks on this machine', function () {
       controller: (task) => executor.controller(task),
       held: () => executor.held(),
       discard: (id, abort) => executor.discard(id, abort),
+      openWays: (port) => executor.openWays(port),
       clearIngress: () => executor.clearIngress(),
       applyNetwork: (index, picture) => executor.applyNetwork(index, picture),
       dropNetwork: (id) => executor.dropNetwork(id),

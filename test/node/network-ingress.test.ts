@@ -93,6 +93,136 @@ describe('ingress', function () {
     assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), `web ${two.address}`);
   });
 
+  describe('where nodes have ways to each other', () => {
+    const WAY = 4789;
+    const kept = (machine: LabMachine) => ({ address: machine.address, port: PORT, wayPort: WAY });
+    const passed = (...machines: LabMachine[]): IngressPort => ({ ...to([]), remote: machines.map(kept) });
+
+    async function nodes(lab: NetworkLab, count: number): Promise<[LabMachine, MachineNetworks][]> {
+      const all: [LabMachine, MachineNetworks][] = [];
+      for (let at = 0; at < count; at += 1) {
+        const machine = await lab.machine();
+        const networks = await machine.networks();
+        assert.ok(await networks.openWays(WAY));
+        all.push([machine, networks]);
+      }
+      return all;
+    }
+
+    it('moby#25526, #27143, cli#5587: a task sees its clients’ own addresses through each node', async () => {
+      await using lab = await NetworkLab.open();
+      const [[one, first], [two, second], [three, third]] = (await nodes(lab, 3)) as [
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+      ];
+      const outside = await lab.machine();
+      await third.applyIngress(1, [to([await task(lab, third, 'web')])]);
+      for (const networks of [first, second]) await networks.applyIngress(1, [passed(three)]);
+      for (const machine of [one, two, three]) {
+        assert.equal(await lab.ask(outside.namespace, machine.address, PORT), `web ${outside.address}`);
+      }
+      // A node, and a container on it, are known by the node's address; so is the node of the task itself.
+      const neighbour = await joinContainer(first);
+      assert.equal(await lab.ask(one.namespace, '127.0.0.1', PORT), `web ${one.address}`);
+      assert.equal(await lab.ask(one.namespace, one.address, PORT), `web ${one.address}`);
+      assert.equal(await lab.ask(neighbour.sandboxPath, one.address, PORT), `web ${one.address}`);
+      assert.equal(await lab.ask(two.namespace, one.address, PORT), `web ${two.address}`);
+      assert.equal(await lab.ask(three.namespace, one.address, PORT), `web ${one.address}`);
+      assert.deepEqual((await first.report()).differences, []);
+    });
+
+    it('keeps connections apart that look alike and come through two nodes', async () => {
+      await using lab = await NetworkLab.open();
+      const [[one, first], [two, second], [three, third]] = (await nodes(lab, 3)) as [
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+      ];
+      const outside = await lab.machine();
+      await third.applyIngress(1, [to([await task(lab, third, 'web')])]);
+      for (const networks of [first, second]) await networks.applyIngress(1, [passed(three)]);
+      const said = await lab.evaluate(
+        outside.namespace,
+        `const all = ['${one.address}', '${two.address}', '${three.address}'].map((host) => new Promise((done) => {
+           const c = require('net').connect({ host, port: ${PORT}, localPort: 45454 }); let heard = '';
+           c.on('data', (d) => { heard += d; if (!heard.includes('hello')) c.write('hello'); else done(heard) });
+           c.on('error', (e) => done(e.code)); setTimeout(() => done('TIMEOUT'), 1000) }));
+         Promise.all(all).then((texts) => { console.log(texts.filter((t) => t.includes('web hello')).length); process.exit() })`,
+      );
+      assert.equal(said, '3');
+    });
+
+    it('lets an open connection finish after the map has changed, and after a daemon took over', async () => {
+      await using lab = await NetworkLab.open();
+      const [[one, first], [two, second]] = (await nodes(lab, 2)) as [
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+      ];
+      const outside = await lab.machine();
+      await second.applyIngress(1, [to([await task(lab, second, 'far')])]);
+      await first.applyIngress(1, [passed(two)]);
+      const client = await lab.script(
+        outside.namespace,
+        `const c = require('net').connect(${PORT}, '${one.address}'); c.on('data', (d) => console.log(String(d)));
+         c.on('error', (e) => { console.log(e.code); process.exit() }); process.stdin.on('data', (d) => c.write(d))`,
+      );
+      const hears = async (): Promise<string> => {
+        const heard = new Promise<string>((resolve) => client.stdout?.once('data', (text) => resolve(String(text))));
+        client.stdin?.write('there?');
+        return await heard;
+      };
+      assert.match(await hears(), /far there/);
+      await first.applyIngress(2, [to([await task(lab, first, 'near')])]);
+      assert.match(await lab.ask(outside.namespace, one.address, PORT), /^near /);
+      assert.match(await hears(), /far there/);
+      const endpoints = first.get('bridge').endpoints;
+      await first.shutdown({ keep: true });
+      const next = await one.networks();
+      await next.adopt(endpoints);
+      assert.match(await hears(), /far there/);
+      await next.applyIngress(3, [passed(two)]);
+      assert.equal(await lab.ask(outside.namespace, one.address, PORT), `far ${outside.address}`);
+      assert.deepEqual(await next.audit(), { repairs: [], failures: [] });
+    });
+
+    it('puts back what somebody took away, and leaves nothing when it goes', async () => {
+      await using lab = await NetworkLab.open();
+      const [[one, first], [two, second]] = (await nodes(lab, 2)) as [
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+      ];
+      const outside = await lab.machine();
+      await second.applyIngress(1, [to([await task(lab, second, 'far')])]);
+      await joinContainer(first);
+      await first.applyIngress(1, [passed(two)]);
+      const link = /(sw[0-9a-f]{8})/.exec(await one.run('ip', '-o', 'link'))?.[1] ?? '';
+      for (const damage of [
+        ['ip', 'link', 'delete', link],
+        ['ip', 'rule', 'delete', 'table', '23040'],
+        ['ip', 'route', 'flush', 'table', '23040'],
+        ['bridge', 'fdb', 'del', `02:5a:c0:00:02:02`, 'dev', link, 'dst', two.address, 'self'],
+        ['nft', 'flush', 'ruleset'],
+      ]) {
+        await one.run(damage[0] ?? '', ...damage.slice(1));
+        await first.audit();
+        assert.equal(await lab.ask(outside.namespace, one.address, PORT), `far ${outside.address}`, damage.join(' '));
+      }
+      await first.clearIngress();
+      assert.doesNotMatch(await one.run('ip', '-o', 'link'), /sw[0-9a-f]{8}/);
+      assert.doesNotMatch(await one.run('ip', 'rule'), /23040/);
+    });
+
+    it('hides the client where the kernel would drop what comes from elsewhere', async () => {
+      await using lab = await NetworkLab.open();
+      const machine = await lab.machine();
+      await machine.run('sysctl', '-w', 'net.ipv4.conf.all.rp_filter=1');
+      const networks = await machine.networks();
+      assert.equal(await networks.openWays(WAY), false);
+      assert.doesNotMatch(await machine.run('ip', '-o', 'link'), /sw[0-9a-f]{8}/);
+    });
+  });
+
   it('ends a connection that two nodes would send to each other for ever', async () => {
     await using lab = await NetworkLab.open();
     const [one, two, three, outside] = [

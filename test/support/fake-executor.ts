@@ -56,7 +56,8 @@ export class FakeExecutor implements Executor {
 
   async applyIngress(_index: number, targets: readonly IngressTarget[]): Promise<void> {
     this.ingress = targets;
-    for (const { publishedPort, localTasks, remoteAddresses } of targets) {
+    for (const { publishedPort, localTasks, remotes } of targets) {
+      const remoteAddresses = remotes.map(({ address }) => address);
       this.events.push(`ingress ${publishedPort}: ${localTasks.join(',')} | ${remoteAddresses.join(',')}`);
     }
   }
@@ -84,6 +85,8 @@ export class FakeExecutor implements Executor {
   heldNetworks(): readonly string[] {
     return [...this.networks.keys()];
   }
+
+  async openWays(): Promise<void> {}
 
   async clearIngress(): Promise<void> {
     this.ingress = [];

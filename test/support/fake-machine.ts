@@ -260,6 +260,7 @@ export class FakeMachine implements Runtime {
     releaseSandbox: notInThisFake,
     adopt: notInThisFake,
     applyIngress: async (index, ports) => void this.ingress.push({ index, ports }),
+    openWays: async () => false,
     clearIngress: async () => void this.ingress.push({ index: -1, ports: [] }),
     breakConnections: notInThisFake,
   };

@@ -265,6 +265,7 @@ export class FakeNetworks implements Networks {
   releaseSandbox() {}
   async adopt() {}
   async applyIngress() {}
+  openWays = async () => false;
   async clearIngress() {}
   async breakConnections() {}
 }

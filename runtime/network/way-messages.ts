@@ -1,0 +1,182 @@
+// rtnetlink for connections that nodes pass on to each other with their client's address: a tunnel to other nodes, and
+// the route into it. Pure. Sources: Linux include/uapi/linux/{if_link,rtnetlink,fib_rules,neighbour}.h.
+import { addressBytes, formatAddress, parseMac } from './addresses.ts';
+import {
+  MessageWriter,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  readAttributes,
+  readMessages,
+} from './netlink.ts';
+import { MARK, MARK_MASK } from './ruleset-ways.ts';
+
+const RTM_NEWLINK = 16;
+const RTM_NEWROUTE = 24;
+const RTM_NEWNEIGH = 28;
+const RTM_GETNEIGH = 30;
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
+const RTM_GETRULE = 34;
+const AF_INET = 2;
+const AF_BRIDGE = 7;
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_LINKINFO = 18;
+const IFLA_GROUP = 27;
+const VXLAN = { id: 1, learning: 7, ageing: 8, limit: 9, port: 15, udpChecksum: 18 } as const;
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NDA_PORT = 6;
+const PERMANENT = 0x80;
+const SELF = 0x02;
+const RTA = { link: 4, gateway: 5, table: 15 } as const;
+const ON_LINK = 4;
+const RULE = { priority: 6, mark: 10, table: 15, mask: 16 } as const;
+const TO_TABLE = 1;
+
+/** No network between nodes has this number. */
+const WAY_VNI = 4096;
+/** A node that is heard of again within that time is where it was; longer than the kernel remembers connections. */
+const LEARNED_SECONDS = 7 * 24 * 3600;
+const NODES_MAX = 65_536;
+const TABLE = 23_040;
+const GATEWAY = 0xa9fe_4d01; // 169.254.77.1: nobody; frames get their MAC address last
+
+/** Frames to the node with this address of four bytes; those back to one that passed on begin with 02:5b. */
+const ASKED_NODE = '02:5a';
+const macOfNode = (node: number): Uint8Array =>
+  parseMac(`${ASKED_NODE}:${addressBytes(node).toString('hex').match(/../g)?.join(':')}`);
+
+export function addWayLink(
+  writer: MessageWriter,
+  link: {
+    readonly name: string;
+    readonly port: number;
+    readonly mtu: number;
+    readonly mac: Uint8Array;
+    readonly group: number;
+  },
+): void {
+  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, Buffer.alloc(16), () => {
+    writer.text(IFLA_IFNAME, link.name);
+    writer.bytes(IFLA_ADDRESS, link.mac);
+    writer.u32(IFLA_MTU, link.mtu);
+    writer.u32(IFLA_GROUP, link.group);
+    writer.nested(IFLA_LINKINFO, () => {
+      writer.text(1, 'vxlan');
+      writer.nested(2, () => {
+        writer.u32(VXLAN.id, WAY_VNI);
+        writer.u8(VXLAN.learning, 1); // who passes connections on is where its packets come from
+        writer.u32(VXLAN.ageing, LEARNED_SECONDS);
+        writer.u32(VXLAN.limit, NODES_MAX);
+        writer.u8(VXLAN.udpChecksum, 1);
+        writer.u16big(VXLAN.port, link.port);
+      });
+    });
+  });
+}
+
+/** What is marked goes into the tunnel. Each is put in the place of an equal one. */
+export function putRoute(writer: MessageWriter, index: number): void {
+  neighbour(writer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, { family: AF_INET, index, flags: 0 }, () => {
+    writer.bytes(NDA_DST, addressBytes(GATEWAY));
+    writer.bytes(NDA_LLADDR, macOfNode(0));
+  });
+  const route = Buffer.from([AF_INET, 0, 0, 0, 0, 3, 0, 1, ON_LINK, 0, 0, 0]);
+  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, route, () => {
+    writer.u32(RTA.table, TABLE);
+    writer.u32(RTA.link, index);
+    writer.bytes(RTA.gateway, addressBytes(GATEWAY));
+  });
+}
+
+function ruleMessage(writer: MessageWriter, type: number, flags: number): void {
+  writer.message(type, flags | NLM_F_ACK, Buffer.from([AF_INET, 0, 0, 0, 0, 0, 0, TO_TABLE, 0, 0, 0, 0]), () => {
+    writer.u32(RULE.priority, TABLE);
+    writer.u32(RULE.mark, MARK.asked & MARK_MASK);
+    writer.u32(RULE.mask, MARK_MASK);
+    writer.u32(RULE.table, TABLE);
+  });
+}
+
+export const addMarkRule = (writer: MessageWriter): void => ruleMessage(writer, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+export const deleteMarkRule = (writer: MessageWriter): void => ruleMessage(writer, RTM_DELRULE, 0);
+
+export function dumpRules(): Buffer {
+  const writer = new MessageWriter();
+  writer.message(RTM_GETRULE, NLM_F_DUMP, Buffer.from([AF_INET, ...new Array<number>(11).fill(0)]));
+  return writer.finish();
+}
+
+export const hasMarkRule = (dump: Buffer): boolean =>
+  [...readMessages(dump)].some(({ type, body }) => {
+    const attributes = readAttributes(body.subarray(12));
+    return type === RTM_NEWRULE && attributes.get(RULE.table)?.readUInt32LE(0) === TABLE;
+  });
+
+/** Of dumps of routes and of neighbours: does the route lead into the link, and to somebody? */
+export function hasRoute(routes: Buffer, neighbours: Buffer, index: number): boolean {
+  const isRoute = [...readMessages(routes)].some(({ type, body }) => {
+    const attributes = readAttributes(body.subarray(12));
+    const table = attributes.get(RTA.table)?.readUInt32LE(0);
+    return type === RTM_NEWROUTE && table === TABLE && attributes.get(RTA.link)?.readInt32LE(0) === index;
+  });
+  const isNeighbour = [...readMessages(neighbours)].some(({ type, body }) => {
+    const address = readAttributes(body.subarray(12)).get(NDA_DST);
+    return type === RTM_NEWNEIGH && body.readInt32LE(4) === index && address?.readUInt32BE(0) === GATEWAY;
+  });
+  return isRoute && isNeighbour;
+}
+
+/** Behind which port of its address a node takes connections that are passed on to it. */
+export interface WayNode {
+  readonly address: number;
+  readonly port: number;
+}
+
+export const wayKey = ({ address, port }: WayNode): string => `${formatAddress(address)}:${port}`;
+
+export function putNode(writer: MessageWriter, index: number, node: WayNode): void {
+  neighbour(writer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, { family: AF_BRIDGE, index, flags: SELF }, () => {
+    writer.bytes(NDA_LLADDR, macOfNode(node.address));
+    writer.bytes(NDA_DST, addressBytes(node.address));
+    writer.u16big(NDA_PORT, node.port);
+  });
+}
+
+function neighbour(
+  writer: MessageWriter,
+  type: number,
+  flags: number,
+  { family, index, flags: own }: { readonly family: number; readonly index: number; readonly flags: number },
+  body: () => void,
+): void {
+  const header = Buffer.alloc(12);
+  header.writeUInt8(family, 0);
+  header.writeInt32LE(index, 4);
+  header.writeUInt16LE(PERMANENT, 8);
+  header.writeUInt8(own, 10);
+  writer.message(type, flags | NLM_F_ACK, header, body);
+}
+
+export function dumpNodes(): Buffer {
+  const writer = new MessageWriter();
+  writer.message(RTM_GETNEIGH, NLM_F_DUMP, Buffer.from([AF_BRIDGE, ...new Array<number>(11).fill(0)]));
+  return writer.finish();
+}
+
+/** Those that were put, not those that were learned. `usualPort`: that of the link, which the kernel leaves out. */
+export function readNodes(dump: Buffer, index: number, usualPort: number): WayNode[] {
+  return [...readMessages(dump)].flatMap(({ type, body }): WayNode[] => {
+    const isOurs = type === RTM_NEWNEIGH && body.readUInt8(0) === AF_BRIDGE && body.readInt32LE(4) === index;
+    if (!isOurs || (body.readUInt16LE(8) & PERMANENT) === 0) return [];
+    const attributes = readAttributes(body.subarray(12));
+    const [mac, address] = [attributes.get(NDA_LLADDR), attributes.get(NDA_DST)];
+    if (mac?.toString('hex', 0, 2) !== ASKED_NODE.replace(':', '') || address?.length !== 4) return [];
+    return [{ address: address.readUInt32BE(0), port: attributes.get(NDA_PORT)?.readUInt16BE(0) ?? usualPort }];
+  });
+}

@@ -1,0 +1,293 @@
+// Ways between nodes for connections that keep their client's address: one link to all other nodes, a route into it for
+// what is marked, and rules that mark (ruleset-ways.ts). A node is known here from when a connection may be passed on to
+// it, and for as long as the link lives: connections outlast their service's tasks there.
+import { CodedError, sentenceOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { parseAddress } from './addresses.ts';
+import type { IngressPort } from './contract.ts';
+import type { Firewall } from './firewall.ts';
+import type { Instance } from './instance.ts';
+import { changeLink, deleteLink, dumpLinks, dumpRoutes, type Link, readLinks } from './link-messages.ts';
+import { type Netd, StepError } from './netd.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE, type Step } from './netd-protocol.ts';
+import { MessageWriter } from './netlink.ts';
+import { listRules } from './nft-read.ts';
+import { dumpAddressNeighbours } from './overlay-messages.ts';
+import { planFrames, planFramesRemoval, type WayRules } from './ruleset-ways.ts';
+import {
+  addMarkRule,
+  addWayLink,
+  deleteMarkRule,
+  dumpNodes,
+  dumpRules,
+  hasMarkRule,
+  hasRoute,
+  putNode,
+  putRoute,
+  readNodes,
+  type WayNode,
+  wayKey,
+} from './way-messages.ts';
+
+/** Outer Ethernet, IPv4, UDP and VXLAN headers. */
+const HEADERS = 50;
+const STRICT = '1';
+
+export interface WaysParts {
+  readonly netd: () => Netd;
+  readonly instance: Instance;
+  readonly random: Random;
+  readonly log: Log;
+  readonly firewall: Firewall;
+  readonly mtu: () => number;
+}
+
+interface Open {
+  readonly port: number;
+  readonly index: number;
+  readonly mac: Uint8Array;
+}
+
+export class Ways {
+  readonly #parts: WaysParts;
+  readonly #nodes = new Map<string, WayNode>();
+  #open: Open | undefined;
+  #known = new Set<string>(); // that the kernel has
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: WaysParts) {
+    this.#parts = parts;
+  }
+
+  /** True: this node passes on, and takes, connections with their client's address. */
+  async open(port: number): Promise<boolean> {
+    return await this.#inTurn(async () => {
+      if (this.#open?.port === port) return true;
+      try {
+        await this.#mustBeAble();
+        if (this.#open) await this.#remove();
+        await this.#ensure(port, this.#open?.mac ?? this.#newMac());
+        return true;
+      } catch (error) {
+        this.#parts.log.warn('services see this node as the client of connections that it passes on', {
+          reason: sentenceOf(error),
+        });
+        await this.#remove();
+        return false;
+      }
+    });
+  }
+
+  /** Takes up what an earlier daemon made. */
+  async adopt(): Promise<void> {
+    await this.#inTurn(async () => {
+      const link = await this.#link();
+      if (!link?.way || !link.up) return;
+      this.#open = { port: link.way.port, index: link.index, mac: link.way.mac };
+      for (const node of await this.#readNodes(this.#open)) this.#note(node);
+      this.#parts.firewall.prepare((wanted) => ({ ...wanted, ways: this.#rules() }));
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#inTurn(async () => {
+      if (!this.#open) return;
+      this.#open = undefined;
+      await this.#parts.firewall.set(({ ways: _, ...wanted }) => wanted);
+      await this.#remove();
+    });
+  }
+
+  /** Resolves when connections may be passed on to these nodes. */
+  async know(nodes: readonly WayNode[]): Promise<void> {
+    const fresh = nodes.filter((node) => !this.#nodes.has(wayKey(node)));
+    for (const node of fresh) this.#note(node);
+    if (fresh.length > 0) await this.#inTurn(() => this.#bringNodes());
+  }
+
+  /** What the kernel lacks; nothing is changed. */
+  differences(): Promise<string[]> {
+    return this.#inTurn(() => this.#compare());
+  }
+
+  /** Puts it right; a sentence for each thing that was wrong. */
+  audit(): Promise<string[]> {
+    return this.#inTurn(async () => {
+      const found = await this.#compare();
+      if (found.length > 0 && this.#open) await this.#ensure(this.#open.port, this.#open.mac);
+      return found;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  get #name(): string {
+    return this.#parts.instance.wayLink;
+  }
+
+  #rules(): WayRules {
+    return { link: this.#name, mtu: this.#parts.mtu() - HEADERS };
+  }
+
+  /** Unlike others, so that nodes know each other apart by it; the kernel is told it with the link. */
+  #newMac(): Uint8Array {
+    const { random } = this.#parts;
+    const last = 1 + random.below(255); // its end is the node's zone, and zone 0 is nobody's
+    return Uint8Array.from([0x02, 0x5b, ...random.bytes(3), last]);
+  }
+
+  /** One address at a time stands behind a node's MAC address. */
+  #note(node: WayNode): void {
+    for (const [key, known] of this.#nodes) if (known.address === node.address) this.#nodes.delete(key);
+    this.#nodes.set(wayKey(node), node);
+  }
+
+  async #mustBeAble(): Promise<void> {
+    const name = 'ipv4/conf/all/rp_filter';
+    const [filter] = await this.#parts.netd().run([{ do: 'read-sysctl', where: '', name }]);
+    if (filter?.errno === 0 && filter.bytes.toString().trim() === STRICT) {
+      const why = 'net.ipv4.conf.all.rp_filter is 1: the kernel drops packets whose source is elsewhere by its routes';
+      throw new CodedError('unavailable', `${why} (2 lets them pass)`);
+    }
+  }
+
+  async #ensure(port: number, mac: Uint8Array): Promise<void> {
+    const { netd, instance } = this.#parts;
+    const found = await this.#link();
+    if (found && (found.way?.port !== port || !found.up)) await this.#remove();
+    const name = this.#name;
+    const { mtu } = this.#rules();
+    const made = new MessageWriter();
+    addWayLink(made, { name, port, mtu, mac, group: instance.linkGroup });
+    if (!(await this.#link())) {
+      const settings = [
+        [`ipv4/conf/${name}/rp_filter`, '0'],
+        [`ipv4/conf/${name}/forwarding`, '1'],
+        [`ipv6/conf/${name}/disable_ipv6`, '1'],
+      ] as const;
+      await netd().do('making the link to other nodes', [
+        { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: made.finish() },
+        ...settings.map(([key, value]): Step => ({ do: 'write-sysctl', where: '', name: key, value, mayFail: true })),
+      ]);
+    }
+    const link = await this.#link();
+    if (!link?.way) throw new CodedError('internal', `the link ${name} is not there`);
+    const routed = new MessageWriter();
+    changeLink(routed, { index: link.index, up: true });
+    putRoute(routed, link.index);
+    if (!hasMarkRule(await netd().dump('listing routing rules', dumpRules()))) addMarkRule(routed);
+    await netd().do('leading packets to other nodes', [
+      { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: routed.finish() },
+    ]);
+    await netd().exchange(
+      'changing the frames to other nodes',
+      NETLINK_NETFILTER,
+      planFrames(instance.table, this.#rules()).finish(),
+    );
+    this.#open = { port, index: link.index, mac: link.way.mac };
+    this.#known = new Set();
+    await this.#bringNodes();
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ways: this.#rules() }));
+  }
+
+  async #bringNodes(): Promise<void> {
+    const open = this.#open;
+    if (!open) return;
+    const fresh = [...this.#nodes].filter(([key]) => !this.#known.has(key));
+    if (fresh.length === 0) return;
+    const writer = new MessageWriter();
+    for (const [, node] of fresh) putNode(writer, open.index, node);
+    await this.#parts
+      .netd()
+      .do('finding other nodes', [{ do: 'netlink', family: NETLINK_ROUTE, where: '', messages: writer.finish() }]);
+    this.#known = new Set(this.#nodes.keys());
+  }
+
+  async #readNodes({ index, port }: Open): Promise<WayNode[]> {
+    return readNodes(await this.#parts.netd().dump('listing nodes', dumpNodes()), index, port);
+  }
+
+  async #compare(): Promise<string[]> {
+    const open = this.#open;
+    if (!open) return [];
+    const { netd, instance } = this.#parts;
+    const link = await this.#link();
+    if (!link?.way || !link.up || link.index !== open.index) return [`the link ${this.#name} to other nodes was gone`];
+    const found: string[] = [];
+    if (!hasMarkRule(await netd().dump('listing routing rules', dumpRules()))) {
+      found.push('the routing rule for connections to other nodes was gone');
+    }
+    const routes = await netd().dump('listing routes', dumpRoutes());
+    if (!hasRoute(routes, await netd().dump('listing neighbours', dumpAddressNeighbours()), open.index)) {
+      found.push('the route to other nodes was gone');
+    }
+    const has = new Set((await this.#readNodes(open)).map(wayKey));
+    const missing = [...this.#nodes.keys()].filter((key) => !has.has(key));
+    if (missing.length > 0) found.push(`the link ${this.#name} lacked ${missing.length} other nodes`);
+    if (!(await this.#framesAreRight(instance.table))) {
+      found.push(`the frame rules of the link ${this.#name} were not as they should be`);
+    }
+    return found;
+  }
+
+  async #framesAreRight(table: string): Promise<boolean> {
+    const wanted = planFrames(table, this.#rules()).rows;
+    const request = listRules.request(table, 'netdev');
+    try {
+      const bytes = await this.#parts.netd().exchange('listing rules', NETLINK_NETFILTER, request);
+      const rows = listRules.read(bytes, table);
+      return [...wanted].every(
+        ([chain, marks]) =>
+          rows
+            .filter((row) => row.chain === chain)
+            .map(({ mark }) => mark)
+            .join() === marks.join(),
+      );
+    } catch (error) {
+      if (error instanceof StepError) return false;
+      throw error;
+    }
+  }
+
+  async #link(): Promise<Link | undefined> {
+    const links = readLinks(await this.#parts.netd().dump('listing links', dumpLinks()));
+    return links.find(({ name }) => name === this.#name);
+  }
+
+  async #remove(): Promise<void> {
+    const { netd, instance } = this.#parts;
+    const link = new MessageWriter();
+    deleteLink(link, this.#name);
+    const rule = new MessageWriter();
+    deleteMarkRule(rule);
+    const step = (messages: Buffer): Step => ({
+      do: 'netlink',
+      family: NETLINK_ROUTE,
+      where: '',
+      messages,
+      mayFail: true,
+    });
+    const rules = planFramesRemoval(instance.table);
+    await netd().run([
+      step(rule.finish()),
+      step(link.finish()),
+      { do: 'netlink', family: NETLINK_NETFILTER, where: '', messages: rules, mayFail: true },
+    ]);
+    this.#known = new Set();
+  }
+}
+
+/** The nodes of a map that take connections with their client's address. */
+export const wayNodes = (ports: readonly IngressPort[]): WayNode[] =>
+  ports.flatMap(({ protocol, remote }) =>
+    protocol !== 'tcp'
+      ? []
+      : remote.flatMap(({ address, wayPort }) =>
+          wayPort === undefined ? [] : [{ address: parseAddress(address), port: wayPort }],
+        ),
+  );
