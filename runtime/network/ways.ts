@@ -94,7 +94,7 @@ export class Ways {
     await this.#inTurn(async () => {
       if (!this.#open) return;
       this.#open = undefined;
-      await this.#parts.firewall.set(({ ways: _, ...wanted }) => wanted);
+      await this.#parts.firewall.set((wanted) => ({ ...wanted, ways: undefined }));
       await this.#remove();
     });
   }
