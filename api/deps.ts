@@ -106,6 +106,7 @@ export interface SystemFacts {
   readonly memoryBytes: number;
   readonly cgroupVersion: '1' | '2';
   readonly storageDriver: string; // overlay2
+  readonly hiddenPaths: { readonly masked: readonly string[]; readonly readOnly: readonly string[] }; // by default
   readonly labels: readonly string[]; // key=value
   readonly debug: boolean;
   readonly warnings: readonly string[];

@@ -10,6 +10,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { Scope } from '../base/scope.ts';
 import { nativeBinary } from '../runtime/native/binary.ts';
+import { DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS } from '../runtime/native/defaults.ts';
 import { openNativeRuntime } from '../runtime/native/native-runtime.ts';
 import { createNetworks } from '../runtime/network/networks.ts';
 import { createRuntime } from '../runtime/runtime.ts';
@@ -117,6 +118,7 @@ function systemFacts(config: DaemonConfig, machine: MachineFacts, id: string): S
     gitCommit: 'release',
     buildTime: '',
     storageDriver: 'overlay2',
+    hiddenPaths: { masked: DEFAULT_MASKED_PATHS, readOnly: DEFAULT_READ_ONLY_PATHS },
     labels: Object.entries(config.labels).map(([key, value]) => `${key}=${value}`),
     debug: config.logLevel === 'debug',
     warnings: [],

@@ -4,6 +4,7 @@ import { fail } from '../../base/errors.ts';
 import type { ContainerInfo, NetworkAttachment } from '../../runtime/container/contract.ts';
 import type { Endpoint } from '../../runtime/network/contract.ts';
 import type { EndpointSettings } from '../types/container.ts';
+import { isBefore } from '../versions.ts';
 import { Fields } from './fields.ts';
 
 export function parseAttachment(network: string, endpoint: Fields): NetworkAttachment {
@@ -39,11 +40,18 @@ function checkedAddress(address: string, isValid: (text: string) => boolean, fam
   return address;
 }
 
+export interface NetworkFacts {
+  /** By its name; what has run once stays known by it. */
+  readonly networkId: (name: string) => string | undefined;
+  /** Of the API. Until 1.45 the short id was among the aliases, where compose 1 looks for it. */
+  readonly version: string;
+}
+
 /** Every network of the container by its name, with its place in it while it runs. */
-export function networksOf(info: ContainerInfo): Record<string, EndpointSettings> {
+export function networksOf(info: ContainerInfo, facts: NetworkFacts): Record<string, EndpointSettings> {
   const settings = info.attachments.map((attachment): [string, EndpointSettings] => {
     const endpoint = info.endpoints.find((each) => isOf(each, attachment.network));
-    return [endpoint?.networkName ?? attachment.network, endpointSettings(attachment, endpoint, info)];
+    return [endpoint?.networkName ?? attachment.network, endpointSettings(attachment, endpoint, info, facts)];
   });
   return Object.fromEntries(settings);
 }
@@ -55,20 +63,23 @@ function endpointSettings(
   { aliases, links, network, address, address6, gatewayPriority }: NetworkAttachment,
   endpoint: Endpoint | undefined,
   info: ContainerInfo,
+  { networkId, version }: NetworkFacts,
 ): EndpointSettings {
+  const known = info.state === 'created' ? undefined : networkId(network);
   const asked = {
     ...(address === '' ? {} : { IPv4Address: address }),
     ...(address6 === '' ? {} : { IPv6Address: address6 }),
   };
   const isPlain = ['bridge', 'host', 'none'].includes(network);
+  const shown = isPlain || !isBefore(version, '1.45') ? [...aliases] : [...new Set([...aliases, info.id.slice(0, 12)])];
   return {
     IPAMConfig: Object.keys(asked).length > 0 ? asked : null,
     Links: links.length > 0 ? links.map(({ to, alias }) => `${to}:${alias}`) : null,
-    Aliases: aliases.length > 0 ? [...aliases] : null,
+    Aliases: shown.length > 0 ? shown : null,
     MacAddress: endpoint?.macAddress ?? '',
     DriverOpts: null,
     GwPriority: gatewayPriority,
-    NetworkID: endpoint?.networkId ?? '',
+    NetworkID: endpoint?.networkId ?? known ?? '',
     EndpointID: endpoint?.id ?? '',
     Gateway: endpoint?.gateway ?? '',
     IPAddress: endpoint?.address ?? '',

@@ -31,6 +31,7 @@ export function parseContainerConfig(
   refuseUnsupported(config, host);
   const network = networkOf(config, host);
   const image = config.text('Image');
+  if (Object.keys(body).length === 0) fail('invalid', 'Config cannot be empty in order to create a container');
   if (image === '') fail('invalid', 'no image specified: Image must not be empty');
   return {
     name: name === '' ? '' : requireContainerName(name),
@@ -129,7 +130,7 @@ function isolationOf(host: Fields) {
     cgroupNamespaceMode: host.text('CgroupnsMode'),
     cgroupParent: host.text('CgroupParent'),
     shmBytes,
-    oomScoreAdjustment: host.integer('OomScoreAdj', { min: -1000, max: 1000 }),
+    oomScoreAdjustment: oomScoreOf(host),
   };
 }
 
@@ -177,6 +178,12 @@ function checkedHost(entry: string): string {
   return entry;
 }
 
+function oomScoreOf(host: Fields): number {
+  const score = host.integer('OomScoreAdj');
+  if (Math.abs(score) > 1000) fail('invalid', `Invalid value ${score}, range for oom score adj is [-1000, 1000]`);
+  return score;
+}
+
 /** Networks by the names that were asked for; the mode's one comes first, with the options of the container itself. */
 function networkOf(
   config: Fields,
@@ -185,6 +192,7 @@ function networkOf(
   const endpoints = config.object('NetworkingConfig').object('EndpointsConfig');
   const asked = Object.keys(endpoints.json);
   const mode = host.text('NetworkMode');
+  if (mode === 'container:') fail('invalid', 'invalid network mode: invalid container format container:<name|id>');
   const chosen = realNetwork(mode === '' || mode === 'default' ? (asked[0] ?? '') : mode);
   const network = config.flag('NetworkDisabled') ? 'none' : chosen;
   const others = asked.filter((name) => realNetwork(name) !== chosen);

@@ -3,15 +3,20 @@ import type { ContainerConfig, ContainerInfo } from '../../runtime/container/con
 import type { ContainerConfigJson, ContainerInspect, NetworkSettings } from '../types/container.ts';
 import { mountPoints } from './container-mounts.ts';
 import { stateOf } from './container-status.ts';
-import { networksOf } from './attachment.ts';
+import { type NetworkFacts, networksOf } from './attachment.ts';
 import { type Sizes, sizesJson } from './container-summary.ts';
 import { Fields } from './fields.ts';
 import { healthConfigOf } from './health.ts';
-import { hostConfigOf } from './host-config.ts';
+import { type HostDefaults, hostConfigOf } from './host-config.ts';
 import { portMapOf } from './ports.ts';
 import { goTime } from './time.ts';
 
-export function containerInspect(info: ContainerInfo, storageDriver: string, sizes?: Sizes): ContainerInspect {
+export interface InspectFacts extends HostDefaults, NetworkFacts {
+  readonly storageDriver: string;
+}
+
+export function containerInspect(info: ContainerInfo, facts: InspectFacts, sizes?: Sizes): ContainerInspect {
+  const { storageDriver } = facts;
   const [path = '', ...args] = info.args;
   return {
     Id: info.id,
@@ -32,17 +37,23 @@ export function containerInspect(info: ContainerInfo, storageDriver: string, siz
     ProcessLabel: '',
     AppArmorProfile: '',
     ExecIDs: info.execIds.length > 0 ? [...info.execIds] : null,
-    HostConfig: hostConfigOf(info.config),
+    HostConfig: hostConfigOf(info.config, facts),
     ...sizesJson(sizes),
     GraphDriver: { Name: storageDriver, Data: layersOf(info) },
     Mounts: mountPoints(info),
     Config: configOf(info),
-    NetworkSettings: networkSettings(info),
+    NetworkSettings: networkSettings(info, facts),
   };
 }
 
 function layersOf({ paths }: ContainerInfo): Record<string, string> {
-  return { LowerDir: paths.lowers.join(':'), UpperDir: paths.upper };
+  const beside = (name: string): string => paths.upper.replace(/upper$/, name);
+  return {
+    LowerDir: paths.lowers.join(':'),
+    MergedDir: beside('merged'),
+    UpperDir: paths.upper,
+    WorkDir: beside('work'),
+  };
 }
 
 export function configOf(info: ContainerInfo): ContainerConfigJson {
@@ -59,7 +70,7 @@ export function configOf(info: ContainerInfo): ContainerConfigJson {
     Tty: config.terminal,
     OpenStdin: config.openStdin,
     StdinOnce: config.stdinOnce,
-    Env: [...config.env],
+    Env: config.env.length > 0 ? [...config.env] : null,
     Cmd: config.command ? [...config.command] : null,
     ...(config.healthCheck ? { Healthcheck: healthConfigOf(config.healthCheck) } : {}),
     Image: info.imageReference,
@@ -84,8 +95,8 @@ function volumesOf(config: ContainerConfig, asked: Fields): Record<string, Recor
   return targets.length > 0 ? keySet(targets) : null;
 }
 
-function networkSettings(info: ContainerInfo): NetworkSettings {
-  const networks = networksOf(info);
+function networkSettings(info: ContainerInfo, facts: NetworkFacts): NetworkSettings {
+  const networks = networksOf(info, facts);
   // The flat fields are the default bridge's, as they were before there were other networks.
   const bridge = networks['bridge'];
   return {

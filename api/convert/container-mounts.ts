@@ -149,14 +149,23 @@ function tmpfsOptions(options: Fields): string {
 }
 
 export function mountPoints(info: ContainerInfo): MountPoint[] {
+  const modes = modesOf(info);
   return info.mounts.map((mount) => ({
     Type: mount.type,
     ...(mount.type === 'volume' ? { Name: mount.name } : {}),
     Source: mount.source,
     Destination: mount.target,
     ...(mount.type === 'volume' ? { Driver: mount.driver } : {}),
-    Mode: mount.type === 'volume' ? 'z' : '',
+    Mode: modes.get(mount.target) ?? (mount.type === 'volume' ? 'z' : ''),
     RW: !mount.readOnly,
     Propagation: mount.type === 'bind' ? mount.propagation || 'rprivate' : '',
   }));
+}
+
+/** Target → what stood behind it in `-v source:target:mode`. */
+function modesOf({ config }: ContainerInfo): ReadonlyMap<string, string> {
+  const host = config.asRequested['HostConfig'];
+  if (typeof host !== 'object' || host === null || !('Binds' in host) || !Array.isArray(host.Binds)) return new Map();
+  const parts = host.Binds.map((bind: unknown) => String(bind).split(':'));
+  return new Map(parts.flatMap(([, target, mode]) => (target && mode ? [[target, mode] as const] : [])));
 }

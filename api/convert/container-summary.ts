@@ -5,7 +5,7 @@ import { type Filters, matchesName } from '../filters.ts';
 import type { ContainerSummary } from '../types/container.ts';
 import { mountPoints } from './container-mounts.ts';
 import { statusText } from './container-status.ts';
-import { networksOf } from './attachment.ts';
+import { type NetworkFacts, networksOf } from './attachment.ts';
 import { portSummaries } from './ports.ts';
 import { unixSeconds } from './time.ts';
 
@@ -36,12 +36,14 @@ export interface Sizes {
   readonly rootBytes: number;
 }
 
-export function containerSummary(
-  info: ContainerInfo,
-  tagStillThere: boolean,
-  nowMs: number,
-  sizes?: Sizes,
-): ContainerSummary {
+interface SummaryFacts extends NetworkFacts {
+  readonly tagStillThere: boolean;
+  readonly nowMs: number;
+  readonly sizes?: Sizes | undefined;
+}
+
+export function containerSummary(info: ContainerInfo, facts: SummaryFacts): ContainerSummary {
+  const { tagStillThere, nowMs, sizes } = facts;
   return {
     Id: info.id,
     Names: [`/${info.name}`],
@@ -54,7 +56,7 @@ export function containerSummary(
     State: info.state,
     Status: statusText(info, nowMs),
     HostConfig: { NetworkMode: info.config.network },
-    NetworkSettings: { Networks: networksOf(info) },
+    NetworkSettings: { Networks: networksOf(info, facts) },
     Mounts: mountPoints(info),
     ...sizesJson(sizes),
   };
@@ -113,7 +115,7 @@ function matches(info: ContainerInfo, filters: Filters): boolean {
     ) &&
     filters.some('publish', (port) => publishes(info, port)) &&
     filters.some('expose', (port) => config.exposedPorts.some((exposed) => samePort(exposed, port))) &&
-    filters.some('is-task', (value) => ['1', 'true'].includes(value) === 'com.docker.swarm.task.id' in config.labels)
+    [undefined, 'com.docker.swarm.task.id' in config.labels].includes(filters.flag('is-task'))
   );
 }
 
@@ -143,5 +145,5 @@ const samePort = (exposed: string, asked: string): boolean =>
 function publishes(info: ContainerInfo, asked: string): boolean {
   const running = info.endpoints.flatMap((endpoint) => endpoint.published);
   const published = info.endpoints.length > 0 ? running : info.config.publish;
-  return published.some(({ containerPort, protocol }) => samePort(`${containerPort}/${protocol}`, asked));
+  return published.some(({ hostPort, protocol }) => samePort(`${hostPort}/${protocol}`, asked));
 }

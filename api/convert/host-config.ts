@@ -1,6 +1,7 @@
 // HostConfig for inspect: Docker's defaults, then what our configuration says, then the request as it came;
 // limits and restart rule last, because `docker update` may have changed them since.
 import type { ContainerConfig, ContainerMount } from '../../runtime/container/contract.ts';
+import type { SystemFacts } from '../deps.ts';
 import { limitsJson, restartJson } from './host-limits.ts';
 import { bindingsOf } from './ports.ts';
 
@@ -19,7 +20,6 @@ const DEFAULTS = {
   ConsoleSize: [0, 0],
   CapAdd: null,
   CapDrop: null,
-  CgroupnsMode: 'private',
   Dns: [],
   DnsOptions: [],
   DnsSearch: [],
@@ -61,26 +61,33 @@ const DEFAULTS = {
   MemoryReservation: 0,
   MemorySwap: 0,
   MemorySwappiness: null,
-  OomKillDisable: null,
+  OomKillDisable: false,
   PidsLimit: null,
   Ulimits: null,
   CpuCount: 0,
   CpuPercent: 0,
   IOMaximumIOps: 0,
   IOMaximumBandwidth: 0,
-  MaskedPaths: null,
-  ReadonlyPaths: null,
 };
 
-export function hostConfigOf(config: ContainerConfig): Record<string, unknown> {
+/** What this machine gives to a container that does not say. */
+export type HostDefaults = Pick<SystemFacts, 'cgroupVersion' | 'hiddenPaths'>;
+
+export function hostConfigOf(config: ContainerConfig, machine: HostDefaults): Record<string, unknown> {
   return {
     ...DEFAULTS,
+    ...hidden(config, machine),
     ...said(config),
     ...set(config.asRequested['HostConfig']),
-    ...normal(config),
+    ...normal(config, machine),
     ...limitsJson(config.limits),
     RestartPolicy: restartJson(config.restart),
   };
+}
+
+function hidden({ privileged }: ContainerConfig, { hiddenPaths }: HostDefaults): Record<string, unknown> {
+  if (privileged) return { MaskedPaths: null, ReadonlyPaths: null };
+  return { MaskedPaths: hiddenPaths.masked, ReadonlyPaths: hiddenPaths.readOnly };
 }
 
 /** For containers that no create request made: the tasks of services. */
@@ -104,7 +111,7 @@ function said(config: ContainerConfig): Record<string, unknown> {
     SecurityOpt: listed(config.securityOptions),
     CgroupParent: config.cgroupParent,
     Ulimits: listed(config.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard }))),
-    ...(mounts.length > 0 ? { Mounts: mounts } : {}),
+    ...(mounts.length > 0 && config.asRequested['HostConfig'] === undefined ? { Mounts: mounts } : {}),
     ...(Object.keys(config.tmpfs).length > 0 ? { Tmpfs: config.tmpfs } : {}),
     ...(Object.keys(config.sysctls).length > 0 ? { Sysctls: config.sysctls } : {}),
     ...(config.init ? { Init: true } : {}),
@@ -121,12 +128,12 @@ const mountJson = (mount: ContainerMount): Record<string, unknown> => ({
 });
 
 /** Where an empty request means a default, inspect shows the default. */
-function normal(config: ContainerConfig): Record<string, unknown> {
+function normal(config: ContainerConfig, { cgroupVersion }: HostDefaults): Record<string, unknown> {
   return {
     NetworkMode: config.network,
     LogConfig: { Type: config.logDriver.name, Config: config.logDriver.options },
     IpcMode: config.ipcMode || 'private',
-    CgroupnsMode: config.cgroupNamespaceMode || 'private',
+    CgroupnsMode: config.cgroupNamespaceMode || (cgroupVersion === '2' ? 'private' : 'host'),
     PidMode: config.pidMode,
     UTSMode: config.utsMode,
     ShmSize: config.shmBytes || SHM_BYTES,

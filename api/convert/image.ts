@@ -9,15 +9,21 @@ export function imageSummary(image: Image, containers: number, version: string):
   return {
     Id: image.id,
     ParentId: image.parentId,
-    RepoTags: [...image.tags],
-    RepoDigests: [...image.digests],
+    RepoTags: namesOrNone(image.tags, '<none>:<none>', image, version),
+    RepoDigests: namesOrNone(image.digests, '<none>@<none>', image, version),
     Created: unixSeconds(image.createdAtMs),
     Size: image.sizeBytes,
     SharedSize: -1,
     ...(isBefore(version, '1.44') ? { VirtualSize: image.sizeBytes } : {}),
     Labels: { ...image.config.labels },
-    Containers: containers,
+    Containers: isBefore(version, '1.51') ? -1 : containers,
   };
+}
+
+/** Until 1.43 an image that nothing names had these names. */
+function namesOrNone(names: readonly string[], none: string, image: Image, version: string): string[] {
+  const isNameless = image.tags.length === 0 && image.digests.length === 0;
+  return isNameless && isBefore(version, '1.43') ? [none] : [...names];
 }
 
 export function imageInspect(image: Image, storageDriver: string, version: string): object {
@@ -31,7 +37,7 @@ export function imageInspect(image: Image, storageDriver: string, version: strin
     DockerVersion: image.dockerVersion,
     Author: image.author,
     Config: imageConfigJson(image.config, version),
-    ...(isBefore(version, '1.45') ? { Container: '', ContainerConfig: null } : {}),
+    ...(isBefore(version, '1.45') ? { Container: '', ContainerConfig: imageConfigJson(NO_CONFIG, version) } : {}),
     Architecture: image.architecture,
     ...(image.variant === '' ? {} : { Variant: image.variant }),
     Os: image.os,
@@ -50,6 +56,19 @@ function graphData(folders: readonly string[]): Record<string, string> {
   if (upper === undefined) return {};
   return { ...(lower.length > 0 ? { LowerDir: lower.join(':') } : {}), UpperDir: upper };
 }
+
+/** Compose 1 looks into it, and finds nothing, as in images of newer builders. */
+const NO_CONFIG: ImageConfig = {
+  entrypoint: undefined,
+  command: undefined,
+  env: [],
+  volumes: [],
+  exposedPorts: [],
+  labels: {},
+  user: '',
+  workingDirectory: '',
+  stopSignal: '',
+};
 
 /** Since 1.50 fields that only containers have are left out, and empty ones with them. */
 function imageConfigJson(config: ImageConfig, version: string): object {

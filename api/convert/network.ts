@@ -88,6 +88,8 @@ export function parseClusterNetwork(body: Json): NetworkSpec {
 export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
   const network = new Fields(body);
   const request = parseNamed(network);
+  if (['host', 'null'].includes(request.driver))
+    fail('forbidden', `only one instance of "${request.driver}" network is allowed`);
   if (!['bridge', 'macvlan', 'ipvlan'].includes(request.driver))
     fail('not-found', `plugin "${request.driver}" not found`);
   if (network.raw('EnableIPv4') === false) fail('not-implemented', 'a network without IPv4 is not implemented yet');

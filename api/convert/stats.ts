@@ -68,14 +68,14 @@ function cpu(stats: Stats | undefined): object {
 function blkio(stats: Stats | undefined): object {
   const entries = stats?.blockIo.map(({ major, minor, op, bytes }) => ({ major, minor, op, value: bytes })) ?? [];
   return {
-    io_service_bytes_recursive: entries.length > 0 ? entries : null,
-    io_serviced_recursive: null,
-    io_queue_recursive: null,
-    io_service_time_recursive: null,
-    io_wait_time_recursive: null,
-    io_merged_recursive: null,
-    io_time_recursive: null,
-    sectors_recursive: null,
+    io_service_bytes_recursive: entries,
+    io_serviced_recursive: [],
+    io_queue_recursive: [],
+    io_service_time_recursive: [],
+    io_wait_time_recursive: [],
+    io_merged_recursive: [],
+    io_time_recursive: [],
+    sectors_recursive: [],
   };
 }
 

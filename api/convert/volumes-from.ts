@@ -1,5 +1,5 @@
 // --volumes-from: the bind mounts and volumes of other containers, as mounts of the new one.
-import { fail } from '../../base/errors.ts';
+import { fail, sentenceOf } from '../../base/errors.ts';
 import type { Json } from '../../base/parse.ts';
 import type { ContainerInfo, ContainerMount, Containers } from '../../runtime/container/contract.ts';
 import { Fields } from './fields.ts';
@@ -14,8 +14,17 @@ export function volumesFrom(body: Json, containers: Pick<Containers, 'get'>): Co
       if (reference === '' || rest.length > 0 || words.some((word) => !['ro', 'rw', 'z', 'Z'].includes(word))) {
         fail('invalid', `invalid volumes-from specification: ${text}`);
       }
-      return mountsOf(containers.get(reference), words.includes('ro'));
+      return mountsOf(named(containers, reference), words.includes('ro'));
     });
+}
+
+/** Not code `not-found`: clients take that for a missing image. */
+function named(containers: Pick<Containers, 'get'>, reference: string): ContainerInfo {
+  try {
+    return containers.get(reference);
+  } catch (error) {
+    return fail('invalid', sentenceOf(error));
+  }
 }
 
 /** A named volume of the other container is shared by its name, which also keeps it from being removed. */

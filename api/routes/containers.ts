@@ -2,6 +2,7 @@
 import type { ApiDeps } from '../deps.ts';
 import { containerInspect } from '../convert/container-inspect.ts';
 import { CONTAINER_FILTERS, containerSummary, selectContainers } from '../convert/container-summary.ts';
+import type { NetworkFacts } from '../convert/attachment.ts';
 import { parseContainerConfig, requireContainerName } from '../convert/container-config.ts';
 import { Fields } from '../convert/fields.ts';
 import { parseLimitChange, parseRestart, refuseUnsupportedResources } from '../convert/host-limits.ts';
@@ -10,6 +11,7 @@ import { parseFilters } from '../filters.ts';
 import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import type { ContainerConfig } from '../../runtime/container/contract.ts';
 import { networkToJoin } from '../cluster-network.ts';
+import { Fault } from '../faults.ts';
 import { empty, json } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
@@ -22,21 +24,30 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
   const { runtime, system, clock } = deps;
   const { containers } = runtime;
 
-  router.add('GET', '/containers/json', async ({ query, abort }) => {
+  router.add('GET', '/containers/json', async ({ query, version, abort }) => {
     const filters = parseFilters(query.text('filters'), CONTAINER_FILTERS);
     const options = { all: query.flag('all'), limit: query.integer('limit') ?? 0 };
     const chosen = selectContainers(containers, filters, options);
     const untagged = containersWithoutImage(runtime.images, chosen);
     const sizes = query.flag('size') ? await sizesOf(runtime, chosen, abort) : undefined;
+    const networks = networkFacts(runtime, version);
     return json(
       200,
-      chosen.map((info) => containerSummary(info, !untagged.has(info.id), clock.nowMs(), sizes?.get(info.id))),
+      chosen.map((info) =>
+        containerSummary(info, {
+          tagStillThere: !untagged.has(info.id),
+          nowMs: clock.nowMs(),
+          sizes: sizes?.get(info.id),
+          ...networks,
+        }),
+      ),
     );
   });
 
   router.add('POST', '/containers/create', async (request) => {
     const body = await request.json();
     const config = parseContainerConfig(body, request.query.text('name'), volumesFrom(body, containers));
+    checkLinks({ get: (reference) => containers.get(reference) }, config);
     await checkNetworks(deps, config, request.abort);
     const { id, warnings } = await containers.create(config);
     return json(201, { Id: id, Warnings: warnings });
@@ -45,11 +56,15 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
   router.add('GET', '/containers/{id}/json', async (request) => {
     const info = containers.get(request.param('id'));
     const sizes = request.query.flag('size') ? await sizesOf(runtime, [info], request.abort) : undefined;
-    return json(200, containerInspect(info, system.storageDriver, sizes?.get(info.id)));
+    return json(
+      200,
+      containerInspect(info, { ...system, ...networkFacts(runtime, request.version) }, sizes?.get(info.id)),
+    );
   });
 
   router.add('POST', '/containers/{id}/start', async (request) => {
-    await containers.start(request.param('id'));
+    refuseHostConfig(request);
+    await startAsDocker(containers.start(request.param('id')));
     return NO_CONTENT;
   });
 
@@ -64,7 +79,8 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('POST', '/containers/{id}/kill', async (request) => {
-    await containers.kill(request.param('id'), request.query.text('signal') || 'SIGKILL');
+    const id = request.param('id');
+    await sayingFirst(`cannot kill container: ${id}`, containers.kill(id, request.query.text('signal') || 'SIGKILL'));
     return NO_CONTENT;
   });
 
@@ -74,14 +90,20 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   router.add('POST', '/containers/{id}/unpause', async (request) => {
-    await containers.unpause(request.param('id'));
+    const { id, state } = containers.get(request.param('id'));
+    // Docker's status, and the contract's: no conflict here.
+    if (state !== 'paused') throw new Fault(500, 'conflict', `Container ${id} is not paused`);
+    await containers.unpause(id);
     return NO_CONTENT;
   });
 
   router.add('POST', '/containers/{id}/rename', async (request) => {
     const name = request.query.text('name');
     if (name === '' || name === '/') fail('invalid', 'Neither old nor new names may be empty');
-    await containers.rename(request.param('id'), requireContainerName(name));
+    const id = containers.get(request.param('id')).id;
+    const renaming = async (): Promise<void> =>
+      containers.rename(id, requireContainerName(`/${name.replace(/^\//, '')}`));
+    await sayingFirst('Error when allocating new name', renaming());
     return NO_CONTENT;
   });
 
@@ -115,6 +137,11 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
   );
 }
 
+export function networkFacts({ networks }: ApiDeps['runtime'], version: string): NetworkFacts {
+  const ids = new Map(networks.list().map(({ name, id }) => [name, id]));
+  return { networkId: (name) => ids.get(name), version };
+}
+
 export function sizeOf({ query }: ApiRequest): { rows: number; columns: number } {
   const limits = { min: 0, max: 65_535 };
   return { rows: query.requiredInteger('h', limits), columns: query.requiredInteger('w', limits) };
@@ -129,8 +156,48 @@ function stopOptions({ query }: ApiRequest): { signal?: string; graceMs?: number
   };
 }
 
+/** Before 1.24 a start could bring a host configuration: who still sends one must not think that it was heard. */
+function refuseHostConfig(request: ApiRequest): void {
+  if (Number(request.header('content-length')) <= 7) return; // `{}`, `null` and the like
+  fail('invalid', 'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24');
+}
+
+/** A port that is taken is no conflict of the container's state: 409 has another meaning to clients. */
+async function startAsDocker(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    const isPort = codeOf(error) === 'conflict' && sentenceOf(error).startsWith('driver failed programming');
+    throw isPort ? new Fault(500, 'conflict', sentenceOf(error)) : error;
+  }
+}
+
+/** Docker says what it was about to do before it says what was wrong, but for what it finds wrong in the words alone. */
+async function sayingFirst(what: string, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (codeOf(error) === 'not-modified' || /^(invalid signal|renaming)/i.test(sentenceOf(error))) throw error;
+    throw new CodedError(codeOf(error), `${what}: ${sentenceOf(error)}`);
+  }
+}
+
 /** `--timeout -1`: no SIGKILL. The longest that a timer can hold. */
 const WAIT_FOR_EVER_MS = 2 ** 31 - 1;
+
+function checkLinks(
+  { get }: { get: (reference: string) => unknown },
+  { network, attachments = [] }: ContainerConfig,
+): void {
+  if (network !== 'bridge') return;
+  for (const { to } of attachments.flatMap(({ links }) => links)) {
+    try {
+      get(to);
+    } catch (error) {
+      fail('invalid', `could not get container for ${to}: ${sentenceOf(error)}`);
+    }
+  }
+}
 
 /** Networks of this machine are the runtime's to check. Not code `not-found`: clients take that for a missing image. */
 async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: AbortSignal): Promise<void> {

@@ -22,10 +22,9 @@ export function addExecRoutes(router: Routes, { runtime, clock }: ApiDeps): void
 
   router.add('POST', '/exec/{id}/start', async (request) => {
     const body = new Fields(await request.jsonOrEmpty());
-    const { id, config, running } = containers.execGet(request.param('id'));
+    const { id, config } = containers.execGet(request.param('id'));
     const terminal = body.flag('Tty');
     const detach = body.flag('Detach');
-    if (running) fail('conflict', `exec ${id} is already running`);
     const stdio = await containers.execStart(id, { ...consoleSizeOf(body), detach });
     if (!stdio) return empty(200);
     const { stdin } = config;
@@ -79,7 +78,7 @@ function execInspect({ id, containerId, config, running, exitCode, pid }: ExecIn
     ID: id,
     Running: running,
     ExitCode: running ? null : (exitCode ?? null),
-    ProcessConfig: { tty, entrypoint, arguments: args, privileged, user },
+    ProcessConfig: { tty, entrypoint, arguments: args, privileged, ...(user === '' ? {} : { user }) },
     OpenStdin: config.stdin,
     OpenStdout: config.stdout,
     OpenStderr: config.stderr,

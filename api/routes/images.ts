@@ -5,7 +5,7 @@ import type { Images } from '../../runtime/image/contract.ts';
 import { deletedItem, imageHistory, imageInspect, imageSummary } from '../convert/image.ts';
 import { parseFilters } from '../filters.ts';
 import { notImplemented } from '../faults.ts';
-import { progressLines } from '../progress.ts';
+import { progressLines, progressReply } from '../progress.ts';
 import { empty, json, stream } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
@@ -34,7 +34,7 @@ export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDe
 
   router.add('POST', '/images/{name...}/tag', async (request) => {
     const repository = request.query.text('repo');
-    if (repository === '') fail('invalid', 'parameter repo is required');
+    if (repository === '') fail('invalid', 'invalid reference format');
     const tag = request.query.text('tag');
     await images.tag(request.param('name'), tag === '' ? repository : `${repository}:${tag}`);
     return empty(201);
@@ -89,9 +89,6 @@ async function importImage(images: Images, { query, body, abort }: ApiRequest) {
   const repository = query.text('repo');
   const tag = query.text('tag');
   const target = tag === '' || repository === '' ? repository : `${repository}:${tag}`;
-  const options = { target, changes: query.list('changes'), message: query.text('message') };
-  return stream(
-    'application/json',
-    progressLines(async () => [{ status: await images.import(body, options, abort) }]),
-  );
+  const options = { target, changes: query.list('changes'), message: query.text('message') || 'Imported from -' };
+  return await progressReply(async () => [{ status: await images.import(body, options, abort) }]);
 }

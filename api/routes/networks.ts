@@ -43,7 +43,9 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     const body = await request.json();
     if (!isClusterRequest(body)) {
       const wanted = parseNetworkRequest(body);
-      const { id } = await networks.create(wanted);
+      const network = await networks.create(wanted);
+      const { id } = network;
+      publishNetwork(deps, 'create', network);
       return json(201, { Id: id, Warning: warningOf(wanted) });
     }
     const spec = parseClusterNetwork(body);
@@ -78,7 +80,7 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     const id = request.param('id');
     const network = await clusterNetwork(deps, id, request.abort);
     if (network) await deps.swarm.control().call('RemoveNetwork', { network: network.id }, { abort: request.abort });
-    else await networks.remove(id);
+    else await removeNetwork(deps, id);
     return empty(204);
   });
 
@@ -141,10 +143,22 @@ async function clusterNetworks({ swarm, log }: ApiDeps, abort: AbortSignal): Pro
   }
 }
 
+async function removeNetwork(deps: ApiDeps, reference: string): Promise<void> {
+  const { networks } = deps.runtime;
+  const network = networks.get(reference);
+  await networks.remove(reference);
+  publishNetwork(deps, 'destroy', network);
+}
+
+function publishNetwork({ runtime }: ApiDeps, action: 'create' | 'destroy', network: NetworkInfo): void {
+  const { id, name, driver } = network;
+  runtime.events.publish({ type: 'network', action, id, attributes: { name, type: driver }, scope: 'local' });
+}
+
 /** False when a container joined it meanwhile. */
-async function wasRemoved({ runtime }: ApiDeps, id: string): Promise<boolean> {
+async function wasRemoved(deps: ApiDeps, id: string): Promise<boolean> {
   try {
-    await runtime.networks.remove(id);
+    await removeNetwork(deps, id);
     return true;
   } catch (error) {
     if (['conflict', 'forbidden', 'not-found'].includes(codeOf(error))) return false;

@@ -1,5 +1,6 @@
 // /_ping, /version, /info, /system/df: the daemon itself.
 import { fail } from '../../base/errors.ts';
+import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { Image } from '../../runtime/image/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { systemInfo } from '../convert/system-info.ts';
@@ -7,6 +8,7 @@ import { imageSummary } from '../convert/image.ts';
 import { containerSummary, type Sizes } from '../convert/container-summary.ts';
 import { empty, json, type Reply } from '../reply.ts';
 import type { Routes } from '../routes.ts';
+import { networkFacts } from './containers.ts';
 import { swarmInfoJson } from './swarm-info.ts';
 import type { SwarmInfo } from '../deps.ts';
 import { versionJson } from '../convert/version.ts';
@@ -61,11 +63,16 @@ async function diskUse(
     ...volumeJson(volume),
     UsageData: { RefCount: volume.usedBy.length, Size: used.get(volume.name) ?? -1 },
   }));
+  const networks = networkFacts(runtime, version);
+  const summary = (info: ContainerInfo) =>
+    containerSummary(info, { tagStillThere: true, nowMs: clock.nowMs(), sizes: sizes.get(info.id), ...networks });
   return {
     ...(wants('image') ? { LayersSize: images.reduce((sum, image) => sum + image.sizeBytes, 0) } : {}),
     ...(wants('image') ? { Images: images.map((image) => imageSummary(image, users(image), version)) } : {}),
     ...(wants('container')
-      ? { Containers: containers.map((info) => containerSummary(info, true, clock.nowMs(), sizes.get(info.id))) }
+      ? {
+          Containers: containers.map((info) => summary(info)),
+        }
       : {}),
     ...(wants('volume') ? { Volumes: volumes } : {}),
     ...(wants('build-cache') ? { BuildCache: [] } : {}),

@@ -148,7 +148,7 @@ export class ContainerStore implements Containers {
   }
 
   async kill(reference: string, signal: string): Promise<void> {
-    await kill(this.#find(reference), this.#parts, { signal, reference });
+    await kill(this.#find(reference), this.#parts, { signal });
   }
 
   async restart(reference: string, options: StopOptions): Promise<void> {
@@ -254,7 +254,8 @@ export class ContainerStore implements Containers {
     const container = this.#find(reference);
     container.consoleSize = size;
     if (!isAlive(container.state) || !container.shim) fail('conflict', `container ${container.id} is not running`);
-    await container.shim.resize(size);
+    // Without a terminal there is nothing to resize, and clients ask all the same.
+    if (container.record.config.terminal) await container.shim.resize(size);
     publishContainer(this.#parts, container, 'resize', { height: String(size.rows), width: String(size.columns) });
   }
 

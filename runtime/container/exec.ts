@@ -62,7 +62,7 @@ export class Execs {
     options: { consoleSize?: { rows: number; columns: number }; detach: boolean },
   ): Promise<AttachedStdio | undefined> {
     const exec = this.#get(id);
-    if (exec.state !== 'created') fail('conflict', `exec command ${id} is already running`);
+    if (exec.state !== 'created') fail('conflict', `Error: Exec command ${id} has already run`);
     const { container, config } = exec;
     const shim = checkRunning(container);
     exec.state = 'running';
@@ -85,9 +85,9 @@ export class Execs {
   }
 
   async resize(id: string, size: { rows: number; columns: number }): Promise<void> {
-    const { process } = this.#get(id);
-    if (!process) fail('conflict', `exec process ${id} is not running`);
-    await process.resize(size);
+    const { process, config, state } = this.#get(id);
+    if (!process || state !== 'running') fail('not-found', 'no such exec');
+    if (config.terminal) await process.resize(size);
   }
 
   async signal(id: string, signal: string): Promise<void> {

@@ -94,11 +94,10 @@ async function signalProcess(container: Container, parts: ContainerParts, signal
 export async function kill(
   container: Container,
   parts: ContainerParts,
-  { signal: text, reference }: { readonly signal: string; readonly reference: string },
+  { signal: text }: { readonly signal: string },
 ): Promise<void> {
   const signal = text === '' ? SIGKILL : parseSignal(text);
-  if (!isUp(container.state))
-    fail('conflict', `cannot kill container: ${reference}: container ${container.id} is not running`);
+  if (!isUp(container.state)) fail('conflict', `container ${container.id} is not running`);
   const ends = signal === SIGKILL || signal === stopSignalOf(container);
   if (ends) container.change({ stoppedByHand: true });
   if (container.state === 'restarting') {

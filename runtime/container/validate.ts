@@ -113,6 +113,11 @@ export function validateLimits(limits: ContainerLimits, { cpus }: { cpus: number
   const { cpusetMems = '', memorySwappiness = 0, blockIoWeight = 0, oomKillDisable = false } = limits;
   const isSet = (text: string): boolean => /^(|\d+(-\d+)?(,\d+(-\d+)?)*)$/.test(text);
   if (!isSet(limits.cpusetCpus)) fail('invalid', `Invalid value ${limits.cpusetCpus} for cpuset cpus`);
+  const beyond = limits.cpusetCpus.split(/[,-]/).some((cpu) => Number(cpu) >= cpus);
+  if (beyond) {
+    const available = `requested ${limits.cpusetCpus}, available: ${cpus === 1 ? '0' : `0-${cpus - 1}`}`;
+    fail('invalid', `Requested CPUs are not available - ${available}`);
+  }
   if (!isSet(cpusetMems)) fail('invalid', `Invalid value ${cpusetMems} for cpuset mems`);
   if (memorySwappiness < 0 || memorySwappiness > 100)
     fail('invalid', `Invalid value: ${memorySwappiness}, valid memory swappiness range is 0-100`);

@@ -32,7 +32,7 @@ export function applyChanges(lines: readonly string[], config: ImageConfig = EMP
 
 function applyChange(config: ImageConfig, line: string): ImageConfig {
   const [word = ''] = line.split(/\s/, 1);
-  const change = CHANGES[word.toUpperCase()] ?? fail('invalid', `${word.toUpperCase()} is not a valid change command`);
+  const change = CHANGES[word.toUpperCase()] ?? fail('invalid', `${word.toLowerCase()} is not a valid change command`);
   const rest = line.slice(word.length).trim();
   if (rest === '') fail('invalid', `${word.toUpperCase()} requires at least one argument`);
   return change(config, rest);

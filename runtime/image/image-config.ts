@@ -123,14 +123,15 @@ function timeMs(value: unknown): number {
   return Number.isNaN(ms) ? 0 : ms;
 }
 
-/** What `import` writes. Key order and times are fixed: the bytes decide the image's id. */
+/** What `import` writes. Key order is fixed: the bytes decide the image's id. */
 export function importedConfig(options: {
   architecture: string;
   config: ImageConfig;
   diffId: string;
   message: string;
+  createdAtMs: number;
 }): Uint8Array {
-  const created = '1970-01-01T00:00:00Z';
+  const created = new Date(options.createdAtMs).toISOString();
   const json = {
     architecture: options.architecture,
     comment: options.message,

@@ -207,7 +207,13 @@ export class ImageStore implements Images {
     await using staging = await this.door.stage();
     const taken = await this.#takeArchive(staging, archive, abort);
     const { diffId } = taken.digested;
-    const written = importedConfig({ architecture: ARCHITECTURE, config, diffId, message: options.message });
+    const written = importedConfig({
+      architecture: ARCHITECTURE,
+      config,
+      diffId,
+      message: options.message,
+      createdAtMs: this.#parts.options.clock.nowMs(),
+    });
     await using intake = await this.door.begin(staging, written);
     for (const layer of intake.layers) await intake.bring(layer, () => Promise.resolve(taken));
     await this.door.finish(intake, { tags });
@@ -311,12 +317,9 @@ function tagsAsked(reference: string): string[] {
   return parsed.digest === undefined ? [familiar(parsed)] : [];
 }
 
+/** What is no id has to be a name. */
 function familiarOrGiven(reference: string): string {
-  try {
-    return familiar(parseReference(reference));
-  } catch {
-    return reference; // an id, or nothing that could be a name
-  }
+  return /^(sha256:.*|[0-9a-f]{64})$/.test(reference) ? reference : familiar(parseReference(reference));
 }
 
 /** The same image asked for by two names is written once, with both. */

@@ -57,12 +57,27 @@ export class Transport implements Disposable {
     if (abort?.aborted) return new CodedError('aborted', 'the request was cancelled', { cause: abort.reason });
     const code = cause instanceof CodedError ? cause.code : 'unavailable';
     const verb = method.slice(0, 1) + method.slice(1).toLowerCase();
-    return new CodedError(code, `${verb} "${withoutQuery(url.href)}": ${sentenceOf(cause)}`);
+    return new CodedError(code, `${verb} "${withoutQuery(url.href)}": ${dialled(sentenceOf(cause))}`);
   }
 
   [Symbol.dispose](): void {
     for (const agent of [this.#plain, this.#checked, this.#unchecked]) agent.destroy();
   }
+}
+
+const DIAL_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'network is unreachable',
+  ETIMEDOUT: 'connection timed out',
+};
+
+/** A connection that was not made, in the words of Docker's engine: scripts look for them. */
+function dialled(sentence: string): string {
+  const [, errno = '', address = ''] = /^connect (\w+) (\S+)/.exec(sentence) ?? [];
+  const [, host] = /^getaddrinfo ENOTFOUND (\S+)/.exec(sentence) ?? [];
+  if (host !== undefined) return `dial tcp: lookup ${host}: no such host`;
+  return DIAL_WORDS[errno] === undefined ? sentence : `dial tcp ${address}: connect: ${DIAL_WORDS[errno]}`;
 }
 
 function writeBody(sent: ClientRequest, body: HttpRequest['body'], fail: (cause: unknown) => void): void {

@@ -9,7 +9,8 @@ const CONTAINERS: readonly (readonly [name: string, body: unknown, status: numbe
   ['nothing', '', 400, /EOF/],
   ['malformed JSON', '{"Image":', 400, /^body is not valid JSON/],
   ['a list', '[]', 400, /^body must be an object/],
-  ['no image', {}, 400, /Image must not be empty/],
+  ['no image', { Cmd: ['true'] }, 400, /Image must not be empty/],
+  ['nothing at all', {}, 400, /Config cannot be empty/],
   ['a number for the image', { Image: 3 }, 400, /^Image must be a string/],
   ['a number in the environment', container({ Env: ['A=1', 2] }), 400, /^Env\[1\] must be a string/],
   ['an environment entry without a name', container({ Env: ['=x'] }), 400, /invalid environment variable: =x/],
@@ -227,7 +228,7 @@ describe('bad input', () => {
     ['an exec without a command', 'POST', '/containers/x/exec', {}, 400, /No exec command specified/],
     ['detach keys', 'POST', '/containers/x/exec', { Cmd: ['a'], DetachKeys: 'ctrl-$' }, 400, /detach keys/],
     ['a time', 'GET', '/events?since=yesterday', undefined, 400, /since/],
-    ['a tag without a repository', 'POST', '/images/busybox/tag', undefined, 400, /repo is required/],
+    ['a tag without a repository', 'POST', '/images/busybox/tag', undefined, 400, /invalid reference format/],
     ['an import without a source', 'POST', '/images/create', undefined, 400, /fromImage or fromSrc/],
   ] as const) {
     it(`refuses ${name} that is wrong`, async () => {

@@ -19,7 +19,7 @@ const other = {
     { type: 'tmpfs', name: '', source: '', target: '/tmp', driver: '', readOnly: false, propagation: '' },
   ],
 } as unknown as ContainerInfo;
-const containers = { get: (name: string) => (name === 'db' ? other : fail('not-found', `No such container: ${name}`)) };
+const containers = { get: (name: string) => (name === 'db' ? other : fail('invalid', `No such container: ${name}`)) };
 const body = (...from: string[]) => ({ Image: 'busybox', HostConfig: { VolumesFrom: from } });
 
 describe('volumes of other containers', () => {
@@ -51,7 +51,7 @@ describe('volumes of other containers', () => {
   it('are refused from a container that is not there, or in an unknown mode', () => {
     assert.throws(
       () => volumesFrom(body('nobody'), containers),
-      (error) => codeOf(error) === 'not-found',
+      (error) => codeOf(error) === 'invalid',
     );
     assert.throws(
       () => volumesFrom(body('db:x'), containers),

@@ -52,8 +52,8 @@ export async function importBusybox(engine: BenchEngine): Promise<void> {
   }
 }
 
-export async function startShoal(nodes: number): Promise<BenchEngine> {
-  const cluster = new TestCluster('bench');
+export async function startShoal(nodes: number, name = 'bench'): Promise<BenchEngine> {
+  const cluster = new TestCluster(name);
   await cluster.start('--nodes', String(nodes), '--no-demo');
   return {
     name: 'shoal',
@@ -86,13 +86,18 @@ interface DockerNode {
 }
 
 /** Debian's Docker Engine, one for each node, on a bridge of their own, with private roots and sockets. */
-export async function startDocker(count: number, settings: readonly string[] = []): Promise<BenchEngine> {
-  const root = mkdtempSync(join(tmpdir(), 'bench-docker-'));
-  await run('ip', ['netns', 'add', 'bench-lan']);
-  await run('ip', ['-n', 'bench-lan', 'link', 'add', 'lan', 'type', 'bridge']);
-  await run('ip', ['-n', 'bench-lan', 'link', 'set', 'lan', 'up']);
+export async function startDocker(
+  count: number,
+  settings: readonly string[] = [],
+  name = 'bench',
+): Promise<BenchEngine> {
+  const root = mkdtempSync(join(tmpdir(), `${name}-docker-`));
+  const lan = `${name}-lan`;
+  await run('ip', ['netns', 'add', lan]);
+  await run('ip', ['-n', lan, 'link', 'add', 'lan', 'type', 'bridge']);
+  await run('ip', ['-n', lan, 'link', 'set', 'lan', 'up']);
   const nodes: DockerNode[] = [];
-  for (let number = 1; number <= count; number++) nodes.push(await makeDockerNode(root, number, settings));
+  for (let number = 1; number <= count; number++) nodes.push(await makeDockerNode(root, number, settings, name));
   await Promise.all(nodes.map((node) => answering(node)));
   const [first, ...others] = nodes as [DockerNode, ...DockerNode[]];
   await client(first.socket, 'swarm', 'init', '--advertise-addr', first.address);
@@ -133,21 +138,27 @@ export async function startDocker(count: number, settings: readonly string[] = [
     version: async () => (await client(first.socket, 'version', '--format', '{{.Server.Version}}')).stdout,
     async [Symbol.asyncDispose]() {
       for (const node of nodes) await stopDocker(node);
-      for (const name of [...nodes.map((node) => node.namespace), 'bench-lan']) await run('ip', ['netns', 'del', name]);
+      for (const name of [...nodes.map((node) => node.namespace), lan]) await run('ip', ['netns', 'del', name]);
       rmSync(root, { recursive: true, force: true });
     },
   };
 }
 
-async function makeDockerNode(root: string, number: number, settings: readonly string[]): Promise<DockerNode> {
-  const namespace = `bench-docker${number}`;
+async function makeDockerNode(
+  root: string,
+  number: number,
+  settings: readonly string[],
+  name: string,
+): Promise<DockerNode> {
+  const lan = `${name}-lan`;
+  const namespace = `${name}-docker${number}`;
   const folder = join(root, String(number));
   const address = `198.18.251.${number}`;
   mkdirSync(folder);
   await run('ip', ['netns', 'add', namespace]);
   await run('ip', [
     '-n',
-    'bench-lan',
+    lan,
     'link',
     'add',
     `port${number}`,
@@ -160,7 +171,7 @@ async function makeDockerNode(root: string, number: number, settings: readonly s
     namespace,
   ]);
   for (const words of [`link set port${number} master lan`, `link set port${number} up`])
-    await run('ip', ['-n', 'bench-lan', ...words.split(' ')]);
+    await run('ip', ['-n', lan, ...words.split(' ')]);
   for (const words of ['link set lo up', `addr add ${address}/24 dev eth0`, 'link set eth0 up'])
     await run('ip', ['-n', namespace, ...words.split(' ')]);
   const node = { namespace, folder, address, settings, socket: join(folder, 'd.sock') };

@@ -64,13 +64,13 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   ],
   files: [
     'docker run -d --name files bb sleep 1000',
-    'echo from-host > /tmp/compat-in && docker cp /tmp/compat-in files:/tmp/in && rm /tmp/compat-in',
+    'echo from-host > $DIR/compat-in && docker cp $DIR/compat-in files:/tmp/in && rm $DIR/compat-in',
     'docker exec files cat /tmp/in',
-    'docker cp files:/tmp/in /tmp/compat-out && cat /tmp/compat-out && rm /tmp/compat-out',
+    'docker cp files:/tmp/in $DIR/compat-out && cat $DIR/compat-out && rm $DIR/compat-out',
     'docker cp files:/etc/passwd - | tar -t',
     'docker cp files:/nope /tmp',
     'docker cp /nope files:/tmp',
-    'echo x > /tmp/compat-in; docker cp /tmp/compat-in files:/nope/deeper; rm /tmp/compat-in',
+    'echo x > $DIR/compat-in; docker cp $DIR/compat-in files:/nope/deeper; rm $DIR/compat-in',
     'docker exec files sh -c "rm /etc/group; mkdir /etc/new; touch /etc/new/file"',
     'docker diff files | grep -v /tmp',
     'docker stop -t 0 files',
@@ -151,44 +151,6 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
     'docker run --rm -h bad_host! bb true',
   ],
 };
-
-/** Differences that are meant, with the reason. */
-export const REASONS: readonly { readonly line: RegExp; readonly reason: string }[] = [
-  {
-    line: /^docker run --rm (bb nosuch|bb \/etc|--device)/,
-    reason: 'newer engines tell the failure of a task in this frame; the exit code is the same',
-  },
-  { line: /--network nowhere/, reason: 'in a swarm Docker asks the manager, and passes on how it asked' },
-  {
-    line: /^docker exec life nosuchprogram/,
-    reason: 'newer engines and the client end with 127 for a program that is missing',
-  },
-  { line: /^docker exec life true/, reason: 'newer engines name the container by its id' },
-  { line: /--log-driver nope|--runtime nope|--cpuset-cpus a-b/, reason: 'the words of newer engines' },
-  { line: /^docker diff/, reason: 'in the order of names; Docker’s order is that of its walk' },
-  { line: /relative:path:x/, reason: 'two things are wrong with it; Docker names the other first' },
-  { line: /^docker events .*nope=x/, reason: 'a misspelt filter is refused, or it would select everything' },
-  { line: /^docker image inspect second:1/, reason: 'newer engines say it once' },
-  { line: /--restart nope nobody/, reason: 'two things are wrong with it; Docker names the other first' },
-];
-
-/** Answers whose shape is compared: every key that the engine of the comparison has must be there, with its type. */
-export const SHAPES: readonly string[] = [
-  '/version',
-  '/info',
-  '/containers/json?all=1',
-  '/containers/shape/json',
-  '/containers/shape/top',
-  '/containers/shape/stats?stream=0',
-  '/containers/shape/changes',
-  '/images/json',
-  '/images/bb/json',
-  '/images/bb/history',
-  '/volumes',
-  '/networks',
-  '/networks/bridge',
-  '/system/df',
-];
 
 /** With Debian's python3-docker, against whatever DOCKER_HOST says. Each line of output is compared. */
 export const DOCKER_PY = `

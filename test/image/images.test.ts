@@ -166,7 +166,7 @@ describe('image import', () => {
   it('refuses a wrong change before it stores anything', async () => {
     await using store = await testStore();
     const options = { target: '', changes: ['RUN ls'], message: '' };
-    await assert.rejects(store.images.import(streamOf(await tarOf([])), options), /RUN is not a valid change command/);
+    await assert.rejects(store.images.import(streamOf(await tarOf([])), options), /run is not a valid change command/);
     await assert.rejects(
       store.images.import(streamOf(Buffer.alloc(5000, 3)), { ...options, changes: [] }),
       /tar header/,

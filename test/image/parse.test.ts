@@ -81,7 +81,7 @@ describe('import changes', () => {
 
   for (const [line, reason] of [
     ['CMD', /CMD requires at least one argument/],
-    ['FROM x', /FROM is not a valid change command/],
+    ['FROM x', /from is not a valid change command/],
     ['ENV A', /ENV must have two arguments/],
     ['ENV A=1 B', /can't find = in "B"/],
     ['LABEL a="x', /looking for matching double-quote/],

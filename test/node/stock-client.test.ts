@@ -50,7 +50,11 @@ describe('the stock docker client on real containers', () => {
   for (const [args, code, words] of [
     [['bb', 'nosuchprogram'], 127, /executable file not found in \$PATH/],
     [['bb', '/etc'], 126, /permission denied|is a directory/],
-    [['127.0.0.1:1/nosuchimage'], 125, /Get "http:\/\/127.0.0.1:1\/v2\/": connect ECONNREFUSED/],
+    [
+      ['127.0.0.1:1/nosuchimage'],
+      125,
+      /Get "http:\/\/127.0.0.1:1\/v2\/": dial tcp 127.0.0.1:1: connect: connection refused/,
+    ],
     [['--network', 'nowhere', 'bb', 'true'], 125, /network nowhere not found/],
     [['-w', 'relative', 'bb', 'true'], 125, /is invalid, it needs to be an absolute path/],
     [['--memory', '1k', 'bb', 'true'], 125, /Minimum memory limit allowed is 6MB/],

@@ -348,7 +348,7 @@ describe('pulling', () => {
     const client = clientOf(desk.store);
     await assert.rejects(client.pull('127.0.0.1:1/app', { report: () => undefined }), {
       code: 'unavailable',
-      message: /Get "http:\/\/127.0.0.1:1\/v2\/": connect ECONNREFUSED/,
+      message: /Get "http:\/\/127.0.0.1:1\/v2\/": dial tcp 127.0.0.1:1: connect: connection refused/,
     });
   });
 

@@ -29,6 +29,7 @@ export const SYSTEM: SystemFacts = {
   memoryBytes: 4_294_967_296,
   cgroupVersion: '2',
   storageDriver: 'overlay2',
+  hiddenPaths: { masked: ['/proc/kcore'], readOnly: ['/proc/sys'] },
   labels: [],
   debug: false,
   warnings: [],

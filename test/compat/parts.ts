@@ -1,0 +1,90 @@
+// The parts of the comparison: each drives one engine through one client and says what it saw.
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { normal } from './facts.ts';
+import { ROWS, type Views, viewsOf } from './raw.ts';
+import { DOCKER_PY, SCENARIOS } from './scenarios.ts';
+
+const LINE_MS = 60_000;
+const SYSTEM_PYTHON = '/usr/bin/python3'; // the one that Debian's packages are for
+
+export interface Part {
+  readonly name: string;
+  run(socketPath: string): Promise<Views>;
+}
+
+export const PARTS: readonly Part[] = [
+  { name: 'requests', run: (socketPath) => viewsOf(socketPath, ROWS) },
+  { name: 'typed', run: typedLines },
+  { name: 'docker-py', run: dockerPy },
+];
+
+/** All of them, or the one that is called so. A client that is not installed is left out, and says so. */
+export function partsOf(name: string): Part[] {
+  const parts = PARTS.filter((part) => name === '' || part.name === name);
+  return parts.filter((part) => isInstalled(part.name));
+}
+
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  'docker-py': [SYSTEM_PYTHON, '-c', 'import docker'],
+};
+
+function isInstalled(name: string): boolean {
+  const [program, ...args] = NEEDS[name] ?? [];
+  if (program === undefined || spawnSync(program, args).status === 0) return true;
+  console.log(`${name} is not installed, so it is left out\n`);
+  return false;
+}
+
+async function typedLines(socketPath: string): Promise<Views> {
+  const folder = mkdtempSync(join(tmpdir(), 'compat-'));
+  try {
+    const views = new Map<string, readonly string[]>();
+    for (const line of Object.values(SCENARIOS).flat()) {
+      views.set(line, factsOf(await command(socketPath, 'sh', ['-c', line], { DIR: folder })));
+    }
+    return views;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function dockerPy(socketPath: string): Promise<Views> {
+  const { code, text } = await command(socketPath, SYSTEM_PYTHON, ['-c', DOCKER_PY]);
+  const lines = text.split('\n').map((line, index): [string, string[]] => [String(index + 1), [line]]);
+  return new Map([['exit', [`code ${code}`]], ...lines]);
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly text: string;
+}
+
+const factsOf = ({ code, text }: Outcome): string[] => [`code ${code}`, ...text.split('\n')];
+
+function command(
+  socketPath: string,
+  program: string,
+  args: readonly string[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const env = { ...process.env, DOCKER_HOST: `unix://${socketPath}`, DOCKER_CLI_HINTS: 'false', ...more };
+  return new Promise((resolve) => {
+    execFile(program, args, { env, timeout: LINE_MS, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
+      const code = error ? (typeof error.code === 'number' ? error.code : 124) : 0;
+      resolve({ code, text: normalOutput(`${stdout}${stderr}`) });
+    });
+  });
+}
+
+/** What differs from run to run is cut out, and how a sentence begins: newer engines begin theirs small. */
+function normalOutput(text: string): string {
+  return normal(text)
+    .replaceAll(/\/tmp\/\S*/g, '<path>')
+    .replaceAll(/(?<=from daemon: (?:[cC]annot kill container: \S+: )?)[A-Z]/g, (first) => first.toLowerCase())
+    .replaceAll('Cannot kill container', 'cannot kill container')
+    .replaceAll(/: Container (?=<id>)/g, ': container ')
+    .trim();
+}

@@ -1,0 +1,67 @@
+// The daemon itself: ping, version, info, events, disk use, log in.
+import { ended, type Row, removed, row, running } from '../rows.ts';
+
+const EVENTS = `events?since=0&until={now}`;
+
+export const SYSTEM_ROWS: readonly Row[] = [
+  row('ping', 'GET /_ping', 'HEAD /_ping', 'POST /_ping'),
+  row('no such page', 'GET /nowhere', 'GET /containers', 'PATCH /containers/json'),
+  row('version', { at: 'GET /version', values: /\.(Os|Arch|MinAPIVersion)$/ }),
+  row('info', 'GET /info'),
+  row(
+    'events',
+    ended('told', 'true', { Labels: { a: 'b' } }),
+    removed('told'),
+    { at: `GET /${EVENTS}&filters={"container":["told"]}` },
+    { at: `GET /${EVENTS}&filters={"container":{"told":true},"event":["die","start"]}` },
+    { at: `GET /${EVENTS}&filters={"type":["network"],"container":["told"]}` },
+    { at: `GET /${EVENTS}&filters={"image":["nosuch"]}` },
+    'GET /events?since=x&until=1',
+    'GET /events?since=1&until=y',
+    `GET /${EVENTS}&filters={`,
+    `GET /${EVENTS}&filters=[]`,
+  ),
+  row(
+    'events of what is done to a container',
+    running('done'),
+    { at: 'POST /containers/done/exec', json: { Cmd: ['true'], AttachStdout: true }, keep: 'exec' },
+    { at: 'POST /exec/{exec}/start', json: {} },
+    'POST /containers/done/pause',
+    'POST /containers/done/unpause',
+    'POST /containers/done/rename?name=done2',
+    'POST /containers/done2/resize?h=10&w=10',
+    { at: 'POST /containers/done2/update', json: { Memory: 67_108_864, MemorySwap: 134_217_728 } },
+    'POST /containers/done2/kill?signal=WINCH',
+    'GET /containers/done2/top',
+    'POST /containers/done2/restart?t=0',
+    'POST /containers/done2/stop?t=0',
+    'POST /containers/done2/wait',
+    'DELETE /containers/done2',
+    { at: `GET /${EVENTS}&filters={"type":["container"],"container":["{done}"]}` },
+  ),
+  row(
+    'events of images, volumes and networks',
+    'POST /images/bb/tag?repo=told&tag=1',
+    'DELETE /images/told:1',
+    { at: `GET /${EVENTS}&filters={"type":["image"],"event":["tag","untag"]}` },
+    { at: 'POST /volumes/create', json: { Name: 'told' } },
+    'DELETE /volumes/told',
+    { at: `GET /${EVENTS}&filters={"volume":["told"]}` },
+    { at: 'POST /networks/create', json: { Name: 'told' } },
+    'DELETE /networks/told',
+    { at: `GET /${EVENTS}&filters={"network":["told"]}` },
+  ),
+  row(
+    'disk use',
+    running('used', { HostConfig: { Binds: ['useddisk:/v'] } }),
+    'GET /system/df',
+    removed('used'),
+    'DELETE /volumes/useddisk',
+  ),
+  row(
+    'log in',
+    { at: 'POST /auth', json: { username: 'a', password: 'b', serveraddress: '127.0.0.1:1' } },
+    { at: 'POST /auth', body: '{' },
+    { at: 'POST /auth', body: '' },
+  ),
+];
