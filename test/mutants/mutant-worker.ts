@@ -39,7 +39,9 @@ async function hunt({ folder, seeds, steps, mode }: MutantOrder): Promise<Mutant
 async function load(folder: string): Promise<Modules> {
   const from = (file: string): Promise<Partial<Modules>> =>
     import(pathToFileURL(join(folder, 'manager/raft', file)).href) as Promise<Partial<Modules>>;
-  const loaded = await Promise.all(['core/raft.js', 'member.js', 'storage.js', 'judgement.js', 'inspect.js'].map(from));
+  const loaded = await Promise.all(
+    ['core/raft.js', 'member.js', 'storage.js', 'judgement.js', 'inspect.js', 'take-over.js'].map(from),
+  );
   return Object.assign({}, ...loaded) as Modules;
 }
 

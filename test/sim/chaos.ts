@@ -4,6 +4,7 @@
 import type { Random } from '../../base/random.ts';
 import { FAULTS, type Fault } from './fault-acts.ts';
 import { changeGroup, removeSpoilt } from './group-acts.ts';
+import { planNewBeginning } from './new-beginning.ts';
 import type { World } from './world.ts';
 import { FAIR } from './weather.ts';
 
@@ -25,6 +26,7 @@ export class Chaos {
   readonly #kindsMet = new Set<string>();
   #acts = 0;
   #round = 0;
+  #rages = false;
 
   constructor(world: World, options: ChaosOptions = {}) {
     this.#world = world;
@@ -47,11 +49,13 @@ export class Chaos {
   /** The first member starts, and with it the work. */
   begin(): void {
     this.#world.node('n1').boot('bootstrap');
+    planNewBeginning(this.#world, () => this.#rages);
     this.unleash();
   }
 
   unleash(): void {
     this.#round += 1;
+    this.#rages = true;
     this.#every(
       () => this.#random.fraction() * 25,
       () => this.#clientWork(),
@@ -69,6 +73,7 @@ export class Chaos {
   /** Faults end, links heal, everybody who is down comes back, except those of `heldDown`. */
   heal(heldDown: ReadonlySet<string> = new Set()): void {
     this.#round += 1;
+    this.#rages = false;
     const { weather, network, nodes } = this.#world;
     this.#world.weather = { ...weather, ...FAIR };
     network.heal();

@@ -4,6 +4,7 @@ import { inspectDirectory } from '../../manager/raft/inspect.ts';
 import { claimOf, judge } from '../../manager/raft/judgement.ts';
 import { Member } from '../../manager/raft/member.ts';
 import { Storage } from '../../manager/raft/storage.ts';
+import { seizeDirectory } from '../../manager/raft/take-over.ts';
 
 export interface Modules {
   readonly Raft: typeof Raft;
@@ -12,6 +13,7 @@ export interface Modules {
   readonly judge: typeof judge;
   readonly claimOf: typeof claimOf;
   readonly inspectDirectory: typeof inspectDirectory;
+  readonly seizeDirectory: typeof seizeDirectory;
 }
 
-export const PRODUCTION: Modules = { Raft, Member, Storage, judge, claimOf, inspectDirectory };
+export const PRODUCTION: Modules = { Raft, Member, Storage, judge, claimOf, inspectDirectory, seizeDirectory };

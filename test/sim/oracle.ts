@@ -68,6 +68,12 @@ export class Oracle {
       throw new Violation('term survives restarts', `${id} said ${said} and came back with ${raft.term}`);
   }
 
+  /** What those who were left out had in this term and later ones counts for nobody any more. */
+  begunAnew(term: number): void {
+    for (const key of this.#prefixes.keys()) if (Number(key.split('/')[1]) >= term) this.#prefixes.delete(key);
+    for (const other of this.#leaders.keys()) if (other >= term) this.#leaders.delete(other);
+  }
+
   sent(message: Message): void {
     const { from, term, type } = message;
     if (type === 'pre-vote-request' || type === 'pre-vote-response') return;

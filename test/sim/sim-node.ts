@@ -36,6 +36,12 @@ export const LIMITS = {
   promotionLagMax: 8,
 };
 
+/** What a member says of itself when it connects. */
+interface Claim {
+  readonly membershipIndex: number;
+  readonly epoch: number;
+}
+
 export class SimNode {
   readonly id: string;
   readonly disk: SimDisk;
@@ -57,6 +63,8 @@ export class SimNode {
   isLost = false;
   /** Left down by the healing, for a while. */
   isHeldDown = false;
+  #isToTakeOver = false;
+  #epoch = 0;
   #pausedUntilMs = 0;
   #applyAtMs = 0;
   clockRate = 1;
@@ -86,9 +94,8 @@ export class SimNode {
     );
   }
 
-  /** What it says of itself when it connects. */
-  get claim(): number {
-    return this.raft ? this.#world.modules.claimOf(this.raft) : 0;
+  get claim(): Claim {
+    return { membershipIndex: this.raft ? this.#world.modules.claimOf(this.raft) : 0, epoch: this.#epoch };
   }
 
   get raft(): Raft | undefined {
@@ -120,6 +127,12 @@ export class SimNode {
     this.revive();
   }
 
+  /** Starts as the only member that is left. */
+  takeOver(): void {
+    this.#isToTakeOver = true;
+    this.revive();
+  }
+
   /** Starts the process if it is down. Until its directory is whole it begins as it first did. */
   revive(): void {
     if (this.member || this.isLost || this.isHeldDown) return;
@@ -145,6 +158,7 @@ export class SimNode {
     if (!this.#hasBeenUp && !(await disk.list('.')).includes('format')) {
       await StorageClass.create(deps, this.#start === 'bootstrap' ? { raftAddress: this.id } : undefined);
     }
+    if (this.#isToTakeOver) await world.modules.seizeDirectory(deps, { raftAddress: this.id });
     const { storage, initial, recovered } = await StorageClass.open(deps);
     if (world.isSpoilt(this.id))
       throw new Violation('damage is refused', `${this.id} starts from a disk that lost something`);
@@ -152,6 +166,12 @@ export class SimNode {
     const chunks = storage.snapshot && (await storage.readChunks(storage.snapshot));
     if (life !== this.#life) return;
     this.#hasBeenUp = true;
+    this.#epoch = storage.epoch;
+    if (this.#isToTakeOver) {
+      this.#isToTakeOver = false;
+      world.oracle.begunAnew(initial.hardState.term);
+      world.count('begun anew');
+    }
     const raft = new RaftClass({ id: this.id, limits: LIMITS, random: this.#random, initial });
     this.machine = world.storeClients?.machineFor(this) ?? new SimMachine();
     const applier = this.#applier(life);
@@ -337,7 +357,7 @@ export class SimNode {
 
   // ---- Network ----
 
-  receive(message: Message, claim: number): void {
+  receive(message: Message, claim: Claim): void {
     this.whenAwake(() => {
       const { member } = this;
       if (!member || !this.#isWelcome(message, claim)) return;
@@ -346,12 +366,25 @@ export class SimNode {
     });
   }
 
-  #isWelcome(message: Message, claim: number): boolean {
+  #isWelcome(message: Message, { membershipIndex, epoch }: Claim): boolean {
     const { raft } = this;
-    if (!raft) return false;
-    const judgement = this.#world.modules.judge(raft, message.from, claim);
+    if (!raft || !this.#isOfThisEpoch(raft, epoch)) return false;
+    const judgement = this.#world.modules.judge(raft, message.from, membershipIndex);
     if (judgement !== 'member') this.#world.count(`${judgement} refused`);
     return judgement === 'member';
+  }
+
+  /** As the listener for managers and the worker behind it have it. */
+  #isOfThisEpoch(raft: Raft, epoch: number): boolean {
+    const life = this.#life;
+    const storage = this.#storage;
+    if (epoch === this.#epoch || !storage) return true;
+    if (epoch < this.#epoch) this.#world.count('earlier epoch refused');
+    if (epoch < this.#epoch || raft.log.lastIndex > 0) return false;
+    this.#world.count('later epoch followed');
+    this.#epoch = epoch;
+    storage.setEpoch(epoch).catch((error: unknown) => this.#onError(error, life));
+    return true;
   }
 
   #countWhatItMeets(message: Message, raft: Raft): void {
@@ -388,7 +421,7 @@ export class SimNode {
 
   async receiveSnapshot(
     message: SnapshotMessage,
-    { chunks, claim }: { chunks: readonly SnapshotChunk[]; claim: number },
+    { chunks, claim }: { chunks: readonly SnapshotChunk[]; claim: Claim },
     report: (delivered: boolean) => void,
   ): Promise<void> {
     const { member } = this;

@@ -174,7 +174,7 @@ export class World {
   // ---- Messages ----
 
   send(messages: readonly Message[], from: SimNode): void {
-    const claim = from.claim;
+    const { claim } = from;
     for (const message of messages) {
       this.oracle.sent(message);
       from.vouches(message);
