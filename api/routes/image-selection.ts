@@ -18,12 +18,17 @@ export function selectImages(images: Images, filters: Filters, nowMs: number): I
     .filter((image) => dangling === undefined || dangling === (image.tags.length === 0))
     .filter((image) => image.createdAtMs > afterMs && image.createdAtMs < beforeMs)
     .filter((image) => filters.matchLabels(image.config.labels))
-    .filter((image) =>
-      filters.some('reference', (pattern) =>
-        [...image.tags, ...image.digests].some((name) => isReference(name, pattern)),
-      ),
-    )
+    .flatMap((image) => byReference(image, filters.values('reference')))
     .sort((a, b) => b.createdAtMs - a.createdAtMs);
+}
+
+/** The image with the names alone that were asked for; not at all when it has none of them. */
+function byReference(image: Image, patterns: readonly string[]): Image[] {
+  if (patterns.length === 0) return [image];
+  const isAsked = (name: string): boolean => patterns.some((pattern) => isReference(name, pattern));
+  const tags = image.tags.filter(isAsked);
+  const digests = image.digests.filter(isAsked);
+  return tags.length + digests.length > 0 ? [{ ...image, tags, digests }] : [];
 }
 
 function untilMs(filters: Filters, nowMs: number): number {

@@ -91,4 +91,13 @@ describe('answers as Docker gives them', () => {
       (await api.call('GET', `/containers/json?all=1&filters=${filters}`)).json<unknown[]>().length;
     assert.deepEqual([await names('{"publish":["8080"]}'), await names('{"publish":["80"]}')], [1, 0]);
   });
+
+  it('show of an image the names alone that were asked for', async () => {
+    await api.call('POST', '/images/busybox/tag?repo=second&tag=2');
+    const answer = await api.call('GET', '/images/json?filters={"reference":["second"]}');
+    assert.deepEqual(
+      answer.json<{ RepoTags: string[] }[]>().map(({ RepoTags }) => RepoTags),
+      [['second:2']],
+    );
+  });
 });

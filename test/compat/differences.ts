@@ -445,4 +445,11 @@ export const LISTED: readonly Listed[] = [
     lines: /./,
     reason: 'two things are wrong with it; Docker names the other first',
   },
+  {
+    part: 'dockerode',
+    request: /: wait/,
+    lines: /StatusCode/,
+    reason: 'the Error of a wait is left out unless there is one',
+  },
+  { part: 'dockerode', request: /: build/, lines: /./, reason: 'building images is not there yet, and says so' },
 ];

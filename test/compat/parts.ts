@@ -3,6 +3,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { dockerode } from './dockerode.ts';
 import { normal } from './facts.ts';
 import { ROWS, type Views, viewsOf } from './raw.ts';
 import { DOCKER_PY, SCENARIOS } from './scenarios.ts';
@@ -18,6 +19,7 @@ export interface Part {
 export const PARTS: readonly Part[] = [
   { name: 'requests', run: (socketPath) => viewsOf(socketPath, ROWS) },
   { name: 'typed', run: typedLines },
+  { name: 'dockerode', run: dockerode },
   { name: 'docker-py', run: dockerPy },
 ];
 
