@@ -1,5 +1,6 @@
 // Who is on a network of the cluster: nodes, services and their tasks, for `network inspect`.
 import { parseSubnet } from '../base/ipv4.ts';
+import { sixOf } from '../proto/network-plan.ts';
 import type { Network, Node, Task } from '../proto/objects.ts';
 import { isTerminal } from '../proto/task-state.ts';
 import type { OverlayPair } from '../runtime/network/contract.ts';
@@ -49,7 +50,9 @@ export async function guestsOn(
     guests.flatMap(({ id, containerId, name, address }) => {
       if (address === undefined) return [];
       const [MacAddress, IPv4Address] = [macOf(address), `${address}/${prefixLength}`];
-      return [[containerId, { Name: name, EndpointID: id, MacAddress, IPv4Address, IPv6Address: '' }]];
+      const six = sixOf(address, network);
+      const IPv6Address = six === undefined ? '' : `${six}/${network.subnet6?.split('/')[1]}`;
+      return [[containerId, { Name: name, EndpointID: id, MacAddress, IPv4Address, IPv6Address }]];
     }),
   );
 }

@@ -51,6 +51,7 @@ export interface NetworkEntry {
   readonly name: string;
   readonly subnet: string;
   readonly gateway: string;
+  readonly subnet6?: string;
   readonly vni: number;
   readonly internal: boolean;
   readonly attachable?: boolean;
@@ -136,6 +137,7 @@ const asWayPort = (value: unknown, path: string): number => asInteger(value, pat
 
 export function parseNetwork(bytes: Uint8Array): NetworkEntry {
   const json = decodeJson(bytes, 'network');
+  const subnet6 = optional(json['subnet6'], 'network.subnet6', asString);
   const encryption = optional(json['encryption'], 'network.encryption', parseNetworkKeys);
   return {
     networkId: asString(json['networkId'], 'network.networkId'),
@@ -146,6 +148,7 @@ export function parseNetwork(bytes: Uint8Array): NetworkEntry {
     internal: asBoolean(json['internal'], 'network.internal'),
     attachable: optional(json['attachable'], 'network.attachable', asBoolean) ?? false,
     options: asMap(json['options'], 'network.options', asString),
+    ...(subnet6 !== undefined && { subnet6 }),
     ...(encryption && { encryption }),
   };
 }

@@ -9,6 +9,7 @@ import {
   parseSubnet,
   type Subnet,
 } from '../base/ipv4.ts';
+import { formatAddress6, formatSubnet6, overlaps6, parseSubnet6 } from '../base/ipv6.ts';
 import { parseDurationMs } from '../base/units.ts';
 import { isPredefinedNetwork } from './defaults.ts';
 import type { Labels, NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
@@ -29,6 +30,7 @@ export interface TakenSubnet {
 export interface NetworkPlan {
   readonly subnet: string;
   readonly gateway: string;
+  readonly subnet6?: string;
 }
 
 export function planNetwork(spec: Pick<NetworkSpec, 'subnet' | 'gateway'>, taken: readonly TakenSubnet[]): NetworkPlan {
@@ -55,6 +57,45 @@ export function keyPeriodMs(options: Labels): number {
   const periodMs = parseDurationMs(text);
   if (periodMs < KEY_PERIOD_MIN_MS) fail('invalid', `option ${KEY_PERIOD_OPTION}: ${text} is shorter than 1s`);
   return periodMs;
+}
+
+export interface TakenSubnet6 {
+  readonly subnet6: string;
+  readonly owner: string;
+}
+
+/** Undefined: without IPv6. One that nobody asked for is made of the network's number, which no other has. */
+export function planSubnet6(
+  { ipv6 = false, subnet6 }: Pick<NetworkSpec, 'ipv6' | 'subnet6'>,
+  { subnet, vni }: { readonly subnet: string; readonly vni: number },
+  taken: readonly TakenSubnet6[],
+): string | undefined {
+  if (!ipv6) return undefined;
+  const wanted = parseSubnet6(subnet6 ?? `fd53:6f${hex(vni >> 16, 2)}:${hex(vni & 0xffff, 4)}::/64`);
+  const longest = 96 + parseSubnet(subnet).prefixLength;
+  if (wanted.prefixLength < PREFIX_LENGTH6_MIN || wanted.prefixLength > longest) {
+    fail('invalid', `subnet ${formatSubnet6(wanted)} must be between /${PREFIX_LENGTH6_MIN} and /${longest}`);
+  }
+  const other = taken.find((each) => overlaps6(wanted, parseSubnet6(each.subnet6)));
+  if (other) {
+    fail(
+      'forbidden',
+      `invalid pool request: Pool overlaps with other one on this address space: ${formatSubnet6(wanted)} meets ${other.owner} (${other.subnet6})`,
+    );
+  }
+  return formatSubnet6(wanted);
+}
+
+const PREFIX_LENGTH6_MIN = 16;
+const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+
+/** The address in `subnet6` of who has `address` in `subnet`. */
+export function sixOf(
+  address: string,
+  { subnet, subnet6 }: Pick<NetworkPlan, 'subnet' | 'subnet6'>,
+): string | undefined {
+  if (subnet6 === undefined) return undefined;
+  return formatAddress6(parseSubnet6(subnet6).base + BigInt(parseAddress(address) - parseSubnet(subnet).base));
 }
 
 /** Neither the subnet's own address nor its broadcast address. */

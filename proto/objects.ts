@@ -340,6 +340,9 @@ export interface NetworkSpec {
   readonly internal: boolean;
   readonly subnet?: string; // 10.0.9.0/24; absent: chosen
   readonly gateway?: string; // absent: the subnet's first address
+  /** Containers have IPv6 addresses too. */
+  readonly ipv6?: boolean;
+  readonly subnet6?: string; // fd00:9::/64; absent: chosen
 }
 
 /** A network of the cluster. What its creation settled never changes. */
@@ -348,6 +351,8 @@ export interface Network extends ObjectMeta {
   readonly spec: NetworkSpec;
   readonly subnet: string;
   readonly gateway: string;
+  /** With IPv6. An address there is as far from its beginning as the IPv4 address is from its own subnet's. */
+  readonly subnet6?: string;
   /** Tells its packets from those of other networks on the wire between nodes. */
   readonly vni: number;
 }

@@ -174,6 +174,8 @@ export const parseNetworkSpec: Parser<NetworkSpec> = object<NetworkSpec>({
   internal: flag,
   subnet: maybe(text),
   gateway: maybe(text),
+  ipv6: maybe(flag),
+  subnet6: maybe(text),
 });
 
 export const parseClusterSpec: Parser<ClusterSpec> = object<ClusterSpec>({

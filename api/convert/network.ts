@@ -1,6 +1,7 @@
 // Networks as the Engine API shows them, and the body of /networks/create.
 import { fail } from '../../base/errors.ts';
 import type { Json } from '../../base/parse.ts';
+import { sixOf } from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
@@ -47,7 +48,9 @@ export function networkInspect(network: NetworkInfo, containers: readonly Contai
 }
 
 /** A network of the cluster. */
-export function clusterNetworkJson({ id, spec, subnet, gateway, vni, createdAtMs }: Network): NetworkJson {
+export function clusterNetworkJson({ id, spec, subnet, gateway, subnet6, vni, createdAtMs }: Network): NetworkJson {
+  const gateway6 = sixOf(gateway, { subnet, ...(subnet6 !== undefined && { subnet6 }) });
+  const six = subnet6 === undefined ? [] : [{ Subnet: subnet6, Gateway: gateway6 ?? '' }];
   return {
     Name: spec.name,
     Id: id,
@@ -55,8 +58,8 @@ export function clusterNetworkJson({ id, spec, subnet, gateway, vni, createdAtMs
     Scope: 'swarm',
     Driver: spec.driver,
     EnableIPv4: true,
-    EnableIPv6: false,
-    IPAM: { Driver: 'default', Options: null, Config: [{ Subnet: subnet, Gateway: gateway }] },
+    EnableIPv6: subnet6 !== undefined,
+    IPAM: { Driver: 'default', Options: null, Config: [{ Subnet: subnet, Gateway: gateway }, ...six] },
     Internal: spec.internal,
     Attachable: spec.attachable,
     Ingress: false,
@@ -79,10 +82,9 @@ export function isClusterRequest(body: Json): boolean {
 export function parseClusterNetwork(body: Json): NetworkSpec {
   const network = new Fields(body);
   const { driver, ...rest } = parseNamed(network);
-  network.refuse('EnableIPv6', 'IPv6 on networks of the swarm is');
   if (driver !== 'overlay')
     fail('not-implemented', `a network of the swarm with the driver "${driver}" is not implemented yet`);
-  return { ...rest, driver, ...addressesOf(network.object('IPAM')) };
+  return { ...rest, driver, ...addressesOf(network.object('IPAM'), network.flag('EnableIPv6')) };
 }
 
 export function parseNetworkRequest(body: Json): Parameters<Networks['create']>[0] {
@@ -120,16 +122,29 @@ function parseNamed(network: Fields): NetworkSpec {
   };
 }
 
-function addressesOf(ipam: Fields): { subnet?: string; gateway?: string } {
+function addressesOf(ipam: Fields, ipv6: boolean): Pick<NetworkSpec, 'subnet' | 'gateway' | 'ipv6' | 'subnet6'> {
   const driver = ipam.text('Driver');
   if (driver !== '' && driver !== 'default') fail('not-found', `IPAM driver "${driver}" not found`);
   ipam.refuse('Options', 'options of the IPAM driver are');
-  const [range, second] = ipam.objects('Config');
-  if (second) fail('not-implemented', `${ipam.path('Config')}: more than one subnet is not implemented yet`);
-  if (!range) return {};
+  const ranges = ipam.objects('Config').filter(({ json }) => Object.keys(json).length > 0);
+  const isSix = (range: Fields): boolean => range.text('Subnet').includes(':');
+  const [range, second] = ranges.filter((each) => !isSix(each));
+  const [six, secondSix] = ranges.filter(isSix);
+  const plan6 = ipv6 ? { ipv6, ...(six && { subnet6: subnet6Of(six) }) } : {};
+  if (second || secondSix)
+    fail('not-implemented', `${ipam.path('Config')}: more than one subnet is not implemented yet`);
+  if (!range) return plan6;
   range.refuse('IPRange', 'a range within the subnet is');
   range.refuse('AuxiliaryAddresses', 'auxiliary addresses are');
   const subnet = range.text('Subnet');
   const gateway = range.text('Gateway');
-  return { ...(subnet === '' ? {} : { subnet }), ...(gateway === '' ? {} : { gateway }) };
+  return { ...plan6, ...(subnet === '' ? {} : { subnet }), ...(gateway === '' ? {} : { gateway }) };
+}
+
+/** Its gateway follows from that of IPv4. */
+function subnet6Of(range: Fields): string {
+  for (const field of ['Gateway', 'IPRange', 'AuxiliaryAddresses']) {
+    range.refuse(field, `${field} of an IPv6 subnet on networks of the swarm is`);
+  }
+  return range.text('Subnet');
 }

@@ -6,7 +6,7 @@ import { newId } from '../../base/id.ts';
 import { parseAddress, parseSubnet } from '../../base/ipv4.ts';
 import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import { freeVni, keyPeriodMs, planNetwork, type TakenSubnet } from '../../proto/network-plan.ts';
+import { freeVni, keyPeriodMs, planNetwork, planSubnet6, type TakenSubnet } from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
 import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
@@ -65,14 +65,19 @@ function planned(
   view: View,
   id: Network['id'],
   spec: NetworkSpec,
-): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'vni'> {
+): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'subnet6' | 'vni'> {
   const networks = [...view.networks.all()];
   if (view.networks.byName(spec.name)) fail('conflict', `network with name ${spec.name} already exists`);
   if (networks.length >= NETWORKS_MAX) {
     fail('exhausted', `the swarm has ${NETWORKS_MAX} networks, which is the most it keeps`);
   }
   const vni = freeVni(view.version, new Set(networks.map((network) => network.vni)));
-  return { id, spec, ...planNetwork(spec, takenSubnets(view, networks)), vni };
+  const plan = planNetwork(spec, takenSubnets(view, networks));
+  const taken6 = networks.flatMap(({ subnet6, spec: { name } }) =>
+    subnet6 === undefined ? [] : [{ subnet6, owner: `network ${name}` }],
+  );
+  const subnet6 = planSubnet6(spec, { ...plan, vni }, taken6);
+  return { id, spec, ...plan, ...(subnet6 !== undefined && { subnet6 }), vni };
 }
 
 /** Other networks, and the nodes themselves: their containers must be able to reach them. */

@@ -243,7 +243,10 @@ function guestOccupant({ id, nodeId, networkId, address, name, aliases }: Guest)
   return { id, nodeId, serviceId: '', name, aliases, places: [{ networkId, address }], serves: false };
 }
 
-function networkEntry({ id, spec, subnet, gateway, vni }: Network, keyring: Keyring | undefined): NetworkEntry {
+function networkEntry(
+  { id, spec, subnet, gateway, subnet6, vni }: Network,
+  keyring: Keyring | undefined,
+): NetworkEntry {
   const { name, internal, attachable, options } = spec;
   const encryption = keyring && { keys: keyring.keys, sendId: keyring.sendId };
   return {
@@ -255,6 +258,7 @@ function networkEntry({ id, spec, subnet, gateway, vni }: Network, keyring: Keyr
     internal,
     attachable,
     options,
+    ...(subnet6 !== undefined && { subnet6 }),
     ...(encryption && { encryption }),
   };
 }

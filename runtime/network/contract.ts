@@ -114,6 +114,8 @@ export interface OverlayNetwork {
   readonly port: number; // 0: the usual one
   readonly subnet: string;
   readonly gateway: string;
+  /** Absent: without IPv6. An address is as far from its beginning as the IPv4 address is from its own subnet's. */
+  readonly subnet6?: string;
   readonly internal: boolean;
   readonly attachable: boolean;
   readonly options: Readonly<Record<string, string>>;

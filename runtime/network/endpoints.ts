@@ -263,7 +263,7 @@ export class Endpoints {
     const address = this.#takeAddress(network, request.address);
     undo.defer(() => network.addresses?.release(address, clock.nowMs()));
     const place = placeIn(network, bridge, address);
-    const address6 = this.#takeAddress6(network, request.address6, address - place.subnet.base);
+    const address6 = this.#takeAddress6(network, asked6(network, request, address), address - place.subnet.base);
     undo.defer(() => address6 !== undefined && network.addresses6?.release(address6, clock.nowMs()));
     const six = sixIn(network, address6);
     const families = { six: address6 !== undefined };
@@ -506,6 +506,13 @@ function datagramsTo(port: PublishedPort): ConnectionFilter {
   const family = isSix(hostAddress) ? 6 : 4;
   const isAny = hostAddress === 0 || hostAddress === 0n;
   return { family, protocol, askedPort, ...(!isAny && { askedAddress: askedAddressOf(hostAddress) }) };
+}
+
+/** On networks between nodes it follows from the other one, as nobody else could tell it. */
+function asked6({ bridge, overlay }: NetworkState, { address6 }: EndpointRequest, address: number): string | undefined {
+  const [six] = bridge?.subnets6 ?? [];
+  if (!overlay || !bridge || !six) return address6;
+  return formatAddress6(six.subnet.base + BigInt(address - bridge.subnet.base));
 }
 
 function checkPublishable(network: NetworkState, request: EndpointRequest): void {

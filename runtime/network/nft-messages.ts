@@ -464,6 +464,22 @@ export const translateDestinationAddress: Expression = (batch) =>
     batch.writer.u32big(3, register(0));
   });
 
+/** To the IPv6 address in registers 0 to 3; the port stays. */
+export const translateDestinationAddress6: Expression = (batch) =>
+  batch.expression('nat', () => {
+    batch.writer.u32big(1, 1); // destination
+    batch.writer.u32big(2, NFPROTO_IPV6);
+    batch.writer.u32big(3, register(0));
+  });
+
+/** From the IPv6 address in registers 0 to 3. */
+export const translateSource6: Expression = (batch) =>
+  batch.expression('nat', () => {
+    batch.writer.u32big(1, 0); // source
+    batch.writer.u32big(2, NFPROTO_IPV6);
+    batch.writer.u32big(3, register(0));
+  });
+
 /** From the address in register 0. */
 export const translateSource: Expression = (batch) =>
   batch.expression('nat', () => {

@@ -1,6 +1,6 @@
 // rtnetlink for networks between nodes: the VXLAN link, who is behind which node, and what a sandbox knows of it.
 // Source: Linux include/uapi/linux/{if_link,neighbour}.h.
-import { addressBytes, formatAddress, macOfAddress, macText, parseMac } from './addresses.ts';
+import { formatAddress, formatIp, ipBytes, isSix, macOfAddress, macText, parseMac } from './addresses.ts';
 import { addAddress, deleteAddress } from './link-messages.ts';
 import {
   MessageWriter,
@@ -18,6 +18,7 @@ const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const AF_INET = 2;
+const AF_INET6 = 10;
 const AF_BRIDGE = 7;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
@@ -40,7 +41,7 @@ const MASTER = 0x04;
 export const BRIDGE_INDEX = 200;
 export const VXLAN_INDEX = 201;
 export const BRIDGE_NAME = 'br0';
-const VXLAN_NAME = 'vxlan0';
+export const VXLAN_NAME = 'vxlan0';
 export const VXLAN_PORT = 4789;
 
 function linkHeader(index: number): Buffer {
@@ -98,23 +99,32 @@ export function addVxlan(
  * is. `port`: that the MAC address is behind the tunnel at all. `virtual`: an address that the sandbox itself answers for.
  */
 export type Row =
+  | { readonly kind: 'neighbour6' | 'virtual6'; readonly address: bigint; readonly of: number } // whose IPv6 address it is
   | { readonly kind: 'neighbour' | 'port' | 'virtual'; readonly address: number }
   | { readonly kind: 'tunnel'; readonly address: number; readonly node: number; readonly port: number };
 
 export const rowKey = (row: Row): string =>
   row.kind === 'tunnel'
     ? `tunnel ${formatAddress(row.address)} ${formatAddress(row.node)} ${row.port}`
-    : `${row.kind} ${formatAddress(row.address)}`;
+    : `${row.kind} ${formatIp(row.address)}`;
 
 export function putRow(writer: MessageWriter, row: Row): void {
-  if (row.kind === 'virtual') addAddress(writer, { index: BRIDGE_INDEX, address: row.address, prefixLength: 32 });
+  if (isVirtual(row)) addAddress(writer, virtualAddress(row));
   else neighbourMessage(writer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, row);
 }
 
 export function deleteRow(writer: MessageWriter, row: Row): void {
-  if (row.kind === 'virtual') deleteAddress(writer, { index: BRIDGE_INDEX, address: row.address, prefixLength: 32 });
+  if (isVirtual(row)) deleteAddress(writer, virtualAddress(row));
   else neighbourMessage(writer, RTM_DELNEIGH, 0, row);
 }
+
+const isVirtual = ({ kind }: Row): boolean => kind === 'virtual' || kind === 'virtual6';
+
+const virtualAddress = ({ address }: Row) => ({
+  index: BRIDGE_INDEX,
+  address,
+  prefixLength: isSix(address) ? 128 : 32,
+});
 
 function neighbourMessage(writer: MessageWriter, type: number, flags: number, row: Row): void {
   const [family, state, ndmFlags] = SHAPES[row.kind];
@@ -124,19 +134,21 @@ function neighbourMessage(writer: MessageWriter, type: number, flags: number, ro
   header.writeUInt16LE(state, 8);
   header.writeUInt8(ndmFlags, 10);
   writer.message(type, flags | NLM_F_ACK, header, () => {
-    if (row.kind === 'neighbour') writer.bytes(NDA_DST, addressBytes(row.address));
-    writer.bytes(NDA_LLADDR, parseMac(macOfAddress(row.address)));
+    if (row.kind === 'neighbour' || row.kind === 'neighbour6') writer.bytes(NDA_DST, ipBytes(row.address));
+    writer.bytes(NDA_LLADDR, parseMac(macOfAddress('of' in row ? row.of : row.address)));
     if (row.kind !== 'tunnel') return;
-    writer.bytes(NDA_DST, addressBytes(row.node));
+    writer.bytes(NDA_DST, ipBytes(row.node));
     if (row.port !== VXLAN_PORT) writer.u16big(NDA_PORT, row.port);
   });
 }
 
 const SHAPES: Readonly<Record<Row['kind'], readonly [family: number, state: number, flags: number]>> = {
   neighbour: [AF_INET, PERMANENT, 0],
+  neighbour6: [AF_INET6, PERMANENT, 0],
   tunnel: [AF_BRIDGE, PERMANENT, SELF],
   port: [AF_BRIDGE, NO_ARP, MASTER],
   virtual: [0, 0, 0],
+  virtual6: [0, 0, 0],
 };
 
 function dumpNeighbours(family: number): Buffer {
@@ -148,6 +160,7 @@ function dumpNeighbours(family: number): Buffer {
 }
 
 export const dumpAddressNeighbours = (): Buffer => dumpNeighbours(AF_INET);
+export const dumpAddressNeighbours6 = (): Buffer => dumpNeighbours(AF_INET6);
 export const dumpForwarding = (): Buffer => dumpNeighbours(AF_BRIDGE);
 
 /** What of a dump is about the tunnel and is there for good; what the bridge learned by itself is its own business. */
@@ -160,6 +173,12 @@ export function readRows(bytes: Buffer): Row[] {
     const target = attributes.get(NDA_DST);
     if (family === AF_INET) {
       if (state & PERMANENT && target) rows.push({ kind: 'neighbour', address: target.readUInt32BE(0) });
+      continue;
+    }
+    if (family === AF_INET6) {
+      const of = addressOfMac(attributes.get(NDA_LLADDR));
+      if (!(state & PERMANENT) || target?.length !== 16 || of === undefined) continue;
+      rows.push({ kind: 'neighbour6', address: BigInt(`0x${target.toString('hex')}`), of });
       continue;
     }
     const address = addressOfMac(attributes.get(NDA_LLADDR));

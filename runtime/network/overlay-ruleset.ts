@@ -1,6 +1,6 @@
 // The packet rules of a network's sandbox: connections to a service's virtual address go to one of its tasks, the
 // client's address stays. Frames on the bridge pass them too (br_netfilter). Pure.
-import { addressBytes } from './addresses.ts';
+import { addressBytes, addressBytes6 } from './addresses.ts';
 import {
   compare,
   type Element,
@@ -13,9 +13,10 @@ import {
   mask,
   NftBatch,
   randomBelow,
-  type SetShape,
   translateDestinationAddress,
+  translateDestinationAddress6,
   translateSource,
+  translateSource6,
   typeOf,
 } from './nft-messages.ts';
 
@@ -26,63 +27,106 @@ export interface OverlayRules {
   readonly local: ReadonlySet<number>;
   /** Who a container that reaches itself through a virtual address is answered by. */
   readonly gateway: number;
+  /** With IPv6. It never changes. */
+  readonly six?: Six;
 }
+
+/** Where an IPv4 address begins to be counted from, and its IPv6 address. */
+export interface Six {
+  readonly base: number;
+  readonly base6: bigint;
+}
+
+export const sixOf = ({ base, base6 }: Six, address: number): bigint => base6 + BigInt(address - base);
 
 const TABLE = 'shoal_overlay';
-const SERVICES = 'services';
-const ITSELF = 'itself';
-const SETS: Readonly<Record<string, SetShape>> = {
-  [SERVICES]: { keyType: typeOf('address'), keyLength: 4, data: 'verdict' },
-  [ITSELF]: { keyType: typeOf('address', 'address'), keyLength: 8 },
+
+/** What differs between the families. */
+interface Family {
+  readonly services: string;
+  readonly itself: string;
+  readonly chain: (virtual: number) => string;
+  readonly bytes: (address: number) => Buffer;
+  readonly registers: number;
+  readonly type: 'address' | 'address6';
+  readonly length: number;
+  readonly only: readonly Expression[];
+  readonly echo: Buffer;
+  readonly source: Expression;
+  readonly destination: (to?: number) => Expression;
+  readonly toDestination: Expression;
+  readonly fromSource: Expression;
+}
+
+const hex = (virtual: number): string => virtual.toString(16).padStart(8, '0');
+
+const FOUR: Family = {
+  services: 'services',
+  itself: 'itself',
+  chain: (virtual) => `service_${hex(virtual)}`,
+  bytes: addressBytes,
+  registers: 1,
+  type: 'address',
+  length: 4,
+  only: [loadMeta('nfproto'), compare('equal', Buffer.from([2]))],
+  echo: Buffer.from([1]),
+  source: loadPayload('sourceAddress'),
+  destination: (to = 0) => loadPayload('destinationAddress', to),
+  toDestination: translateDestinationAddress,
+  fromSource: translateSource,
 };
-const ADDRESS = { type: typeOf('address'), length: 4 } as const;
-const ICMP = Buffer.from([1]);
-const IPV4 = Buffer.from([2]);
+
+const sixFamily = (six: Six): Family => ({
+  services: 'services6',
+  itself: 'itself6',
+  chain: (virtual) => `service6_${hex(virtual)}`,
+  bytes: (address) => addressBytes6(sixOf(six, address)),
+  registers: 4,
+  type: 'address6',
+  length: 16,
+  only: [loadMeta('nfproto'), compare('equal', Buffer.from([10]))],
+  echo: Buffer.from([58]),
+  source: loadPayload('sourceAddress6'),
+  destination: (to = 0) => loadPayload('destinationAddress6', to),
+  toDestination: translateDestinationAddress6,
+  fromSource: translateSource6,
+});
+
+const familiesOf = ({ six }: Pick<OverlayRules, 'six'>): readonly Family[] => (six ? [FOUR, sixFamily(six)] : [FOUR]);
+
 const TRANSLATED = Buffer.from([0x20, 0, 0, 0]);
 
-const chainOf = (virtual: number): string => `service_${virtual.toString(16).padStart(8, '0')}`;
-
-const onlyIpv4: readonly Expression[] = [loadMeta('nfproto'), compare('equal', IPV4)];
-
 /** The sandbox answers an echo request itself. */
-const balance: readonly Expression[] = [
-  ...onlyIpv4,
-  loadMeta('l4proto'),
-  compare('not-equal', ICMP),
-  loadPayload('destinationAddress'),
-  lookup(SERVICES, 'verdict'),
-];
+function balance({ only, echo, destination, services }: Family): Expression[] {
+  return [...only, loadMeta('l4proto'), compare('not-equal', echo), destination(), lookup(services, 'verdict')];
+}
 
 /** Otherwise a container would get a packet from its own address, which it drops. */
-function answerItself(gateway: number): Expression[] {
+function answerItself(family: Family, gateway: number): Expression[] {
   const translated = [loadConntrack('status'), mask(TRANSLATED), compare('not-equal', Buffer.alloc(4))];
-  const pair = [loadPayload('sourceAddress'), loadPayload('destinationAddress', 1), lookup(ITSELF)];
-  return [...onlyIpv4, ...translated, ...pair, loadConstant(addressBytes(gateway)), translateSource];
+  const pair = [family.source, family.destination(family.registers), lookup(family.itself)];
+  return [...family.only, ...translated, ...pair, loadConstant(family.bytes(gateway)), family.fromSource];
 }
 
-function serviceElement(virtual: number): Element {
-  return { key: addressBytes(virtual), data: { kind: 'jump', chain: chainOf(virtual) } };
+function serviceElement({ bytes, chain }: Family, virtual: number): Element {
+  return { key: bytes(virtual), data: { kind: 'jump', chain: chain(virtual) } };
 }
 
-function itselfElement(address: number): Element {
-  return { key: Buffer.concat([addressBytes(address), addressBytes(address)]) };
+function itselfElement({ bytes }: Family, address: number): Element {
+  return { key: Buffer.concat([bytes(address), bytes(address)]) };
 }
 
-function addTargets(batch: NftBatch, virtual: number, targets: readonly number[]): void {
+function addTargets(batch: NftBatch, family: Family, virtual: number, targets: readonly number[]): void {
+  const { chain, bytes, type, length, toDestination } = family;
   const [first] = targets;
   if (targets.length > 1) {
-    const elements = targets.map((target, index) => ({ key: indexBytes(index), data: addressBytes(target) }));
-    const id = batch.addAnonymousMap({ keyType: typeOf('integer'), keyLength: 4, data: ADDRESS }, elements);
-    batch.addRule(chainOf(virtual), [
-      randomBelow(elements.length),
-      lookup({ id }, 'value'),
-      translateDestinationAddress,
-    ]);
+    const elements = targets.map((target, index) => ({ key: indexBytes(index), data: bytes(target) }));
+    const data = { type: typeOf(type), length };
+    const id = batch.addAnonymousMap({ keyType: typeOf('integer'), keyLength: 4, data }, elements);
+    batch.addRule(chain(virtual), [randomBelow(elements.length), lookup({ id }, 'value'), toDestination]);
   }
   // Also reached past a map whose elements went while a packet was in the old rules: see ruleset.ts.
-  if (first !== undefined) {
-    batch.addRule(chainOf(virtual), [loadConstant(addressBytes(first)), translateDestinationAddress]);
-  }
+  if (first !== undefined) batch.addRule(chain(virtual), [loadConstant(bytes(first)), toDestination]);
 }
 
 function indexBytes(index: number): Buffer {
@@ -94,35 +138,39 @@ function indexBytes(index: number): Buffer {
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((each, index) => each === b[index]);
 
-function change(batch: NftBatch, from: OverlayRules, to: OverlayRules): void {
+function change(batch: NftBatch, family: Family, from: OverlayRules, to: OverlayRules): void {
+  const { chain, services } = family;
   const usable = [...to.services].filter(([, targets]) => targets.length > 0);
   const has = (rules: OverlayRules, virtual: number): boolean => (rules.services.get(virtual)?.length ?? 0) > 0;
   for (const [virtual, targets] of usable) {
     if (!has(from, virtual)) {
-      batch.addChain(chainOf(virtual));
-      addTargets(batch, virtual, targets);
-      batch.addElements(SERVICES, [serviceElement(virtual)]);
+      batch.addChain(chain(virtual));
+      addTargets(batch, family, virtual, targets);
+      batch.addElements(services, [serviceElement(family, virtual)]);
     } else if (!same(from.services.get(virtual) ?? [], targets)) {
-      batch.flushChain(chainOf(virtual));
-      addTargets(batch, virtual, targets);
+      batch.flushChain(chain(virtual));
+      addTargets(batch, family, virtual, targets);
     }
   }
   const gone = [...from.services.keys()].filter((virtual) => has(from, virtual) && !has(to, virtual));
-  batch.deleteElements(SERVICES, gone.map(serviceElement));
+  batch.deleteElements(
+    services,
+    gone.map((virtual) => serviceElement(family, virtual)),
+  );
   for (const virtual of gone) {
-    batch.flushChain(chainOf(virtual));
-    batch.deleteChain(chainOf(virtual));
+    batch.flushChain(chain(virtual));
+    batch.deleteChain(chain(virtual));
   }
   const onlyIn = (here: OverlayRules, there: OverlayRules): Element[] =>
-    [...here.local].filter((address) => !there.local.has(address)).map(itselfElement);
-  batch.deleteElements(ITSELF, onlyIn(from, to));
-  batch.addElements(ITSELF, onlyIn(to, from));
+    [...here.local].filter((address) => !there.local.has(address)).map((address) => itselfElement(family, address));
+  batch.deleteElements(family.itself, onlyIn(from, to));
+  batch.addElements(family.itself, onlyIn(to, from));
 }
 
 /** The transaction from one set of rules to another; undefined when there is nothing to do. */
 export function planOverlayChange(from: OverlayRules, to: OverlayRules): Buffer | undefined {
   const batch = new NftBatch(TABLE);
-  change(batch, from, to);
+  for (const family of familiesOf(to)) change(batch, family, from, to);
   return batch.isEmpty ? undefined : batch.finish();
 }
 
@@ -137,12 +185,19 @@ export function planOverlayReplacement(to: OverlayRules, { fresh } = { fresh: fa
     batch.deleteTable();
   }
   batch.addTable();
-  for (const [name, shape] of Object.entries(SETS)) batch.addSet(name, shape);
+  const families = familiesOf(to);
+  for (const { services, itself, type, length } of families) {
+    batch.addSet(services, { keyType: typeOf(type), keyLength: length, data: 'verdict' });
+    batch.addSet(itself, { keyType: typeOf(type, type), keyLength: 2 * length });
+  }
   batch.addBaseChain('prerouting', { type: 'nat', hook: 'prerouting', priority: -100 });
   batch.addBaseChain('postrouting', { type: 'nat', hook: 'postrouting', priority: 100 });
-  batch.addRule('prerouting', balance);
-  batch.addRule('postrouting', answerItself(to.gateway));
-  change(batch, { services: new Map(), local: new Set(), gateway: to.gateway }, to);
+  for (const family of families) {
+    batch.addRule('prerouting', balance(family));
+    batch.addRule('postrouting', answerItself(family, to.gateway));
+  }
+  const nothing = { services: new Map(), local: new Set<number>(), gateway: to.gateway };
+  for (const family of families) change(batch, family, nothing, to);
   return batch.finish();
 }
 
@@ -152,17 +207,21 @@ export function describeOverlayRules(rules: OverlayRules): {
   readonly chains: ReadonlyMap<string, number>;
 } {
   const usable = [...rules.services].filter(([, targets]) => targets.length > 0);
-  const services = usable.map(([virtual]) => `${addressBytes(virtual).toString('hex')}:${chainOf(virtual)}`);
-  const itself = [...rules.local].map((address) => itselfElement(address).key.toString('hex'));
-  const counts = usable.map(([virtual, targets]) => [chainOf(virtual), targets.length > 1 ? 2 : 1] as const);
+  const families = familiesOf(rules);
+  const sets = families.flatMap((family): [string, Set<string>][] => [
+    [
+      family.services,
+      new Set(usable.map(([virtual]) => `${family.bytes(virtual).toString('hex')}:${family.chain(virtual)}`)),
+    ],
+    [family.itself, new Set([...rules.local].map((address) => itselfElement(family, address).key.toString('hex')))],
+  ]);
+  const counts = families.flatMap(({ chain }) =>
+    usable.map(([virtual, targets]) => [chain(virtual), targets.length > 1 ? 2 : 1] as const),
+  );
   return {
-    sets: new Map([
-      [SERVICES, new Set(services)],
-      [ITSELF, new Set(itself)],
-    ]),
-    chains: new Map([['prerouting', 1], ['postrouting', 1], ...counts]),
+    sets: new Map(sets),
+    chains: new Map([['prerouting', families.length], ['postrouting', families.length], ...counts]),
   };
 }
 
 export const OVERLAY_TABLE = TABLE;
-export const OVERLAY_SETS: readonly string[] = Object.keys(SETS);

@@ -5,13 +5,14 @@
 import { existsSync } from 'node:fs';
 import type { Log } from '../../base/log.ts';
 import { sentenceOf } from '../../base/errors.ts';
-import { isSix, parseAddress, type Subnet } from './addresses.ts';
+import { isSix, parseAddress, type Subnet, type Subnet6 } from './addresses.ts';
 import type { OverlayState } from './contract.ts';
 import {
   addAddress,
   changeLink,
   changePort,
   dumpAddresses,
+  dumpAddresses6,
   dumpLinks,
   LOOPBACK_INDEX,
   readLinkAddresses,
@@ -31,22 +32,26 @@ import {
   addSandboxBridge,
   addVxlan,
   BRIDGE_INDEX,
+  BRIDGE_NAME,
   deleteRow,
   dumpAddressNeighbours,
+  dumpAddressNeighbours6,
   dumpForwarding,
   putRow,
   readRows,
   type Row,
   rowKey,
   VXLAN_INDEX,
+  VXLAN_NAME,
 } from './overlay-messages.ts';
 import {
   describeOverlayRules,
-  OVERLAY_SETS,
   OVERLAY_TABLE,
   type OverlayRules,
   planOverlayChange,
   planOverlayReplacement,
+  type Six,
+  sixOf,
 } from './overlay-ruleset.ts';
 
 const ROWS_PER_STEP = 1_000;
@@ -57,6 +62,8 @@ export interface OverlayShape {
   readonly port: number;
   readonly subnet: Subnet;
   readonly gateway: number;
+  /** With IPv6. */
+  readonly subnet6?: Subnet6;
   readonly mtu: number;
 }
 
@@ -199,9 +206,13 @@ export class Overlay {
       { do: 'create-namespace', path },
       ...SYSCTLS.map(([key, value]): Step => ({ do: 'write-sysctl', where: path, name: key, value, mayFail: true })),
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: bridge.finish() },
+      ...(this.shape.subnet6 ? SYSCTLS6 : []).map(([key, value]): Step => {
+        return { do: 'write-sysctl', where: path, name: key, value };
+      }),
     ]);
     const [bridged] = await netd().run([
       { do: 'write-sysctl', where: path, name: 'bridge/bridge-nf-call-iptables', value: '1' },
+      { do: 'write-sysctl', where: path, name: 'bridge/bridge-nf-call-ip6tables', value: '1', mayFail: true },
     ]);
     if (bridged?.errno !== 0) {
       this.#parts.log.error('virtual addresses do not work: load the kernel module br_netfilter', { network: name });
@@ -215,24 +226,31 @@ export class Overlay {
     addVxlan(tunnel, { vni, port, mtu, sandboxFd: fd, group: linkGroup, sealed: where !== '' });
     await netd().do(doing, [
       { do: 'netlink', family: NETLINK_ROUTE, where, messages: tunnel.finish() },
+      ...(this.shape.subnet6 ? TUNNEL_SYSCTLS6 : []).map(([key, value]): Step => {
+        return { do: 'write-sysctl', where: path, name: key, value };
+      }),
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: this.#joinLinks() },
     ]);
   }
 
   #joinLinks(): Buffer {
-    const { subnet, gateway } = this.shape;
+    const { subnet, gateway, subnet6 } = this.shape;
     const writer = new MessageWriter();
     changeLink(writer, { index: VXLAN_INDEX, master: BRIDGE_INDEX, up: true });
     changePort(writer, 'vxlan0', { hairpin: false, isolated: false });
     changeLink(writer, { index: BRIDGE_INDEX, up: true });
     addAddress(writer, { index: BRIDGE_INDEX, address: gateway, prefixLength: subnet.prefixLength });
+    const six = sixIn(this.shape);
+    if (subnet6 && six) {
+      addAddress(writer, { index: BRIDGE_INDEX, address: sixOf(six, gateway), prefixLength: subnet6.prefixLength });
+    }
     return writer.finish();
   }
 
   /** Who is where comes first, then who is a service's task: nobody is sent to where there is no way. */
   async #bring(): Promise<void> {
     if (!this.#state) return;
-    const wanted = wantedOf(this.#state, this.shape);
+    const wanted = wantedOf(this.#state, { ...this.shape, six: sixIn(this.shape) });
     const known = this.#rows ?? (await this.#readRows());
     this.#rows = undefined;
     const gone = [...known].filter(([key]) => !wanted.rows.has(key)).map(([, row]) => row);
@@ -268,21 +286,39 @@ export class Overlay {
   /** Datagrams do not stay with a task that left; connections do, until it is gone or its node is lost. */
   async #forget(before: OverlayState | undefined, after: OverlayState): Promise<void> {
     if (!before) return;
-    const filters = [...lostIn(before, after), ...withdrawnIn(before, after)];
+    const filters = [...lostIn(before, after), ...withdrawnIn(before, after)].flatMap((filter) => this.#inBoth(filter));
     if (filters.length === 0) return;
     const step: Step = { do: 'forget-connections', where: this.path, filters };
     await this.#parts.netd().doAside('forgetting connections', step);
   }
 
+  /** Whoever is gone has gone with both of its addresses. */
+  #inBoth(filter: ConnectionFilter): ConnectionFilter[] {
+    const six = sixIn(this.shape);
+    const { serverAddress } = filter;
+    if (!six || typeof serverAddress !== 'number') return [filter];
+    return [filter, { ...filter, serverAddress: sixOf(six, serverAddress) }];
+  }
+
   async #readRows(): Promise<Map<string, Row>> {
     const [neighbours, forwarding, addresses] = [
-      readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours())),
+      [
+        ...readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours())),
+        ...(this.shape.subnet6 ? readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours6())) : []),
+      ],
       readRows(await this.#ask(NETLINK_ROUTE, dumpForwarding())),
-      readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses())),
+      [
+        ...readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses())),
+        ...(this.shape.subnet6 ? readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses6())) : []),
+      ],
     ];
     const virtual = addresses
-      .filter(({ index, prefixLength }) => index === BRIDGE_INDEX && prefixLength === 32)
-      .flatMap(({ address }): Row[] => (isSix(address) ? [] : [{ kind: 'virtual', address }]));
+      .filter(
+        ({ index, address, prefixLength }) => index === BRIDGE_INDEX && prefixLength === (isSix(address) ? 128 : 32),
+      )
+      .map(({ address }): Row => {
+        return isSix(address) ? { kind: 'virtual6', address, of: 0 } : { kind: 'virtual', address };
+      });
     return new Map([...neighbours, ...forwarding, ...virtual].map((row) => [rowKey(row), row]));
   }
 
@@ -301,10 +337,10 @@ export class Overlay {
     if (!this.#made || !this.#state) return [];
     const { name } = this.shape;
     if (!(await this.#isThere())) return [`the sandbox of network ${name} was gone`];
-    const wanted = wantedOf(this.#state, this.shape);
+    const wanted = wantedOf(this.#state, { ...this.shape, six: sixIn(this.shape) });
     const rows = await this.#readRows();
     const found: string[] = [];
-    for (const kind of ['neighbour', 'tunnel', 'port', 'virtual'] as const) {
+    for (const kind of ['neighbour', 'neighbour6', 'tunnel', 'port', 'virtual', 'virtual6'] as const) {
       const missing = [...wanted.rows].filter(([key, row]) => row.kind === kind && !rows.has(key)).length;
       const extra = [...rows].filter(([key, row]) => row.kind === kind && !wanted.rows.has(key)).length;
       if (missing + extra > 0) found.push(`network ${name} lacked ${missing} ${WORDS[kind]} and had ${extra} too many`);
@@ -321,11 +357,10 @@ export class Overlay {
       const found = listRules.read(await this.#ask(NETLINK_NETFILTER, listRules.request(OVERLAY_TABLE)), OVERLAY_TABLE);
       if ([...chains].some(([chain, count]) => found.filter((each) => each.chain === chain).length !== count))
         return false;
-      for (const set of OVERLAY_SETS) {
+      for (const [set, wanted] of sets) {
         const elements = listElements.read(
           await this.#ask(NETLINK_NETFILTER, listElements.request(OVERLAY_TABLE, set)),
         );
-        const wanted = sets.get(set) ?? new Set();
         if (elements.length !== wanted.size || elements.some((element) => !wanted.has(element))) return false;
       }
       return true;
@@ -355,9 +390,11 @@ export class Overlay {
 
 const WORDS = {
   neighbour: 'neighbours',
+  neighbour6: 'IPv6 neighbours',
   tunnel: 'ways to nodes',
   port: 'bridge entries',
   virtual: 'virtual addresses',
+  virtual6: 'virtual IPv6 addresses',
 };
 
 /**
@@ -373,7 +410,27 @@ const SYSCTLS: readonly (readonly [name: string, value: string])[] = [
   ['ipv6/conf/default/disable_ipv6', '1'],
 ];
 
-const isWay = (row: Row): boolean => row.kind !== 'virtual';
+/** After the bridge is made: addresses are what we say, at once, and nobody calls himself a router. */
+const SYSCTLS6: readonly (readonly [name: string, value: string])[] = [
+  ['ipv6/conf/all/forwarding', '1'],
+  ['ipv6/conf/all/accept_dad', '0'],
+  ['ipv6/conf/default/accept_dad', '0'],
+  [`ipv6/conf/${BRIDGE_NAME}/accept_dad`, '0'],
+  [`ipv6/conf/${BRIDGE_NAME}/accept_ra`, '0'],
+  [`ipv6/conf/${BRIDGE_NAME}/disable_ipv6`, '0'],
+];
+
+/** The link has neighbours, and no address of its own. */
+const TUNNEL_SYSCTLS6: typeof SYSCTLS6 = [
+  [`ipv6/conf/${VXLAN_NAME}/addr_gen_mode`, '1'],
+  [`ipv6/conf/${VXLAN_NAME}/disable_ipv6`, '0'],
+];
+
+function sixIn({ subnet, subnet6 }: Pick<OverlayShape, 'subnet' | 'subnet6'>): Six | undefined {
+  return subnet6 && { base: subnet.base, base6: subnet6.base };
+}
+
+const isWay = (row: Row): boolean => row.kind !== 'virtual' && row.kind !== 'virtual6';
 
 /** The kernel has one row for each address of this kind: a new one took its place. */
 function isReplaced(row: Row, wanted: ReadonlyMap<string, Row>): boolean {
@@ -395,25 +452,31 @@ function* stepsOf(
 }
 
 /** Pure: what the kernel is to know of a state. */
-export function wantedOf(state: OverlayState, { gateway }: Pick<OverlayShape, 'gateway'>): Wanted {
+export function wantedOf(
+  state: OverlayState,
+  { gateway, six }: { readonly gateway: number; readonly six?: Six | undefined },
+): Wanted {
   const rows: Row[] = [];
   for (const { address: text, node } of state.endpoints) {
     if (!node) continue;
     const address = parseAddress(text);
     rows.push({ kind: 'neighbour', address }, { kind: 'port', address });
+    if (six) rows.push({ kind: 'neighbour6', address: sixOf(six, address), of: address });
     rows.push({ kind: 'tunnel', address, node: parseAddress(node.address), port: node.port });
   }
   const services = new Map<number, readonly number[]>();
   for (const { virtualAddress, targets } of state.services) {
     const address = parseAddress(virtualAddress);
     rows.push({ kind: 'virtual', address });
+    if (six) rows.push({ kind: 'virtual6', address: sixOf(six, address), of: address });
     services.set(
       address,
       [...new Set(targets.map((target) => parseAddress(target)))].sort((a, b) => a - b),
     );
   }
   const local = new Set(state.endpoints.flatMap(({ address, node }) => (node ? [] : [parseAddress(address)])));
-  return { rows: new Map(rows.map((row) => [rowKey(row), row])), rules: { services, local, gateway } };
+  const rules = { services, local, gateway, ...(six && { six }) };
+  return { rows: new Map(rows.map((row) => [rowKey(row), row])), rules };
 }
 
 function lostIn(before: OverlayState, after: OverlayState): ConnectionFilter[] {

@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import { mkdir, readdir } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { parseAddress, parseSubnet } from './addresses.ts';
+import { formatAddress6, parseAddress, parseSubnet, parseSubnet6 } from './addresses.ts';
 import { bridgeOf } from './bridges.ts';
 import type { NameRecord, NameSource, OverlayNetwork, OverlayPair, Overlays, OverlayState } from './contract.ts';
 import type { Instance } from './instance.ts';
@@ -153,6 +153,7 @@ export class MachineOverlays implements Overlays {
       ...record.overlay,
       subnet: bridge.subnet,
       gateway: bridge.gateway,
+      ...(bridge.subnets6[0] && { subnet6: bridge.subnets6[0].subnet }),
       mtu: bridge.mtu,
     };
     const path = join(directory, record.id);
@@ -167,7 +168,8 @@ export class MachineOverlays implements Overlays {
   }
 
   /** Only what changed travels to those who answer. */
-  #putNames(index: number, { network, names }: OverlayState): void {
+  #putNames(index: number, { network, names: told }: OverlayState): void {
+    const names = told.map((record) => ({ ...record, addresses: inBoth(network, record.addresses) }));
     const before = this.#names.get(network.id) ?? new Map<string, string>();
     const after = new Map(names.map((record) => [record.name.toLowerCase(), JSON.stringify(record)]));
     const put = names.filter((record: NameRecord) => {
@@ -180,10 +182,22 @@ export class MachineOverlays implements Overlays {
   }
 }
 
+/** The IPv6 address of who has this IPv4 address. */
+function sixIn({ subnet, subnet6 }: Pick<OverlayNetwork, 'subnet' | 'subnet6'>, address: string): string | undefined {
+  if (subnet6 === undefined) return undefined;
+  return formatAddress6(parseSubnet6(subnet6).base + BigInt(parseAddress(address) - parseSubnet(subnet).base));
+}
+
+const inBoth = (network: OverlayNetwork, addresses: readonly string[]): string[] => [
+  ...addresses,
+  ...addresses.flatMap((address) => sixIn(network, address) ?? []),
+];
+
 const isEncrypted = ({ options }: Pick<NetworkRecord, 'options'>): boolean => Object.hasOwn(options, 'encrypted');
 
 function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
-  const { id, name, internal, attachable, options, subnet, gateway, vni, port: asked } = network;
+  const { id, name, internal, attachable, options, subnet, gateway, subnet6, vni, port: asked } = network;
+  const gateway6 = sixIn(network, gateway);
   const port = isEncrypted(network) ? VXLAN_PORT : asked;
   parseSubnet(subnet);
   parseAddress(gateway, 'gateway');
@@ -199,6 +213,7 @@ function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
     labels: {},
     options,
     bridge,
+    ...(subnet6 && gateway6 && { pools6: [{ subnet: subnet6, gateway: gateway6, range: '', auxiliary: {} }] }),
     overlay,
   };
 }

@@ -47,7 +47,7 @@ describe('an encrypted network over three nodes', function () {
     directory = mkdtempSync(join(tmpdir(), 'shoal-tap-'));
     await cluster.start();
     const options = ['--opt', 'encrypted', '--opt', 'shoal.key-period=5s'];
-    await cluster.docker(1, 'network', 'create', '-d', 'overlay', ...options, 'secret');
+    await cluster.docker(1, 'network', 'create', '-d', 'overlay', '--ipv6', ...options, 'secret');
     for (const name of ['web', 'client']) assert.equal((await create(name, 3)).status, 201);
     await cluster.running(1, 'web', 3);
     await cluster.running(1, 'client', 3);
@@ -70,6 +70,27 @@ describe('an encrypted network over three nodes', function () {
       assert.ok(
         seen.answers.every((text) => !/^E[A-Z]+$|TIMEOUT/.test(text)),
         seen.answers.join(),
+      );
+    }
+  });
+
+  it('does so with IPv6 too, and shows the subnet', async () => {
+    const { EnableIPv6, IPAM } = await cluster.json<{ EnableIPv6: boolean; IPAM: { Config: { Subnet: string }[] } }>(
+      2,
+      '/networks/secret',
+    );
+    assert.equal(EnableIPv6, true);
+    assert.match(IPAM.Config[1]?.Subnet ?? '', /^fd53:6f.*::\/64$/);
+    for (const task of await cluster.running(1, 'client', 3)) {
+      const { address, answers } = await inside<{ address: string; answers: string[] }>(
+        task,
+        `const [address] = await dns.resolve6('web'); const answers = [];
+         for (let n = 0; n < 9; n += 1) answers.push(await ask(address)); return { address, answers }`,
+      );
+      assert.match(address, /^fd53:6f.*::2$/);
+      assert.ok(
+        answers.every((text) => !/^E[A-Z]+$|TIMEOUT/.test(text)),
+        answers.join(),
       );
     }
   });

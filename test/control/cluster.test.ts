@@ -106,6 +106,21 @@ describe('networks', () => {
     await bench.refused('CreateNetwork', { spec }, 'invalid', /shoal\.key-period: 1ms is shorter than 1s/);
   });
 
+  it('get an IPv6 subnet where they ask for IPv6: their own, or one that no other has', async () => {
+    const create = async (name: string, more: object) => {
+      const spec = aNetworkSpec({ name, ipv6: true, ...more });
+      return (await bench.call('CreateNetwork', { spec })).network;
+    };
+    const [a, b] = [await create('a', {}), await create('b', {})];
+    assert.match(a.subnet6 ?? '', /^fd53:6f[0-9a-f]{2}:[0-9a-f]+::\/64$/);
+    assert.notEqual(a.subnet6, b.subnet6);
+    assert.equal((await create('c', { subnet6: 'fd00:9::/64' })).subnet6, 'fd00:9::/64');
+    const overlap = { spec: aNetworkSpec({ name: 'd', ipv6: true, subnet6: 'fd00:9::/80' }) };
+    await bench.refused('CreateNetwork', overlap, 'forbidden', /fd00:9::\/80 meets network c \(fd00:9::\/64\)/);
+    const narrow = { spec: aNetworkSpec({ name: 'e', ipv6: true, subnet6: 'fd00:8::/124' }) };
+    await bench.refused('CreateNetwork', narrow, 'invalid', /must be between \/16 and \/120/);
+  });
+
   it('with a bad or a predefined name are refused', async () => {
     const spec = (name: string) => ({ spec: aNetworkSpec({ name }) });
     await bench.refused('CreateNetwork', spec('a.b'), 'invalid', 'name must be valid as a DNS name component');

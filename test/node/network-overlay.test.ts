@@ -227,4 +227,53 @@ describe('a network between nodes', function () {
       upstream.close();
     }
   });
+
+  it('has IPv6 beside IPv4: neighbours on other nodes, virtual addresses with the client’s own, and names', async () => {
+    await using swarm = await OverlayLab.open(3);
+    const { lab } = swarm;
+    swarm.more = { subnet6: 'fd00:9::/64' };
+    const names = [{ name: 'web', addresses: [VIP], reverse: true, ttlSeconds: 10 }];
+    const tell = (index: number, targets: readonly string[]) =>
+      Promise.all(
+        swarm.networks.map((networks, at) =>
+          networks.overlays.apply(index, { ...swarm.stateFor(at, PLACES, [{ virtualAddress: VIP, targets }]), names }),
+        ),
+      );
+    await tell(1, ['10.0.9.3', '10.0.9.4', '10.0.9.5']);
+    const containers = await Promise.all(PLACES.map(({ address, on }) => swarm.container(on, address)));
+    assert.deepEqual(
+      containers.map(({ address6 }) => address6),
+      ['fd00:9::3', 'fd00:9::4', 'fd00:9::5', 'fd00:9::6'],
+    );
+    for (const { sandboxPath, address6 = '' } of containers) await lab.serve(sandboxPath, 80, address6, '::');
+    for (const from of containers) {
+      for (const to of containers) {
+        assert.equal(await lab.ask(from.sandboxPath, to.address6 ?? '', 80), `${to.address6} ${from.address6}`);
+      }
+      const servers = new Set<string>();
+      for (let count = 0; count < 9; count += 1) {
+        const [server = '', client] = (await lab.ask(from.sandboxPath, 'fd00:9::2', 80)).split(' ');
+        servers.add(server);
+        assert.equal(client, server === from.address6 ? 'fd00:9::1' : from.address6);
+      }
+      assert.ok(
+        [...servers].every((server) => /^fd00:9::[345]$/.test(server)),
+        [...servers].join(),
+      );
+      assert.ok(servers.size > 1, 'more than one of them was asked');
+      assert.equal(await lab.resolve(from.sandboxPath, 'web', 'AAAA'), '["fd00:9::2"]');
+    }
+    const [networks] = swarm.networks;
+    assert.deepEqual(await networks?.audit(), { repairs: [], failures: [] });
+    swarm.inside(0, 'ip', '-6', 'neigh', 'del', 'fd00:9::4', 'dev', 'vxlan0');
+    swarm.inside(0, 'ip', '-6', 'address', 'del', 'fd00:9::2/128', 'dev', 'br0');
+    assert.deepEqual((await networks?.audit())?.repairs, [
+      'network back lacked 1 IPv6 neighbours and had 0 too many',
+      'network back lacked 1 virtual IPv6 addresses and had 0 too many',
+    ]);
+    await tell(2, ['10.0.9.5']);
+    for (let count = 0; count < 5; count += 1) {
+      assert.match(await lab.ask(containers[0]?.sandboxPath ?? '', 'fd00:9::2', 80), /^fd00:9::5 /);
+    }
+  });
 });

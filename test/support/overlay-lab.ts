@@ -52,13 +52,16 @@ export class OverlayLab implements AsyncDisposable {
     return this.lab[Symbol.asyncDispose]();
   }
 
+  /** What is said of the network beside its usual form. */
+  more: Partial<OverlayNetwork> = {};
+
   stateFor(machine: number, places: readonly Place[], services: OverlayState['services'] = []): OverlayState {
     const endpoints = places.map(({ address, on, lost = false }) => ({
       address,
       lost,
       ...(on === machine ? {} : { node: { id: `node${on}`, address: this.machines[on]?.address ?? '', port: 4789 } }),
     }));
-    return { network: NETWORK, endpoints, services, names: [] };
+    return { network: { ...NETWORK, ...this.more }, endpoints, services, names: [] };
   }
 
   async tell(places: readonly Place[], services: OverlayState['services'] = []): Promise<void> {
