@@ -77,6 +77,8 @@ function dialled(sentence: string): string {
   const [, errno = '', address = ''] = /^connect (\w+) (\S+)/.exec(sentence) ?? [];
   const [, host] = /^getaddrinfo ENOTFOUND (\S+)/.exec(sentence) ?? [];
   if (host !== undefined) return `dial tcp: lookup ${host}: no such host`;
+  const [, unsure] = /^getaddrinfo EAI_AGAIN (\S+)/.exec(sentence) ?? [];
+  if (unsure !== undefined) return `dial tcp: lookup ${unsure}: temporary failure in name resolution`;
   return DIAL_WORDS[errno] === undefined ? sentence : `dial tcp ${address}: connect: ${DIAL_WORDS[errno]}`;
 }
 
