@@ -231,13 +231,17 @@ describe('transactions at once', () => {
 
   it('are refused, and forgotten, when too many wait already', async () => {
     const { store, proposer } = createMemoryStore();
-    const abort = new AbortController();
-    const put = (number: number) =>
-      store.update((tx) => tx.tasks.put(aTask({ id: anId('task', number) })), { abort: abort.signal });
+    // One for each: a signal looks through all its listeners whenever one is added.
+    const aborts: AbortController[] = [];
+    const put = (number: number) => {
+      const abort = new AbortController();
+      aborts.push(abort);
+      return store.update((tx) => tx.tasks.put(aTask({ id: anId('task', number) })), { abort: abort.signal });
+    };
     proposer.hold();
     const waiting = Array.from({ length: 10_008 }, (_, number) => put(number));
     await assert.rejects(put(20_000), coded('exhausted', /10000 changes are already waiting to be written/));
-    abort.abort();
+    for (const abort of aborts) abort.abort();
     const outcomes = await Promise.allSettled(waiting);
     assert.ok(outcomes.every(({ status }) => status === 'rejected'));
     proposer.release();
