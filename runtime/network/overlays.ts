@@ -38,7 +38,8 @@ export interface OverlaysParts {
 
 export class MachineOverlays implements Overlays {
   readonly #parts: OverlaysParts;
-  readonly #names = new Map<string, ReadonlyMap<string, string>>(); // as they were put, by network
+  /** As they were put, by network. */
+  readonly #names = new Map<string, { readonly index: number; readonly records: ReadonlyMap<string, string> }>();
   readonly #sealed: SealedNetworks;
 
   constructor(parts: OverlaysParts) {
@@ -169,15 +170,17 @@ export class MachineOverlays implements Overlays {
 
   /** Only what changed travels to those who answer. */
   #putNames(index: number, { network, names: told }: OverlayState): void {
+    const known = this.#names.get(network.id);
+    if (known && index < known.index) return; // or the next difference would be one to what nobody was told
     const names = told.map((record) => ({ ...record, addresses: inBoth(network, record.addresses) }));
-    const before = this.#names.get(network.id) ?? new Map<string, string>();
+    const before = known?.records ?? new Map<string, string>();
     const after = new Map(names.map((record) => [record.name.toLowerCase(), JSON.stringify(record)]));
     const put = names.filter((record: NameRecord) => {
       const key = record.name.toLowerCase();
       return before.get(key) !== after.get(key);
     });
     const removed = [...before.keys()].filter((name) => !after.has(name));
-    this.#names.set(network.id, after);
+    this.#names.set(network.id, { index, records: after });
     if (put.length + removed.length > 0) this.#parts.names.changeNames(network.id, OWNER, index, { put, removed });
   }
 }

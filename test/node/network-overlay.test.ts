@@ -128,6 +128,24 @@ describe('a network between nodes', function () {
     }
   });
 
+  it('takes no name from a state that comes late, and misses none afterwards', async () => {
+    await using swarm = await OverlayLab.open(1);
+    const [networks] = swarm.networks;
+    const name = (of: string) => ({ name: of, addresses: [VIP], reverse: false, ttlSeconds: 0 });
+    const tell = (index: number, ...names: string[]): Promise<void> | undefined =>
+      networks?.overlays.apply(index, { ...swarm.stateFor(0, []), names: names.map(name) });
+    await tell(2, 'a', 'b');
+    await tell(1);
+    await tell(3, 'a', 'b', 'c');
+    assert.deepEqual(
+      networks?.names
+        .namesOf(NETWORK.id)
+        .map((record) => record.name)
+        .toSorted(),
+      ['a', 'b', 'c'],
+    );
+  });
+
   it('moby#52661: is put right where somebody else changed it, and says what was wrong', async () => {
     await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
