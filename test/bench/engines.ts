@@ -16,6 +16,9 @@ export interface BenchEngine extends AsyncDisposable {
   readonly sockets: readonly string[];
   /** Process ids of the engine on its first node: daemon, helpers and shims, not what containers run. */
   enginePids(): number[];
+  daemonPid(): number;
+  /** Words before a program that is to run in the first node's network. */
+  readonly inside: readonly string[];
   /** Kills a node whole: its daemon, helpers and containers, after its cable was pulled. */
   killNode(node: number): Promise<void>;
   killDaemon(node: number): void;
@@ -59,6 +62,8 @@ export async function startShoal(nodes: number, name = 'bench'): Promise<BenchEn
     name: 'shoal',
     sockets: Array.from({ length: nodes }, (_, index) => cluster.socket(index + 1)),
     enginePids: () => processesBelow(join(cluster.cgroup(1), 'daemon')),
+    daemonPid: () => cluster.pid(1),
+    inside: ['nsenter', `--net=/run/netns/${cluster.name}-node1`],
     killDaemon: (node) => void process.kill(cluster.pid(node), 'SIGKILL'),
     async killNode(node) {
       cluster.inNode(node, 'ip', 'link', 'set', 'eth0', 'down');
@@ -118,6 +123,8 @@ export async function startDocker(
     name: 'docker',
     sockets: nodes.map((node) => node.socket),
     enginePids: () => processesNaming(first.folder),
+    daemonPid: () => first.daemon.pid ?? 0,
+    inside: ['nsenter', `--net=/run/netns/${first.namespace}`],
     killDaemon: (node) => void nodes[node - 1]?.daemon.kill('SIGKILL'),
     async killNode(number) {
       const node = nodes[number - 1];

@@ -12,7 +12,8 @@ import { parseArgs } from 'node:util';
 import { type BenchEngine, client, dockerAvailable, importBusybox, startDocker, startShoal } from './engines.ts';
 import { failoverBench } from './failover.ts';
 import { networksBench } from './networks.ts';
-import { WORKS, type Work } from './works.ts';
+import type { Work } from './work.ts';
+import { WORKS } from './works.ts';
 
 interface Row {
   readonly work: Work;
@@ -71,7 +72,8 @@ async function measure(
 async function measureOne(work: Work, engines: readonly BenchEngine[], rounds: number): Promise<Row> {
   const results = { docker: [] as number[], shoal: [] as number[] };
   for (let round = 0; round < rounds; round++) {
-    for (const engine of engines) results[engine.name].push(await work.run(engine));
+    for (const engine of engines)
+      if (engine.name === 'shoal' || !work.shoalOnly) results[engine.name].push(await work.run(engine));
   }
   const row = { work, ...results };
   console.log(line(row));

@@ -1,16 +1,8 @@
 // The works of the bench: what is done, on how many nodes, and what it yields. One call is one measurement.
 import { callEngine } from '../../deploy/engine.ts';
+import { API_WORKS } from './api-works.ts';
+import { hundred, type Work } from './work.ts';
 import { BUSYBOX_IMAGE, type BenchEngine, client, proportionalBytes, SECOND_IMAGE } from './engines.ts';
-
-export interface Work {
-  readonly name: string;
-  readonly unit: 'ms' | 'MB';
-  readonly nodes: 1 | 3;
-  readonly goal: string;
-  /** Times it is done on each engine; long ones fewer. */
-  readonly rounds: number;
-  run(engine: BenchEngine): Promise<number>;
-}
 
 const first = (engine: BenchEngine): string => engine.sockets[0] as string;
 const runOnce =
@@ -55,6 +47,7 @@ export const WORKS: readonly Work[] = [
   },
   { name: 'rm -f of 100', unit: 'ms', nodes: 1, goal: '≤ 500', rounds: 5, run: (engine) => burst(engine, 'remove') },
   { name: 'engine memory, 100 idle containers', unit: 'MB', nodes: 1, goal: '≤ 110', rounds: 5, run: memory },
+  ...API_WORKS,
   { name: 'scale 10 → 50 → 100', unit: 'ms', nodes: 1, goal: '≤ 700', rounds: 5, run: scale },
   {
     name: 'create 30 tasks on 3 nodes',
@@ -97,17 +90,6 @@ async function burst(engine: BenchEngine, measured: 'create' | 'remove'): Promis
   const { ids, ms } = await hundred(first(engine));
   const removal = await client(first(engine), 'rm', '-f', ...ids);
   return measured === 'create' ? ms : removal.ms;
-}
-
-async function hundred(socket: string): Promise<{ ids: string[]; ms: number }> {
-  const ids: string[] = [];
-  let left = 100;
-  const startMs = performance.now();
-  const worker = async (): Promise<void> => {
-    while (left-- > 0) ids.push((await client(socket, 'run', '-d', BUSYBOX_IMAGE)).stdout);
-  };
-  await Promise.all(Array.from({ length: 8 }, worker));
-  return { ids, ms: performance.now() - startMs };
 }
 
 async function memory(engine: BenchEngine): Promise<number> {
