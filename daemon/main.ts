@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 // `shoald`: reads its settings, runs until it is told to stop, and says in one sentence why it cannot.
 import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs';
 import process from 'node:process';

@@ -71,7 +71,7 @@ export async function startDaemon(plan: ClusterPlan, node: NodePlan): Promise<vo
 
 function daemonArguments(plan: ClusterPlan, node: NodePlan): string[] {
   return [
-    '--max-semi-space-size=16',
+    '--max-semi-space-size=4', // as in daemon/main.ts: docs/performance.md has the weighing
     join(plan.program, 'dist/daemon/main.js'),
     '-H',
     `unix://${node.socket}`,
