@@ -18,7 +18,7 @@ export interface BenchEngine extends AsyncDisposable {
   enginePids(): number[];
   daemonPid(): number;
   /** Words before a program that is to run in the first node's network. */
-  readonly inside: readonly string[];
+  readonly inside: readonly [program: string, ...words: string[]];
   /** Kills a node whole: its daemon, helpers and containers, after its cable was pulled. */
   killNode(node: number): Promise<void>;
   killDaemon(node: number): void;

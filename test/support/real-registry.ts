@@ -22,7 +22,9 @@ export class RealRegistry implements Disposable {
   }
 
   /** `inside`: words before the program, such as nsenter's. */
-  static async start(options: { passwords?: boolean; inside?: readonly string[] } = {}): Promise<RealRegistry> {
+  static async start(
+    options: { passwords?: boolean; inside?: readonly [program: string, ...words: string[]] } = {},
+  ): Promise<RealRegistry> {
     const root = mkdtempSync('/tmp/shoal-registry-');
     const host = `127.0.0.1:${await freePort()}`;
     const passwords = join(root, 'htpasswd');
@@ -37,8 +39,8 @@ export class RealRegistry implements Disposable {
     };
     const file = join(root, 'config.yml'); // JSON is YAML
     writeFileSync(file, JSON.stringify(config));
-    const [program = '', ...words] = [...(options.inside ?? []), REGISTRY_PROGRAM, 'serve', file];
-    const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const [program, ...before] = options.inside ?? ['env'];
+    const child = spawn(program, [...before, REGISTRY_PROGRAM, 'serve', file], { stdio: ['ignore', 'ignore', 'pipe'] });
     const registry = new RealRegistry({ host, root, child });
     try {
       await listening(child);
