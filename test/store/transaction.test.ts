@@ -229,9 +229,10 @@ describe('transactions at once', () => {
     await store.update((tx) => tx.services.put(web));
   });
 
-  it('are refused, and forgotten, when too many wait already', async () => {
+  it('are refused, and forgotten, when too many wait already', async function () {
+    this.timeout(20_000); // ten thousand of them, on whatever else the machine does
     const { store, proposer } = createMemoryStore();
-    // One for each: a signal looks through all its listeners whenever one is added.
+    // One for each: a signal goes through all its listeners whenever one is added.
     const aborts: AbortController[] = [];
     const put = (number: number) => {
       const abort = new AbortController();
