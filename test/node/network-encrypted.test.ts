@@ -291,4 +291,22 @@ describe('an encrypted network between nodes', function () {
     await assert.rejects(networks.overlays.apply(1, state), /have not made the keys of network secret yet/);
     assert.ok(networks.list().every(({ name }) => name !== 'secret'));
   });
+
+  it('is refused with the reason where the machine has no means, and carried once it has', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const networks = await machine.networks();
+    const squatter = await lab.serveDatagrams(machine.namespace, TUNNEL_PORT, 'mine');
+    const encryption = { nodeId: 'node0', ...ringOf(key(1)) };
+    const state = { network: NETWORK, endpoints: [], services: [], names: [], encryption };
+    await assert.rejects(networks.overlays.apply(1, state), {
+      code: 'not-implemented',
+      message: /the tunnel for encrypted networks does not start: tunnel: open the UDP port: Address already in use/,
+    });
+    assert.ok(networks.list().every(({ name }) => name !== 'secret'));
+    squatter.kill('SIGKILL');
+    await until('the port is free', () => squatter.exitCode !== null || squatter.signalCode !== null);
+    await networks.overlays.apply(2, state);
+    assert.ok(networks.list().some(({ name }) => name === 'secret'));
+  });
 });
