@@ -136,13 +136,16 @@ export async function rewriteFiles(
 export const addressesOf = ({ address, address6 = '' }: Endpoint): string[] =>
   [address, address6].filter((each) => each !== '');
 
+const BUILT_IN: Readonly<Record<string, string>> = { bridge: 'bridge', host: 'host', none: 'null' };
+
 export function publishPlace(
-  parts: Pick<ContainerParts, 'publish'>,
+  parts: { readonly publish: ContainerParts['publish']; readonly networks: Pick<Networks, 'get'> },
   container: Container,
   { networkId, networkName }: Endpoint,
   action: 'connect' | 'disconnect',
 ): void {
-  const type = ['host', 'none'].includes(networkName) ? networkName.replace('none', 'null') : 'bridge';
+  // Only the agent takes networks away while containers leave them: those between nodes.
+  const type = BUILT_IN[networkName] ?? knownNetwork(parts.networks, networkId)?.driver ?? 'overlay';
   parts.publish({
     type: 'network',
     action,
