@@ -10,8 +10,6 @@ import { Scope } from '../../base/scope.ts';
 import {
   formatAddress,
   formatAddress6,
-  type Ip,
-  isSix,
   macOfAddress,
   parseAddress,
   parseAddress6,
@@ -19,19 +17,16 @@ import {
   parseMac,
 } from './addresses.ts';
 import type { Bridge } from './bridges.ts';
-import type { Endpoint, EndpointRequest, PortPublish } from './contract.ts';
+import type { Endpoint, EndpointRequest } from './contract.ts';
 import type { Firewall } from './firewall.ts';
 import type { Forgetter } from './forgetter.ts';
 import { type Netd, StepError } from './netd.ts';
-import type { ConnectionFilter } from './netd-protocol.ts';
 import { namesOfEndpoint, type Names } from './names.ts';
-import { type EndpointState, isPredefined, type NetworkState } from './network-table.ts';
-import type { SubnetGateway } from './network-addresses.ts';
+import type { EndpointState, NetworkState } from './network-table.ts';
 import { gatewayEndpoint, gatewayOf, Places } from './places.ts';
 import { type Resolvers, scopeOf } from './resolvers.ts';
-import { type HeldPort, hostAddressesOf, type Ports } from './ports.ts';
+import type { HeldPort, Ports } from './ports.ts';
 import { type PublishedPort, publishedKey } from './ruleset.ts';
-import { askedAddressOf } from './ruleset6.ts';
 import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
 import { lanMtu, makeLanLink } from './lan.ts';
 import {
@@ -41,9 +36,20 @@ import {
   insideSteps,
   unplugSteps,
   unwireStep,
-  type Wiring,
   wireSteps,
 } from './wiring.ts';
+import { addressesIn, asked6, claimIn, placeIn, sixIn, takeAddress, takeAddress6 } from './endpoint-addresses.ts';
+import {
+  publishedPorts,
+  familiesOf,
+  datagramsTo,
+  checkPublishable,
+  withHostAddress,
+  withChosenPort,
+  nameOf,
+  placeOf,
+  macTextOf,
+} from './endpoint-facts.ts';
 
 const BRIDGE_PORTS_MAX = 1023;
 /** A container that left its last network with names keeps its resolv.conf. */
@@ -260,10 +266,15 @@ export class Endpoints {
     checkPublishable(network, request);
     const asked = request.macAddress ? parseMac(request.macAddress) : undefined;
     await using undo = new Scope();
-    const address = this.#takeAddress(network, request.address);
+    const address = takeAddress(network, request.address, clock.nowMs());
     undo.defer(() => network.addresses?.release(address, clock.nowMs()));
     const place = placeIn(network, bridge, address);
-    const address6 = this.#takeAddress6(network, asked6(network, request, address), address - place.subnet.base);
+    const address6 = takeAddress6(
+      network,
+      asked6(network, request, address),
+      address - place.subnet.base,
+      clock.nowMs(),
+    );
     undo.defer(() => address6 !== undefined && network.addresses6?.release(address6, clock.nowMs()));
     const six = sixIn(network, address6);
     const families = { six: address6 !== undefined };
@@ -400,33 +411,6 @@ export class Endpoints {
     return endpoint;
   }
 
-  #takeAddress(network: NetworkState, asked: string | undefined): number {
-    const { addresses, record } = network;
-    if (!addresses) throw new CodedError('invalid', `network ${record.name} has no addresses`);
-    if (!asked) return addresses.take(this.#parts.clock.nowMs());
-    if (isPredefined(record.name)) {
-      throw new CodedError('invalid', 'user specified IP address is supported on user defined networks only');
-    }
-    const address = parseAddress(asked, 'address');
-    addresses.claim(address);
-    return address;
-  }
-
-  #takeAddress6(network: NetworkState, asked: string | undefined, offset: number): bigint | undefined {
-    const { addresses6, record } = network;
-    if (!asked) return addresses6?.take(this.#parts.clock.nowMs(), offset);
-    if (isPredefined(record.name)) {
-      throw new CodedError('invalid', 'user specified IP address is supported on user defined networks only');
-    }
-    if (!addresses6) {
-      const why = `network ${record.name} has no IPv6 (docker network create --ipv6)`;
-      throw new CodedError('invalid', `no configured subnet contains IP address ${asked}: ${why}`);
-    }
-    const address = parseAddress6(asked);
-    addresses6.claim(address);
-    return address;
-  }
-
   async #wire(network: NetworkState, wiring: Parameters<typeof wireSteps>[0]): Promise<void> {
     try {
       await this.#parts.netd().do(`wiring a container into network ${network.record.name}`, wireSteps(wiring));
@@ -467,111 +451,3 @@ export class Endpoints {
     }));
   }
 }
-
-/** The published ports of an endpoint as rules: one for each family that a port is published in. */
-export function publishedPorts(endpoint: Endpoint): PublishedPort[] {
-  const [four, six] = [endpoint.address, endpoint.address6 ?? ''];
-  return endpoint.published.flatMap((publish) =>
-    hostAddressesOf(publish, familiesOf(endpoint)).map((hostAddress) => ({
-      protocol: publish.protocol,
-      hostAddress,
-      hostPort: publish.hostPort,
-      to: { address: parseIp(isSix(hostAddress) ? six : four), port: publish.containerPort },
-    })),
-  );
-}
-
-const familiesOf = ({ address6 = '' }: Endpoint): { readonly six: boolean } => ({ six: address6 !== '' });
-
-interface OwnAddress {
-  readonly address: Ip;
-  readonly prefixLength: number;
-}
-
-function addressesIn({ address, prefixLength, address6 = '', prefixLength6 = 0 }: Endpoint): OwnAddress[] {
-  return [
-    ...(address === '' ? [] : [{ address: parseAddress(address), prefixLength }]),
-    ...(address6 === '' ? [] : [{ address: parseAddress6(address6), prefixLength: prefixLength6 }]),
-  ];
-}
-
-function claimIn({ addresses, addresses6 }: NetworkState, address: Ip): void {
-  if (isSix(address)) addresses6?.claim(address);
-  else addresses?.claim(address);
-}
-
-/** Clients that sent before the rule was there, or to the port's owner before, are remembered with a wrong target. */
-function datagramsTo(port: PublishedPort): ConnectionFilter {
-  const { protocol, hostAddress, hostPort: askedPort } = port;
-  const family = isSix(hostAddress) ? 6 : 4;
-  const isAny = hostAddress === 0 || hostAddress === 0n;
-  return { family, protocol, askedPort, ...(!isAny && { askedAddress: askedAddressOf(hostAddress) }) };
-}
-
-/** On networks between nodes it follows from the other one, as nobody else could tell it. */
-function asked6({ bridge, overlay }: NetworkState, { address6 }: EndpointRequest, address: number): string | undefined {
-  const [six] = bridge?.subnets6 ?? [];
-  if (!overlay || !bridge || !six) return address6;
-  return formatAddress6(six.subnet.base + BigInt(address - bridge.subnet.base));
-}
-
-function checkPublishable(network: NetworkState, request: EndpointRequest): void {
-  if (network.record.lan || network.overlay) return;
-  const families = { six: network.addresses6 !== undefined };
-  for (const publish of request.publish) {
-    hostAddressesOf(publish, families);
-    const inRange = (port: number, min: number): boolean => Number.isInteger(port) && port >= min && port <= 65_535;
-    const { containerPort, hostPort, hostPortLast = hostPort } = publish;
-    if (inRange(containerPort, 1) && inRange(hostPort, 0) && inRange(hostPortLast, hostPort)) continue;
-    throw new CodedError(
-      'invalid',
-      `invalid port mapping ${publish.hostPort}:${publish.containerPort}/${publish.protocol}`,
-    );
-  }
-  if (network.record.internal && request.publish.length > 0) {
-    throw new CodedError('invalid', `network ${network.record.name} is internal: ports can not be published on it`);
-  }
-}
-
-const placeIn = ({ addresses }: NetworkState, bridge: Bridge, address: number): SubnetGateway =>
-  addresses?.placeOf(address) ?? bridge;
-
-function sixIn({ addresses6 }: NetworkState, address: bigint | undefined): Pick<Required<Wiring>, 'six'> | undefined {
-  if (address === undefined || !addresses6) return undefined;
-  return { six: { address, place: addresses6.placeOf(address) } };
-}
-
-/** The network may say on which address ports are published that name none. */
-function withHostAddress(publish: PortPublish, { publishOn }: Bridge): PortPublish {
-  return publish.hostAddress === '' && publishOn !== 0
-    ? { ...publish, hostAddress: formatAddress(publishOn) }
-    : publish;
-}
-
-function withChosenPort({ protocol, containerPort, hostAddress }: PortPublish, hostPort: number): PortPublish {
-  return { protocol, containerPort, hostAddress, hostPort };
-}
-
-const nameOf = (request: EndpointRequest, id: string): string =>
-  `${request.containerName ?? request.containerId.slice(0, 12)} (${id.slice(0, 12)})`;
-
-function placeOf(
-  network: NetworkState,
-  { containerId, containerName, aliases, links, gatewayPriority, upstreams }: EndpointRequest,
-): Pick<
-  Endpoint,
-  'networkId' | 'networkName' | 'containerId' | 'names' | 'resolver' | 'links' | 'gatewayPriority' | 'upstreams'
-> {
-  const names = [...new Set([...(containerName ? [containerName] : []), ...aliases, containerId.slice(0, 12)])];
-  return {
-    networkId: network.record.id,
-    networkName: network.record.name,
-    containerId,
-    ...(isPredefined(network.record.name) ? {} : { names, resolver: true }),
-    ...(links && links.length > 0 ? { links } : {}),
-    ...(gatewayPriority ? { gatewayPriority } : {}),
-    ...(upstreams && upstreams.length > 0 ? { upstreams } : {}),
-  };
-}
-
-const macTextOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':');

@@ -21,7 +21,8 @@ import type {
   Networks,
   Upstream,
 } from './contract.ts';
-import { Endpoints, publishedPorts } from './endpoints.ts';
+import { publishedPorts } from './endpoint-facts.ts';
+import { Endpoints } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
 import {
