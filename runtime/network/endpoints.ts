@@ -74,6 +74,7 @@ export interface EndpointParts {
 export class Endpoints {
   readonly #parts: EndpointParts;
   readonly #places = new Places();
+  readonly #unplugging = new Map<string, Promise<void>>(); // links that are still being removed, by namespace and name
 
   constructor(parts: EndpointParts) {
     this.#parts = parts;
@@ -110,7 +111,9 @@ export class Endpoints {
     network.addresses?.release(address, nowMs);
     if (endpoint.address6) network.addresses6?.release(parseAddress6(endpoint.address6), nowMs);
     if (!isLast) await this.#unplug(endpoint);
-    this.#parts.background.run('take-down', () => this.#takeDown(endpoint, isLast));
+    const down = this.#takeDown(endpoint, isLast);
+    if (!isLast) this.#noteUnplugging(endpoint, down);
+    this.#parts.background.run('take-down', () => down);
   }
 
   /** Gives back a namespace that was kept without endpoints. */
@@ -132,6 +135,23 @@ export class Endpoints {
 
   #discardSoon(path: string): void {
     if (path !== '') this.#parts.background.run('take-down', () => this.#parts.sandboxes.discard(path));
+  }
+
+  #noteUnplugging({ sandboxPath, interfaceName }: Endpoint, down: Promise<void>): void {
+    const key = `${sandboxPath} ${interfaceName}`;
+    const over = down
+      .catch(() => undefined) // its failure is the background's
+      .then(() => {
+        if (this.#unplugging.get(key) === over) this.#unplugging.delete(key);
+      });
+    this.#unplugging.set(key, over);
+  }
+
+  /** The name of a link that is next in a namespace, once nobody has it any more. */
+  async #nextInterface(path: string): Promise<number> {
+    const number = this.#places.nextInterface(path);
+    await this.#unplugging.get(`${path} eth${number}`);
+    return number;
   }
 
   /** The container runs on: its other networks take over the default route before this one goes. */
@@ -353,7 +373,7 @@ export class Endpoints {
       return sandbox;
     }
     this.#places.mustHave(request.sandboxPath);
-    const number = this.#places.nextInterface(request.sandboxPath);
+    const number = await this.#nextInterface(request.sandboxPath);
     const sandbox = sandboxes.further(request.sandboxPath, number, endpointId);
     await netd().do('making a link for a container', sandboxes.linkSteps(sandbox, outsideFd));
     undo.defer(async () => {
@@ -381,7 +401,7 @@ export class Endpoints {
       return { path, interfaceName: 'eth0', hostInterfaceName: '' };
     }
     this.#places.mustHave(sandboxPath);
-    const interfaceName = `eth${this.#places.nextInterface(sandboxPath)}`;
+    const interfaceName = `eth${await this.#nextInterface(sandboxPath)}`;
     const sandbox = { path: sandboxPath, interfaceName, hostInterfaceName: '' };
     undo.defer(async () => {
       for (const step of unplugSteps(sandbox)) await netd().doAside('removing a link', step);
