@@ -15,7 +15,7 @@ import type { Router } from './router.ts';
 import { createRoutes, type Handler } from './routes.ts';
 import { frontOf } from './tls-front.ts';
 import { acceptWebSocket, requireWebSocket } from './web-socket.ts';
-import { API_VERSION, requireKnownVersion, splitVersion } from './versions.ts';
+import { API_VERSION, requireKnownVersion, spokenVersion, splitVersion } from './versions.ts';
 
 const HEADER_BYTES_MAX = 128 * 1024; // X-Registry-Config carries every login of a client
 const UPGRADED_BODY_BYTES_MAX = 1024 * 1024;
@@ -135,10 +135,11 @@ class EngineServer implements ApiServer {
     const method = request.method ?? 'GET';
     const url = request.url ?? '/';
     const queryAt = url.indexOf('?');
-    const { version, path } = splitVersion(queryAt < 0 ? url : url.slice(0, queryAt));
+    const { version: asked, path } = splitVersion(queryAt < 0 ? url : url.slice(0, queryAt));
     const match = this.#router.find(method, path);
     if (!match) return json(404, { message: 'page not found' });
-    requireKnownVersion(version);
+    requireKnownVersion(asked);
+    const version = spokenVersion(asked, request.headers['user-agent']);
     const body = upgraded
       ? Readable.from([await readUpgradedBody(request, request.socket, UPGRADED_BODY_BYTES_MAX)])
       : request;

@@ -16,6 +16,17 @@ export function splitVersion(path: string): VersionedPath {
   return { version: match[1] ?? API_VERSION, path: match[2] ?? '/' };
 }
 
+const COMPOSE_1 = /^docker-compose\/1\./;
+const COMPOSE_1_VERSION = '1.44';
+
+/**
+ * Compose 1 asks for the newest version whatever it is, and then misses what left the API with 1.45: the configuration
+ * of a container in an image, and the short id among the aliases. It is answered as the last version that had them.
+ */
+export function spokenVersion(asked: string, userAgent: string | undefined): string {
+  return COMPOSE_1.test(userAgent ?? '') && isBefore(COMPOSE_1_VERSION, asked) ? COMPOSE_1_VERSION : asked;
+}
+
 export function requireKnownVersion(version: string): void {
   if (isBefore(version, API_VERSION_MIN)) {
     fail(

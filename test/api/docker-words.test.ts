@@ -83,6 +83,9 @@ describe('answers as Docker gives them', () => {
     };
     assert.deepEqual(await aliases('1.44'), [id.slice(0, 12)]);
     assert.equal(await aliases('1.45'), null);
+    const compose = { 'User-Agent': 'docker-compose/1.29.2 docker-py/5.0.3 Linux/6.1' };
+    const newest = (await api.call('GET', '/v1.51/images/busybox/json', undefined, compose)).json();
+    assert.equal('ContainerConfig' in newest, true);
   });
 
   it('select by the published port of the host', async () => {

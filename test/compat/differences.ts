@@ -391,7 +391,7 @@ export const LISTED: readonly Listed[] = [
   },
   {
     part: 'typed',
-    request: /^typed: docker run --rm (bb nosuch|bb \/etc|--device)/,
+    request: /^typed: \d+ docker run --rm (bb nosuch|bb \/etc|--device)/,
     lines: /./,
     reason: 'newer engines tell the failure of a task in this frame; the exit code is the same',
   },
@@ -403,13 +403,13 @@ export const LISTED: readonly Listed[] = [
   },
   {
     part: 'typed',
-    request: /^typed: docker exec life nosuchprogram/,
+    request: /^typed: \d+ docker exec life nosuchprogram/,
     lines: /./,
     reason: 'newer engines and the client end with 127 for a program that is missing',
   },
   {
     part: 'typed',
-    request: /^typed: docker exec life true/,
+    request: /^typed: \d+ docker exec life true/,
     lines: /./,
     reason: 'newer engines name the container by its id',
   },
@@ -421,7 +421,7 @@ export const LISTED: readonly Listed[] = [
   },
   {
     part: 'typed',
-    request: /^typed: docker diff/,
+    request: /^typed: \d+ docker diff/,
     lines: /./,
     sometimes: true,
     reason: 'in the order of names; Docker’s order is that of its walk',
@@ -434,11 +434,16 @@ export const LISTED: readonly Listed[] = [
   },
   {
     part: 'typed',
-    request: /^typed: docker events .*nope=x/,
+    request: /^typed: \d+ docker events .*nope=x/,
     lines: /./,
     reason: 'a misspelt filter is refused, or it would select everything',
   },
-  { part: 'typed', request: /^typed: docker image inspect second:1/, lines: /./, reason: 'newer engines say it once' },
+  {
+    part: 'typed',
+    request: /^typed: \d+ docker image inspect second:1/,
+    lines: /./,
+    reason: 'newer engines say it once',
+  },
   {
     part: 'typed',
     request: /--restart nope nobody/,
@@ -456,7 +461,7 @@ export const LISTED: readonly Listed[] = [
     part: 'docker-py',
     request:
       /run of a program that is not there|remove while it runs|exec after its end|list by what nobody|get no image|remove while in use/,
-    lines: / fails /,
+    lines: /fails /,
     reason: 'the words of newer engines; status and class are the same',
   },
   {
@@ -465,5 +470,17 @@ export const LISTED: readonly Listed[] = [
     lines: /Warnings/,
     reason: 'an empty list, never null, as in the published contract',
   },
-  { part: 'docker-py', request: /disconnect again/, lines: / fails /, reason: 'what is not allowed is 403' },
+  { part: 'docker-py', request: /disconnect again/, lines: /fails /, reason: 'what is not allowed is 403' },
+  {
+    part: 'compose',
+    request: /docker-compose ps/,
+    lines: /:::|->|^[-+] -+$|State +Ports/,
+    reason: 'an IPv4 network is published on IPv4 addresses alone',
+  },
+  {
+    part: 'compose',
+    request: /RestartPolicy/,
+    lines: /healthy/,
+    reason: 'newer engines say which policy the default is',
+  },
 ];

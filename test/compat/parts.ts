@@ -4,11 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dockerode } from './dockerode.ts';
+import { COMPOSE_LINES } from './compose/lines.ts';
 import { normal } from './facts.ts';
 import { ROWS, type Views, viewsOf } from './raw.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 const LINE_MS = 120_000;
+const COMPOSE = 'docker-compose'; // Debian's, which is compose 1
 const SYSTEM_PYTHON = '/usr/bin/python3'; // the one that Debian's packages are for
 
 export interface Part {
@@ -21,6 +23,7 @@ export const PARTS: readonly Part[] = [
   { name: 'typed', run: typedLines },
   { name: 'dockerode', run: dockerode },
   { name: 'docker-py', run: dockerPy },
+  { name: 'compose', run: compose },
 ];
 
 /** All of them, or the one that is called so. A client that is not installed is left out, and says so. */
@@ -30,6 +33,7 @@ export function partsOf(name: string): Part[] {
 }
 
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  compose: [COMPOSE, 'version'],
   'docker-py': [SYSTEM_PYTHON, '-c', 'import docker'],
 };
 
@@ -40,12 +44,27 @@ function isInstalled(name: string): boolean {
   return false;
 }
 
-async function typedLines(socketPath: string): Promise<Views> {
+function typedLines(socketPath: string): Promise<Views> {
+  return typed(socketPath, Object.values(SCENARIOS).flat(), factsOf);
+}
+
+/** What is done to several containers is done at once, so the order of its lines says nothing. */
+function compose(socketPath: string): Promise<Views> {
+  const unordered = (outcome: Outcome) => [...new Set(factsOf(outcome).map((line) => line.trimEnd()))].sort();
+  return typed(socketPath, COMPOSE_LINES, unordered);
+}
+
+async function typed(
+  socketPath: string,
+  lines: readonly string[],
+  facts: (outcome: Outcome) => readonly string[],
+): Promise<Views> {
   const folder = mkdtempSync(join(tmpdir(), 'compat-'));
   try {
     const views = new Map<string, readonly string[]>();
-    for (const line of Object.values(SCENARIOS).flat()) {
-      views.set(line, factsOf(await command(socketPath, 'sh', ['-c', line], { DIR: folder })));
+    for (const [index, line] of lines.entries()) {
+      const outcome = await command(socketPath, 'sh', ['-c', line], { DIR: folder, ...COMPOSE_SETTINGS });
+      views.set(`${index + 1} ${line}`, facts(outcome));
     }
     return views;
   } finally {
@@ -53,17 +72,20 @@ async function typedLines(socketPath: string): Promise<Views> {
   }
 }
 
+const COMPOSE_SETTINGS = {
+  COMPOSE_PROJECT_NAME: 'comp',
+  COMPOSE_ANSI: 'never',
+  COMPOSE_FILE: join(import.meta.dirname, '../../../test/compat/compose/docker-compose.yml'),
+};
+
 const SOURCES = join(import.meta.dirname, '../../../test/compat');
 
 async function dockerPy(socketPath: string): Promise<Views> {
   const { code, text } = await command(socketPath, SYSTEM_PYTHON, [join(SOURCES, 'docker-py.py')]);
-  // A step's name is what stands before its value: several words, then a bracket, a quote, a number or `fails`.
-  const lines = text
-    .split('\n')
-    .map((line): [string, string[]] => [
-      /^.*?(?= (fails|[[('"{\d]|b'|None|True|False))|^.*/.exec(line)?.[0] ?? '',
-      [line],
-    ]);
+  const lines = text.split('\n').map((line): [string, string[]] => {
+    const [step = '', said = ''] = line.split('\t');
+    return [step, [said]];
+  });
   return new Map([['exit', [`code ${code}`]], ...lines]);
 }
 
@@ -72,7 +94,9 @@ interface Outcome {
   readonly text: string;
 }
 
-const factsOf = ({ code, text }: Outcome): string[] => [`code ${code}`, ...text.split('\n')];
+function factsOf({ code, text }: Outcome): string[] {
+  return [`code ${code}`, ...text.split('\n')];
+}
 
 function command(
   socketPath: string,

@@ -1,6 +1,6 @@
 // `npm run compat`: the stock docker client, other clients and bare requests, through the same scenarios on Docker Engine
 // and on Shoal; prints what differs, and fails for what has no reason in differences.ts, or has one and differs no more.
-//   npm run compat requests     one part alone: requests, typed, dockerode, docker-py
+//   npm run compat requests     one part alone: requests, typed, dockerode, docker-py, compose
 //   npm run compat fuzz 10000, npm run compat leaks 1000     the long forms of two tests of npm test
 //   npm run compat attacks      shows that the tests of past escapes need the defences that they are about
 import { spawnSync } from 'node:child_process';
