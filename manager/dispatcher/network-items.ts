@@ -196,7 +196,9 @@ export class NetworkItems {
     if (body) this.#items.set(networkId, items.set(key, item));
     else items.delete(key);
     if (items.size === 0) this.#items.delete(networkId);
-    news.changed.set(networkId, [...(news.changed.get(networkId) ?? []), item]);
+    const changed = news.changed.get(networkId) ?? [];
+    changed.push(item); // in place: a scan may find 50 000 of them
+    news.changed.set(networkId, changed);
   }
 
   #endpointEntry(occupant: Occupant, networkId: NetworkId, address: string): EndpointEntry | undefined {

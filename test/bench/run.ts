@@ -6,10 +6,12 @@
 //   npm run bench -- --failover          the loss of leaders instead, many times over
 //   npm run bench -- --networks          what networks cost instead, in namespaces of their own
 //   npm run bench -- --store             the cluster's state at 50 000 tasks instead
+//   npm run bench -- --deltas            what a network over 1 000 nodes costs the managers instead
 //   npm run bench -- --consensus         consensus beside etcd instead: consensus/run.ts says with which words
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type BenchEngine, client, dockerAvailable, importBusybox, startDocker, startShoal } from './engines.ts';
+import { deltasBench } from './deltas.ts';
 import { failoverBench } from './failover.ts';
 import { networksBench } from './networks.ts';
 import type { Work } from './work.ts';
@@ -24,6 +26,7 @@ interface Row {
 async function main(): Promise<void> {
   if (process.argv.includes('--consensus')) return void (await import('./consensus/run.ts'));
   if (process.argv.includes('--store')) return void (await import('./store.ts'));
+  if (process.argv.includes('--deltas')) return await deltasBench();
   const { values } = parseArgs({
     options: {
       only: { type: 'string', default: '' },
