@@ -97,6 +97,34 @@ const UNDEFENDED: readonly Undefended[] = [
     edits: [['zygote.c', 'umask(0177);', 'umask(0);']],
     attacks: [['native-security', 'keeps the sockets and directories of the helper to root']],
   },
+  {
+    without: 'real folders under the kernel’s file systems (CVE-2019-19921)',
+    edits: [
+      [
+        'mounts.c',
+        'at = straight ? open_in_root_straight(rootfs->root, target, O_PATH) : open_in_root(rootfs->root, target, O_PATH);',
+        'at = open_in_root(rootfs->root, target, O_PATH), (void)straight;',
+      ],
+    ],
+    attacks: [['native-security', 'refuses an image whose /proc is a link']],
+  },
+  {
+    without: 'the primary group among the groups (CVE-2022-36109)',
+    edits: [['user.c', 'if (add_group(identity, identity->gid, fault) < 0) return -1;', '']],
+    attacks: [['attacks', 'the primary group is always among them']],
+  },
+  {
+    without: 'rules for devices',
+    edits: [
+      ['cgroup.c', 'if (request->has_device_rules && cgroups->unified >= 0)', 'if (false && cgroups->unified >= 0)'],
+    ],
+    attacks: [['native-security', 'can not use devices that its rules do not name']],
+  },
+  {
+    without: 'no_new_privs',
+    edits: [['become.c', 'if (plan->no_new_privileges && prctl(', 'if (false && prctl(']],
+    attacks: [['native-security', 'can not gain privileges when told so']],
+  },
 ];
 
 /** The number of attacks that do not tell a build with the defence from one without. */

@@ -261,6 +261,7 @@ describe('past escapes', () => {
 
   it('supplementary groups: the primary group is always among them; ids stay in range (CVE-2022-36109, CVE-2024-40635)', async () => {
     assert.equal(await client.sh('id -G', '-u', '5:6'), '6\n');
+    assert.match(await client.sh('grep Groups: /proc/self/status', '-u', '5:6'), /^Groups:\s6\s*$/);
     for (const user of ['4294967296', '4294967295', '-1', '1:4294967296', '99999999999999999999']) {
       const run = await client.run('run', '--rm', '-u', user, 'bb', 'id');
       assert.notEqual(run.code, 0, `${user}: ${run.stdout}`);

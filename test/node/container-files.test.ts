@@ -264,6 +264,7 @@ describe('files of containers', () => {
     symlinkSync(host, join(at, 'to-host'));
     const swap = `mkdir -p /d; echo inside > /d/secret; ln -s ${host} /l; while :; do mv /d /k; mv /l /d; mv /d /l; mv /k /d; done`;
     await ok('run', '-d', '--init', '--name', 'box', 'bb', 'sh', '-c', swap);
+    writeFileSync(join(at, 'canary'), 'planted by a test');
     const tar = execFileSync('tar', ['-C', join(at), '--transform', 's/canary/planted/', '-c', 'canary']);
     for (let round = 0; round < 150; round += 1) {
       const got = await client.http('GET', '/containers/box/archive?path=/d/secret');

@@ -196,8 +196,10 @@ describe('a container’s confinement', function () {
         'cgroup2',
         request.cgroups.groups.some(({ version }) => version === 2),
       );
-      const script = 'mknod /tmp/kmsg c 1 11; head -c 1 /tmp/kmsg; mknod /tmp/z c 1 5; head -c 3 /tmp/z | wc -c';
-      const text = await says(script, { cgroups: { ...request.cgroups, devices: DEFAULT_DEVICE_RULES } });
+      // Anybody may read zeros, so nothing but the rules refuses them.
+      const devices = DEFAULT_DEVICE_RULES.filter(({ major, minor }) => major !== 1 || minor !== 5);
+      const script = 'mknod /tmp/u c 1 9; head -c 3 /tmp/u | wc -c; mknod /tmp/z c 1 5; head -c 1 /tmp/z';
+      const text = await says(script, { cgroups: { ...request.cgroups, devices } });
       assert.match(text, /^3\n.*Operation not permitted$/);
     });
 
