@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 function longForm(file: string, env: Readonly<Record<string, string>>): number {
   const mocha = join(import.meta.dirname, '../../../node_modules/mocha/bin/mocha.js');
-  const args = [mocha, '--no-package', join(import.meta.dirname, '..', file)];
+  const args = ['--expose-gc', mocha, '--no-package', join(import.meta.dirname, '..', file)];
   return spawnSync(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...env } }).status ?? 1;
 }
 
