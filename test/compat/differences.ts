@@ -41,8 +41,8 @@ export const LISTED: readonly Listed[] = [
   },
   {
     request: /\/json/,
-    lines: /^\+ \.HostConfig\.(Runtime|MaskedPaths\[\] = "\/(proc\/interrupts|sys\/devices\/virtual\/powercap)")/,
-    reason: 'as newer engines: masked since 28, and the runtime named before the start',
+    lines: /^[-+] \.HostConfig\.(Runtime|MaskedPaths\[\] = "\/(proc\/interrupts|sys\/devices\/virtual\/powercap)")/,
+    reason: 'masked as newer engines do since 28; the runtime has its own name, and is named before the start',
   },
   { request: /\/json/, lines: /SandboxKey = /, reason: 'the daemons have folders of their own' },
   {
@@ -482,5 +482,11 @@ export const LISTED: readonly Listed[] = [
     request: /RestartPolicy/,
     lines: /healthy/,
     reason: 'newer engines say which policy the default is',
+  },
+  {
+    part: 'typed',
+    request: /^typed: \d+ docker rm other/,
+    lines: /running container|container is running/,
+    reason: 'the words of newer engines',
   },
 ];

@@ -49,7 +49,7 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
     'docker inspect other',
   ],
   logs: [
-    'docker run --name said bb sh -c "echo one; echo two >&2; printf three"',
+    'docker run --name said bb sh -c "echo one; sleep 0.2; echo two >&2; sleep 0.2; printf three"',
     'docker logs said',
     'docker logs --tail 1 said',
     'docker logs -f said',

@@ -58,7 +58,7 @@ export const STREAM_ROWS: readonly Row[] = [
   ),
   row(
     'logs',
-    ended('said', 'echo one; echo two; echo three >&2; printf four'),
+    ended('said', 'echo one; echo two; sleep 0.2; echo three >&2; sleep 0.2; printf four'),
     ...[
       'stdout=1&stderr=1',
       'stdout=1',
