@@ -226,7 +226,7 @@ class EngineServer implements ApiServer {
     const { request, response } = exchange;
     const status = statusOf(error);
     const fields = { method: request.method, url: request.url, status, error };
-    if (status === 500) this.#deps.log.error('request failed', fields);
+    if (codeOf(error) === 'internal') this.#deps.log.error('request failed', fields);
     else this.#deps.log.debug('request refused', fields);
     if (response.headersSent || response.destroyed) {
       response.destroy();

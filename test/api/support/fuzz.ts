@@ -209,7 +209,9 @@ function judge(answer: Buffer | 'hung'): string | undefined {
   const text = answer.toString('utf8');
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? 0);
   if (status === 0) return `no HTTP answer: ${text.slice(0, 200)}`;
-  if (status >= 500 && !CHOSEN_5XX.has(status)) return text.slice(0, 800);
+  // Docker has a few 500s of its own, which clients know; ours for what went wrong in here carry the code 'internal'.
+  const isChosen = CHOSEN_5XX.has(status) || /^Shoal-Error: (?!internal)/im.test(text);
+  if (status >= 500 && !isChosen) return text.slice(0, 800);
   if (status < 400) return undefined;
   const body = text.slice(text.indexOf('\r\n\r\n') + 4);
   const isHead = body === '';
