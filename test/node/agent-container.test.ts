@@ -153,7 +153,7 @@ describe('tasks on this machine', function () {
       { image: '127.0.0.1:1/nosuch:1' },
       'rejected',
       undefined,
-      /^No such image: 127.0.0.1:1\/nosuch:1: Get .*ECONNREFUSED/,
+      /^No such image: 127.0.0.1:1\/nosuch:1: Get .*connection refused/,
     ],
     [
       'binds a folder that is missing',
