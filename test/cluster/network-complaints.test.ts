@@ -162,7 +162,17 @@ describe('complaints that a swarm can have', function () {
   });
 
   it('moby#41668: managers that start again, one after the other, change neither addresses, names nor ways', async () => {
-    await cluster.docker(1, 'service', 'scale', '-d', 'web=9');
+    // The end of the update before writes the service, too, perhaps between the client's question and its change.
+    const takesScale = async (): Promise<boolean> => {
+      try {
+        await cluster.docker(1, 'service', 'scale', '-d', 'web=9');
+        return true;
+      } catch (error) {
+        if (String(error).includes('update out of sequence')) return false;
+        throw error;
+      }
+    };
+    await cluster.until(takesScale, { withinMs: 10_000, what: 'the service takes its scale' });
     await cluster.running(1, 'web', 9);
     const vip = await virtualAddress('web');
     const asked = startLoad({

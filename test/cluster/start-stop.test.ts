@@ -30,7 +30,7 @@ describe('npm start', () => {
     assert.equal(addresses.length, 3);
     for (const address of addresses) {
       const page = await (await fetch(`${address}plain`)).text();
-      assert.match(page, /^version=v1 task=demo_web\.\d\.\w+ node=node\d\n$/);
+      assert.match(page, /^version=v1 task=demo_web\.\d\.\w+ node=node\d client=\S+\n$/);
     }
   });
 
