@@ -3,22 +3,19 @@
 import { addressBytes, addressBytes6 } from './addresses.ts';
 import {
   compare,
-  type Element,
-  type Expression,
   loadConntrack,
   loadConstant,
   loadMeta,
   loadPayload,
   lookup,
   mask,
-  NftBatch,
   randomBelow,
   translateDestinationAddress,
   translateDestinationAddress6,
   translateSource,
   translateSource6,
-  typeOf,
-} from './nft-messages.ts';
+} from './nft-expressions.ts';
+import { type Element, type Expression, NftBatch, typeOf } from './nft-messages.ts';
 
 export interface OverlayRules {
   /** By virtual address; sorted, without doubles. */

@@ -2,15 +2,8 @@
 // The image may so bind port 53 itself, on every address.
 import { addressBytes, parseAddress } from './addresses.ts';
 import { PROTOCOL_NUMBER } from './netd-protocol.ts';
-import {
-  compare,
-  type Expression,
-  loadConstant,
-  loadMeta,
-  loadPayload,
-  NftBatch,
-  translateDestination,
-} from './nft-messages.ts';
+import { compare, loadConstant, loadMeta, loadPayload, translateDestination } from './nft-expressions.ts';
+import { type Expression, NftBatch } from './nft-messages.ts';
 
 const TABLE = 'shoal_names';
 const ADDRESS = addressBytes(parseAddress('127.0.0.11'));

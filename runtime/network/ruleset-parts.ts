@@ -3,14 +3,14 @@ import { addressBytes, addressBytes6, maskOf, maskOf6, type Subnet, type Subnet6
 import { PROTOCOL_NUMBER, type PortProtocol } from './netd-protocol.ts';
 import {
   compare,
-  type Expression,
   loadConntrack,
   loadDestinationType,
   loadMeta,
   loadPayload,
   mask,
   verdict,
-} from './nft-messages.ts';
+} from './nft-expressions.ts';
+import type { Expression } from './nft-messages.ts';
 
 export type Rule = readonly [chain: string, rule: readonly Expression[]];
 

@@ -6,20 +6,19 @@
 import { addressBytes } from './addresses.ts';
 import {
   compare,
-  type Expression,
   loadConntrack,
   loadConstant,
   loadMeta,
   loadPayload,
   lookup,
   mask,
-  NftBatch,
   setConntrack,
   setLargestSegment,
   setMeta,
   verdict,
   writeMac,
-} from './nft-messages.ts';
+} from './nft-expressions.ts';
+import { type Expression, NftBatch } from './nft-messages.ts';
 import {
   CONNECTION,
   connection,

@@ -5,21 +5,17 @@ import { addressBytes, formatHost, type Ip, ipBytes, isSix, maskOf, type Subnet,
 import { type PortProtocol } from './netd-protocol.ts';
 import {
   compare,
-  type Element,
-  type Expression,
   loadConstant,
   loadPayload,
   lookup,
   mask,
   masquerade,
-  NftBatch,
   randomBelow,
   setTimeToLive,
-  type SetShape,
   translateDestination,
-  typeOf,
   verdict,
-} from './nft-messages.ts';
+} from './nft-expressions.ts';
+import { type Element, type Expression, NftBatch, type SetShape, typeOf } from './nft-messages.ts';
 import {
   accept,
   CONNECTION,

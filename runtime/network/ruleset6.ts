@@ -2,7 +2,6 @@
 import { addressBytes6, type Ip } from './addresses.ts';
 import {
   compare,
-  type Expression,
   loadConstant,
   loadMeta,
   loadPayload,
@@ -11,7 +10,8 @@ import {
   translateDestination6,
   verdict,
   writeAddress6,
-} from './nft-messages.ts';
+} from './nft-expressions.ts';
+import type { Expression } from './nft-messages.ts';
 import { CONNECTION, connection, loadProtocolAndPort, onlyIpv6, type Rule, toThisHost6 } from './ruleset-parts.ts';
 
 export const PUBLISHED6 = 'published6';
