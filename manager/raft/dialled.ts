@@ -14,6 +14,12 @@ export interface Address {
   readonly port: number;
 }
 
+export function splitAddress(address: string | undefined): Address | undefined {
+  const at = address?.lastIndexOf(':') ?? -1;
+  if (!address || at < 0) return undefined;
+  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+}
+
 export interface DialDeps {
   readonly credentials: PeerCredentials;
   readonly clock: Clock;

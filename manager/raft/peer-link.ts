@@ -9,7 +9,7 @@ import type { Random } from '../../base/random.ts';
 import type { SnapshotChunk } from './contract.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
 import type { PeerCredentials } from './credentials.ts';
-import { type Address, dial, type Dialled, RemovedError } from './dialled.ts';
+import { dial, type Dialled, RemovedError, splitAddress } from './dialled.ts';
 import { type Hello, messageToWire, PROTOCOL, PROTOCOL_MIN, type Purpose, snapshotToWire } from './wire.ts';
 
 export interface LinkDeps {
@@ -141,12 +141,6 @@ export class PeerLink {
       splitAddress(this.#deps.addressOf()) ?? fail('unavailable', `the address of manager ${id} is not known`);
     return dial(id, address, hello(purpose), { credentials, clock, abort: this.#controller.signal });
   }
-}
-
-export function splitAddress(address: string | undefined): Address | undefined {
-  const at = address?.lastIndexOf(':') ?? -1;
-  if (!address || at < 0) return undefined;
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
 }
 
 export function helloOf(

@@ -12,7 +12,7 @@ import type { SnapshotChunk } from './contract.ts';
 import type { MemberId, Message, SnapshotMessage } from './core/types.ts';
 import { managerOf, type PeerCredentials } from './credentials.ts';
 import type { Judgement } from './judgement.ts';
-import { splitAddress } from './peer-link.ts';
+import { splitAddress } from './dialled.ts';
 import { LARGE_FRAME_BYTES_MAX, PeerStream } from './peer-stream.ts';
 import {
   chunkFromWire,
