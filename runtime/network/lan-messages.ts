@@ -1,16 +1,17 @@
 // rtnetlink: links that put a container into the network of another link, and VLANs. Pure.
 // Source: Linux include/uapi/linux/if_link.h.
 import { MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts';
-
-const RTM_NEWLINK = 16;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_LINK = 5;
-const IFLA_LINKINFO = 18;
-const IFLA_GROUP = 27;
-const IFLA_NET_NS_FD = 28;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
+import {
+  IFLA_ADDRESS,
+  IFLA_GROUP,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINK,
+  IFLA_LINKINFO,
+  IFLA_NET_NS_FD,
+  RTM_NEWLINK,
+} from './rtnetlink.ts';
 
 export const MACVLAN_MODE = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 export const IPVLAN_FLAG = { bridge: 0, private: 1, vepa: 2 } as const;

@@ -12,41 +12,42 @@ import {
   readMessages,
   readText,
 } from './netlink.ts';
+import {
+  AF_BRIDGE,
+  AF_INET,
+  AF_INET6,
+  IFLA_ADDRESS,
+  IFLA_BRPORT_ISOLATED,
+  IFLA_BRPORT_MODE,
+  IFLA_EXT_MASK,
+  IFLA_GROUP,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_INFO_SLAVE_DATA,
+  IFLA_INFO_SLAVE_KIND,
+  IFLA_LINKINFO,
+  IFLA_MASTER,
+  IFLA_MTU,
+  IFLA_NET_NS_FD,
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_DELROUTE,
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_GETROUTE,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+  RTM_SETLINK,
+  VXLAN,
+} from './rtnetlink.ts';
 
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
-const RTM_GETLINK = 18;
-const RTM_SETLINK = 19;
-const RTM_NEWADDR = 20;
-const RTM_DELADDR = 21;
-const RTM_GETADDR = 22;
-const RTM_NEWROUTE = 24;
-const RTM_DELROUTE = 25;
-const RTM_GETROUTE = 26;
-
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_MASTER = 10;
-const IFLA_LINKINFO = 18;
-const IFLA_GROUP = 27;
-const IFLA_NET_NS_FD = 28;
-const IFLA_EXT_MASK = 29;
 const SKIP_STATISTICS = 8;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
-const IFLA_INFO_SLAVE_KIND = 4;
-const IFLA_INFO_SLAVE_DATA = 5;
-const IFLA_BRPORT_MODE = 4;
-const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
-const VXLAN_INFO_PORT = 15;
 const IFF_UP = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
 /** Usable at once: nobody else on the link can have an address that we gave out. */
 const IFA_F_NODAD = 2;
-const AF_BRIDGE = 7;
 const SCOPE_UNIVERSE = 0;
 const TABLE_MAIN = 254;
 const PROTOCOL_BOOT = 3;
@@ -239,7 +240,7 @@ function readLink({ body }: Message): Link {
   const info = attributes.get(IFLA_LINKINFO);
   const kind = info && body.readUInt8(0) !== AF_BRIDGE ? readText(readAttributes(info).get(IFLA_INFO_KIND)) : '';
   const tunnel = kind === 'vxlan' && info ? readAttributes(info).get(IFLA_INFO_DATA) : undefined;
-  const port = tunnel && readAttributes(tunnel).get(VXLAN_INFO_PORT)?.readUInt16BE(0);
+  const port = tunnel && readAttributes(tunnel).get(VXLAN.port)?.readUInt16BE(0);
   const mac = attributes.get(IFLA_ADDRESS);
   return {
     index: body.readInt32LE(4),

@@ -12,29 +12,31 @@ import {
   readAttributes,
   readMessages,
 } from './netlink.ts';
+import {
+  AF_BRIDGE,
+  AF_INET,
+  AF_INET6,
+  IFLA_ADDRESS,
+  IFLA_GROUP,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINKINFO,
+  IFLA_MTU,
+  IFLA_NET_NS_FD,
+  NDA_DST,
+  NDA_LLADDR,
+  NDA_PORT,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  VXLAN,
+  PERMANENT,
+  SELF,
+} from './rtnetlink.ts';
 
-const RTM_NEWLINK = 16;
-const RTM_NEWNEIGH = 28;
-const RTM_DELNEIGH = 29;
-const RTM_GETNEIGH = 30;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const AF_BRIDGE = 7;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINKINFO = 18;
-const IFLA_GROUP = 27;
-const IFLA_NET_NS_FD = 28;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
-const VXLAN = { id: 1, learning: 7, proxy: 11, port: 15, udpChecksum: 18 } as const;
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NDA_PORT = 6;
-const PERMANENT = 0x80;
 const NO_ARP = 0x40;
-const SELF = 0x02;
 const MASTER = 0x04;
 
 /** In the sandbox; no other link of a fresh namespace has them. */

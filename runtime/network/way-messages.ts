@@ -11,28 +11,30 @@ import {
   readAttributes,
   readMessages,
 } from './netlink.ts';
+import {
+  AF_BRIDGE,
+  AF_INET,
+  IFLA_ADDRESS,
+  IFLA_GROUP,
+  IFLA_IFNAME,
+  IFLA_LINKINFO,
+  IFLA_MTU,
+  NDA_DST,
+  NDA_LLADDR,
+  NDA_PORT,
+  RTM_DELRULE,
+  RTM_GETNEIGH,
+  RTM_GETRULE,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+  RTM_NEWRULE,
+  VXLAN,
+  PERMANENT,
+  SELF,
+} from './rtnetlink.ts';
 import { MARK, MARK_MASK } from './ruleset-ways.ts';
 
-const RTM_NEWLINK = 16;
-const RTM_NEWROUTE = 24;
-const RTM_NEWNEIGH = 28;
-const RTM_GETNEIGH = 30;
-const RTM_NEWRULE = 32;
-const RTM_DELRULE = 33;
-const RTM_GETRULE = 34;
-const AF_INET = 2;
-const AF_BRIDGE = 7;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINKINFO = 18;
-const IFLA_GROUP = 27;
-const VXLAN = { id: 1, learning: 7, ageing: 8, limit: 9, port: 15, udpChecksum: 18 } as const;
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NDA_PORT = 6;
-const PERMANENT = 0x80;
-const SELF = 0x02;
 const RTA = { link: 4, gateway: 5, table: 15 } as const;
 const ON_LINK = 4;
 const RULE = { priority: 6, mark: 10, table: 15, mask: 16 } as const;
