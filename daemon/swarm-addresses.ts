@@ -1,5 +1,6 @@
 // Which addresses a node listens on and tells others. The only place where one port follows from another: the records
 // carry all of them from then on.
+import { isIP } from 'node:net';
 import os from 'node:os';
 import { fail } from '../base/errors.ts';
 import type { SwarmState } from './swarm-state.ts';
@@ -28,6 +29,10 @@ export function swarmAddresses(
   const host = addressOf(advertise.host, interfaces) ?? advertise.host;
   if (isWildcard(host)) fail('invalid', 'advertise address must be a non-zero IP address or network interface');
   const data = request.dataPathAddress;
+  const dataAddress = data === '' ? host : (addressOf(data, interfaces) ?? data);
+  if (isIP(dataAddress) === 0) {
+    fail('invalid', `the data path address '${dataAddress}' must be an IP address or the name of an interface`);
+  }
   const at = (base: string, port: number): string => `${base.includes(':') ? `[${base}]` : base}:${port}`;
   return {
     listen: {
@@ -40,7 +45,7 @@ export function swarmAddresses(
       controlAddress: at(host, advertise.port + 1),
       raftAddress: at(host, advertise.port + 2),
     },
-    dataAddress: data === '' ? host : (addressOf(data, interfaces) ?? data),
+    dataAddress,
     dataPort: request.dataPathPort || DATA_PORT,
   };
 }

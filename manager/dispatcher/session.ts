@@ -1,10 +1,12 @@
 // One agent's stream on this manager: takes heartbeats, statuses and acknowledgements, sends assignments, news and
 // requests. Every message is checked against the store first: a node that was removed, got another certificate or
 // another session is refused, and the stream closed.
+import { isIP } from 'node:net';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
+import { asInteger } from '../../base/parse.ts';
 import type { Random } from '../../base/random.ts';
 import { agreeOnProtocol, parseDescription, parseStatus, PROTOCOL } from '../../proto/assignment.ts';
 import type { AgentMessage } from '../../proto/gen/shoal/dispatcher/v1/AgentMessage.ts';
@@ -174,8 +176,7 @@ export class Session {
         keyDigest: this.#identity.keyDigest,
         description: parseDescription(hello.description),
         address,
-        dataAddress: hello.dataAddress || address,
-        dataPort: hello.dataPort,
+        ...dataPathOf(hello, address),
       },
       this.#abort.signal,
     );
@@ -328,3 +329,17 @@ export class Session {
 }
 
 const PROTOCOL_MESSAGE = { ...PROTOCOL, features: [...PROTOCOL.features] };
+
+/** Other nodes make links, rules and lines of it: it is an address and a port, or the node is told that it is not. */
+function dataPathOf(hello: Hello, seen: string): { readonly dataAddress: string; readonly dataPort: number } {
+  const dataAddress = hello.dataAddress === '' ? seen : ipOf(hello.dataAddress);
+  const dataPort = asInteger(hello.dataPort, 'the data path port', { min: 0, max: 65_535 });
+  return { dataAddress, dataPort };
+}
+
+function ipOf(text: string): string {
+  if (isIP(text) === 0 || !/^[0-9a-fA-F:.]+$/.test(text)) {
+    return fail('invalid', `the data path address ${JSON.stringify(text)} is not an IP address`);
+  }
+  return text;
+}

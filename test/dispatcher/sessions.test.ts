@@ -95,6 +95,24 @@ describe('a session', () => {
     await session.endedWith(/description\.platform must be an object/);
   });
 
+  it('is refused a data path address or port that is none', async () => {
+    await using manager = await startTestManager();
+    for (const [changes, words] of [
+      [{ dataAddress: '192.0.2.1\nend' }, /the data path address "192\.0\.2\.1\\nend" is not an IP address/],
+      [{ dataAddress: 'node2.example' }, /is not an IP address/],
+      [{ dataAddress: 'fe80::1%eth0' }, /is not an IP address/],
+      [{ dataPort: 65_536 }, /the data path port must be/],
+    ] as const) {
+      const session = new RawSession(manager, await manager.worker());
+      session.hello(changes);
+      await session.endedWith(words);
+    }
+    const session = new RawSession(manager, await manager.worker());
+    session.hello({ dataAddress: '2001:db8::1', dataPort: 65_535 });
+    await until('it is welcome', () => session.messages.length > 0);
+    session.close();
+  });
+
   it('may report on its own tasks only', async () => {
     await using manager = await startTestManager();
     const [mine, other] = [await manager.worker(), await manager.worker()];
