@@ -31,10 +31,9 @@ export async function peersOf(deps: ApiDeps, network: Network, abort: AbortSigna
 /** Not part of Docker's answer: how this node reaches the other one on an encrypted network. */
 function encryptionOf(pair: OverlayPair | undefined): Pick<NetworkPeerJson, 'Encryption'> {
   if (!pair) return {};
-  const { means, open, sent, received, replayed, altered } = pair;
-  return {
-    Encryption: { Means: means, Open: open, Sent: sent, Received: received, Replayed: replayed, Altered: altered },
-  };
+  const { means, reason, open, sent, received, replayed, altered } = pair;
+  const counts = { Sent: sent, Received: received, Replayed: replayed, Altered: altered };
+  return { Encryption: { Means: means, ...(reason !== undefined && { Reason: reason }), Open: open, ...counts } };
 }
 
 /** Containers of no service, on whichever node: those of others as far as the managers know them. */

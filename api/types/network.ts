@@ -36,7 +36,8 @@ export interface NetworkPeerJson {
   Lag: number;
   /** Ours, of encrypted networks: how the node that is asked reaches this one. */
   Encryption?: {
-    Means: string;
+    Means: string; // `none`: not at all, for the reason
+    Reason?: string;
     Open: boolean; // it has answered
     Sent: number;
     Received: number;

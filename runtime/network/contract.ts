@@ -149,7 +149,10 @@ export interface OverlayEncryption {
 /** How an encrypted network reaches another node, as seen from here. */
 export interface OverlayPair {
   readonly nodeId: string;
-  readonly means: 'tunnel';
+  /** `none`: it is not reached, nothing goes to it in clear. */
+  readonly means: 'tunnel' | 'none';
+  /** Of `none`: why. */
+  readonly reason?: string;
   /** The other node has answered under a key of the network. */
   readonly open: boolean;
   readonly sent: number;

@@ -44,7 +44,7 @@ export class MachineOverlays implements Overlays {
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
-    this.#sealed = new SealedNetworks(parts.tunnel);
+    this.#sealed = new SealedNetworks(parts.tunnel, parts.log);
   }
 
   /** A network that an earlier daemon was on; its sandbox may be there. */

@@ -1,9 +1,10 @@
 // Encrypted networks between nodes: before anybody is sent into one, the tunnel knows who is where and under which keys.
 // Their VXLAN links name other nodes by addresses that only the tunnel understands.
 // Invariant: what was handed in last with the highest index is what the tunnel has.
-import { fail } from '../../base/errors.ts';
+import { fail, sentenceOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
 import { formatAddress } from './addresses.ts';
-import type { OverlayPair, OverlayState } from './contract.ts';
+import type { OverlayEncryption, OverlayPair, OverlayState } from './contract.ts';
 import { VXLAN_PORT } from './overlay-messages.ts';
 import type { Tunnel } from './tunnel.ts';
 import { innerAddress, tunnelPair, type TunnelPair, tunnelPort } from './tunnel-pairs.ts';
@@ -12,14 +13,19 @@ interface Known {
   readonly index: number;
   readonly vni: number;
   readonly pairs: ReadonlyMap<string, TunnelPair>; // by node
+  readonly refused: ReadonlyMap<string, string>; // nodes that nothing goes to, and why
 }
 
+type OneTunnel = Pick<Tunnel, 'namespacePath' | 'ensureNamespace' | 'set' | 'forget' | 'counts' | 'isThere' | 'stop'>;
+
 export class SealedNetworks {
-  readonly #tunnel: Tunnel;
+  readonly #tunnel: OneTunnel;
+  readonly #log: Log;
   readonly #known = new Map<string, Known>();
 
-  constructor(tunnel: Tunnel) {
+  constructor(tunnel: OneTunnel, log: Log) {
     this.#tunnel = tunnel;
+    this.#log = log;
   }
 
   get namespacePath(): string {
@@ -36,10 +42,14 @@ export class SealedNetworks {
   async seal(index: number, state: OverlayState): Promise<OverlayState> {
     const { network, encryption } = state;
     if (!encryption) return fail('unavailable', `the managers have not made the keys of network ${network.name} yet`);
-    const peers = new Map(state.endpoints.flatMap(({ node }) => (node ? [[node.id, node] as const] : [])));
-    if (index >= (this.#known.get(network.id)?.index ?? 0)) {
-      const pairs = new Map([...peers].map(([id, node]) => [id, tunnelPair(network, encryption, node)]));
-      this.#known.set(network.id, { index, vni: network.vni, pairs });
+    const before = this.#known.get(network.id);
+    if (index >= (before?.index ?? 0)) {
+      const { pairs, refused } = pairsOf(state, encryption);
+      for (const [nodeId, reason] of refused) {
+        if (before?.refused.get(nodeId) === reason) continue;
+        this.#log.warn('a node is not reached on an encrypted network', { networkId: network.id, nodeId, reason });
+      }
+      this.#known.set(network.id, { index, vni: network.vni, pairs, refused });
       await this.#tunnel.set(tunnelPort(network.port || VXLAN_PORT), network.vni, [...pairs.values()]);
     }
     return {
@@ -56,10 +66,15 @@ export class SealedNetworks {
     const known = this.#known.get(networkId);
     if (!known) return [];
     const counts = await this.#tunnel.counts();
-    return [...known.pairs].map(([nodeId, { tag }]) => {
+    const carried = [...known.pairs].map(([nodeId, { tag }]) => {
       const { open = false, sent = 0, received = 0, replayed = 0, altered = 0 } = counts.get(tag) ?? {};
-      return { nodeId, means: 'tunnel', open, sent, received, replayed, altered };
+      return { nodeId, means: 'tunnel', open, sent, received, replayed, altered } as const;
     });
+    const refused = [...known.refused].map(
+      ([nodeId, reason]) =>
+        ({ nodeId, means: 'none', reason, open: false, sent: 0, received: 0, replayed: 0, altered: 0 }) as const,
+    );
+    return [...carried, ...refused];
   }
 
   /** The node is not on the network any more: its keys are forgotten. */
@@ -74,4 +89,22 @@ export class SealedNetworks {
     this.#known.clear();
     if (this.#tunnel.isThere()) await this.#tunnel.stop();
   }
+}
+
+/** What is wrong with one node keeps that node out, and nobody else: its frames go into the tunnel and no further. */
+function pairsOf(
+  { network, endpoints }: OverlayState,
+  encryption: OverlayEncryption,
+): Pick<Known, 'pairs' | 'refused'> {
+  const peers = new Map(endpoints.flatMap(({ node }) => (node ? [[node.id, node] as const] : [])));
+  const pairs = new Map<string, TunnelPair>();
+  const refused = new Map<string, string>();
+  for (const [id, node] of peers) {
+    try {
+      pairs.set(id, tunnelPair(network, encryption, node));
+    } catch (error) {
+      refused.set(id, sentenceOf(error));
+    }
+  }
+  return { pairs, refused };
 }

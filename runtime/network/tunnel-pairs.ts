@@ -1,7 +1,8 @@
 // Who speaks to whom through the tunnel, and under which keys. Both ends come to the same answer by themselves: the keys
 // of a pair of nodes are made of the network's, so that a node which is not on the network has none of them. Pure.
 import { createHash, hkdfSync } from 'node:crypto';
-import { formatAddress } from './addresses.ts';
+import { fail } from '../../base/errors.ts';
+import { formatAddress, parseAddress } from './addresses.ts';
 import type { OverlayEncryption } from './contract.ts';
 
 /** One other node on one network. */
@@ -36,12 +37,19 @@ export function tunnelPair(
   return {
     tag: createHash('sha256').update(`shoal pair ${about}`).digest('hex').slice(0, 16),
     inner: innerAddress(peer.id),
-    address: peer.address,
-    port: tunnelPort(peer.port),
+    address: formatAddress(parseAddress(peer.address, `the data path address of node ${peer.id}`)),
+    port: portOf(peer),
     role: nodeId === low ? 0 : 1,
     keys: keys.map(({ id, secret }) => ({ id: id % 2 ** ID_BITS, secret: derived(secret, `${about} ${id}`) })),
     sendId: sendId % 2 ** ID_BITS,
   };
+}
+
+/** It becomes a word of a line to the tunnel: what another node says of itself is not taken on trust. */
+function portOf({ id, port }: TunnelPeer): number {
+  const own = tunnelPort(port);
+  if (Number.isInteger(own) && own > 1 && own <= 65_535) return own;
+  return fail('invalid', `the data path port of node ${id}, ${port}, leaves none above it for the tunnel`);
 }
 
 function derived(secret: string, about: string): string {

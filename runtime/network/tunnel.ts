@@ -39,7 +39,7 @@ export class Tunnel {
   readonly #turn = new Mutex();
   #line: Line | undefined;
   #port: number | undefined; // undefined: there is to be none
-  readonly #wanted = new Map<number, readonly TunnelPair[]>(); // by the network's number
+  readonly #wanted = new Map<number, string>(); // lines, by the network's number
   readonly #told = new Map<number, string>();
   #failures = 0;
   #openedMs = 0;
@@ -60,14 +60,19 @@ export class Tunnel {
 
   /** Resolves when the tunnel has exactly these pairs of a network. */
   set(port: number, vni: number, pairs: readonly TunnelPair[]): Promise<void> {
+    const lines = tunnelLines(vni, pairs);
     this.#port = port;
-    this.#wanted.set(vni, pairs);
-    return this.#turn.run(() => this.#bring());
+    this.#wanted.set(vni, lines);
+    return this.#turn.run(async () => {
+      const failures = await this.#bring();
+      const isTold = this.#told.get(vni) === lines || this.#wanted.get(vni) !== lines;
+      if (!isTold) throw failures.get(vni) ?? new CodedError('unavailable', 'the tunnel went away');
+    });
   }
 
   /** The network is not there any more, others are. */
   forget(vni: number): Promise<void> {
-    if (this.#wanted.has(vni)) this.#wanted.set(vni, []);
+    if (this.#wanted.has(vni)) this.#wanted.set(vni, tunnelLines(vni, []));
     return this.#turn.run(async () => {
       await this.#bring();
       this.#wanted.delete(vni);
@@ -106,15 +111,26 @@ export class Tunnel {
     this.#line?.close();
   }
 
-  async #bring(): Promise<void> {
-    if (this.#port === undefined) return;
+  /** Each network by itself: what is wrong with one does not keep the others from theirs. Answers why some failed. */
+  async #bring(): Promise<ReadonlyMap<number, unknown>> {
+    const failures = new Map<number, unknown>();
+    if (this.#port === undefined) return failures;
     const line = await this.#ensure(this.#port);
-    for (const [vni, pairs] of this.#wanted) {
-      const lines = tunnelLines(vni, pairs);
+    for (const [vni, lines] of this.#wanted) {
       if (lines === this.#told.get(vni)) continue;
-      await line.ask(lines);
-      this.#told.set(vni, lines);
+      try {
+        await tell(line, vni, lines);
+        this.#told.set(vni, lines);
+      } catch (error) {
+        failures.set(vni, error);
+        this.#options.log.warn('the tunnel does not take a network', { vni, error });
+        if (line.isOpen) continue;
+        this.#wanted.delete(vni); // the next time it comes last, behind those that do not break the line
+        this.#wanted.set(vni, lines);
+        break;
+      }
     }
+    return failures;
   }
 
   async #ensure(port: number): Promise<Line> {
@@ -268,6 +284,7 @@ class Line {
   }
 
   close(): void {
+    this.isOpen = false;
     this.#socket.destroy();
   }
 
@@ -286,6 +303,11 @@ class Line {
     this.#waiting = undefined;
     this.onClose();
   }
+}
+
+async function tell(line: Line, vni: number, lines: string): Promise<void> {
+  const [answer] = await line.ask(lines);
+  if (answer !== undefined) fail('invalid', `the tunnel does not understand the pairs of network ${vni}: ${answer}`);
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { silentLog } from '../../base/log.ts';
+import type { OverlayState } from '../../runtime/network/contract.ts';
+import { SealedNetworks } from '../../runtime/network/sealed-networks.ts';
+import { tunnelLines, tunnelPair, type TunnelPair } from '../../runtime/network/tunnel-pairs.ts';
+
+const SECRET = 'ab'.repeat(32);
+const encryption = { nodeId: 'node0', keys: [{ id: 1, secret: SECRET }], sendId: 1 };
+const NET = { id: 'net1', name: 'secret', vni: 4343 };
+const BAD = [
+  ['a line of its own', '192.0.2.2 4790 0\npair 0000000000000000 4343 10.0.0.2 198.51.100.1', 4789],
+  ['a word of its own', '192.0.2.2 4790', 4789],
+  ['a name', 'node2.example', 4789],
+  ['nothing', '', 4789],
+  ['a port with none above it', '192.0.2.2', 65_535],
+  ['a part of a port', '192.0.2.2', 4789.5],
+] as const;
+
+function stateOf(nodes: readonly { readonly id: string; readonly address: string; readonly port: number }[]) {
+  const endpoints = nodes.map((node, at) => ({ address: `10.0.8.${10 + at}`, lost: false, node }));
+  const network = { ...NET, port: 0, subnet: '10.0.8.0/24', gateway: '10.0.8.1', internal: false, attachable: false };
+  return {
+    network: { ...network, options: { encrypted: '' } },
+    endpoints,
+    services: [],
+    names: [],
+    encryption,
+  } satisfies OverlayState;
+}
+
+class FakeTunnel {
+  readonly namespacePath = '/nowhere';
+  readonly told: (readonly TunnelPair[])[] = [];
+  ensureNamespace = () => Promise.resolve();
+  forget = () => Promise.resolve();
+  counts = () => Promise.resolve(new Map());
+  isThere = () => true;
+  stop = () => Promise.resolve();
+  set = (_port: number, _vni: number, pairs: readonly TunnelPair[]) => {
+    this.told.push(pairs);
+    return Promise.resolve();
+  };
+}
+
+describe('what the tunnel is told', () => {
+  const good = { id: 'node1', address: '192.0.2.1', port: 4789 };
+
+  for (const [what, address, port] of BAD) {
+    it(`is no pair of a node that says of itself ${what}`, () => {
+      assert.throws(() => tunnelPair(NET, encryption, { id: 'node2', address, port }), {
+        code: 'invalid',
+        message: /of node node2/,
+      });
+    });
+  }
+
+  it('is one line for a pair, one for a key', () => {
+    const pair = tunnelPair(NET, encryption, good);
+    const lines = tunnelLines(NET.vni, [pair]).split('\n');
+    assert.deepEqual(
+      lines.map((line) => line.split(' ')[0]),
+      ['begin', 'pair', 'key', 'send', 'commit', ''],
+    );
+    assert.match(lines[1] ?? '', /^pair [0-9a-f]{16} 4343 10\.\d+\.\d+\.\d+ 192\.0\.2\.1 4790 0$/);
+  });
+
+  it('has the other nodes when one is not to be reached, which is shown with the reason and never carried in clear', async () => {
+    const tunnel = new FakeTunnel();
+    const sealed = new SealedNetworks(tunnel, silentLog);
+    const bad = { id: 'node2', address: 'x\nend', port: 4789 };
+    const state = await sealed.seal(1, stateOf([good, bad]));
+    assert.deepEqual(
+      tunnel.told.map((pairs) => pairs.map(({ address }) => address)),
+      [['192.0.2.1']],
+    );
+    assert.ok(
+      state.endpoints.every(({ node }) => node?.address.startsWith('10.')),
+      'also the bad one is sought inside the tunnel only',
+    );
+    const pairs = await sealed.pairs(NET.id);
+    assert.deepEqual(
+      pairs.map(({ nodeId, means, open }) => [nodeId, means, open]),
+      [
+        ['node1', 'tunnel', false],
+        ['node2', 'none', false],
+      ],
+    );
+    assert.match(pairs[1]?.reason ?? '', /the data path address of node node2 'x\nend' is not an IPv4 address/);
+  });
+});
