@@ -4,6 +4,7 @@
 //   begin VNI · pair TAG VNI INNER ADDRESS PORT ROLE · key ID SECRET (of that pair) · send ID · … · commit
 //   counts (a line `count TAG sent received waited dropped replayed altered stale open` for each pair) · end
 // Each of commit, counts and end is answered by a last line `ok`. Keys come no other way, and go nowhere.
+// A network with a line that is none is left as it was, which the answer says by a line `refused` and the line's first word.
 #include "tunnel.h"
 
 #include <arpa/inet.h>
@@ -21,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, BUCKETS = 4096, SOCKET_BUFFER = 8 << 20, LINES_MAX = 64 << 20, LOOK_MS = 2000, ROOM_BEFORE = 64 };
+enum { BATCH = 64, BUCKETS = 4096, SOCKET_BUFFER = 8 << 20, LINES_MAX = 64 << 20, LOOK_MS = 2000, ROOM_BEFORE = 64, HUNG_S = 30 };
 
 static struct tunnel_pair **pairs, **coming;
 static size_t pair_count, coming_count, coming_room;
@@ -31,6 +32,7 @@ static const char *socket_path;
 static char *input;
 static size_t input_length, input_room;
 static uint32_t coming_vni;
+static const char *coming_fault; // what was wrong among the lines since `begin`
 static uint64_t strays; // datagrams of no pair that is known here
 static int64_t due_ms; // when somebody is to be asked again, or files looked for
 
@@ -132,7 +134,7 @@ static void commit(void) {
   for (size_t i = 0; i < pair_count; i++) pairs[i]->is_kept = 0;
   for (size_t i = 0; i < coming_count; i++) {
     struct tunnel_pair *next = coming[i], *known = find_tag(next->tag);
-    if (!known || known->vni != next->vni || known->role != next->role) {
+    if (!known || known->is_kept || known->vni != next->vni || known->role != next->role) {
       tunnel_pair_begin(next);
       next->is_kept = 1;
       continue;
@@ -183,7 +185,8 @@ static int add_pair(const char *line) {
   come(pair);
   int read = sscanf(line, "pair %" SCNx64 " %" SCNu32 " %15s %15s %u %d", &pair->tag, &pair->vni, inner, address, &port, &pair->role);
   pair->to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-  if (read != 6 || !inet_aton(inner, &inner_address) || !inet_aton(address, &pair->to.sin_addr)) return -1;
+  if (read != 6 || port == 0 || port > UINT16_MAX) return -1;
+  if (inet_pton(AF_INET, inner, &inner_address) != 1 || inet_pton(AF_INET, address, &pair->to.sin_addr) != 1) return -1;
   pair->inner = ntohl(inner_address.s_addr);
   return pair->vni == coming_vni && (pair->role == 0 || pair->role == 1) ? 0 : -1;
 }
@@ -232,15 +235,35 @@ static void end(void) {
   exit(0);
 }
 
+static int add_send(const char *line) {
+  return coming_count > 0 && sscanf(line, "send %" SCNu32, &coming[coming_count - 1]->send_id) == 1 ? 0 : -1;
+}
+
+static int begin(void) {
+  forget_coming();
+  coming_fault = NULL;
+  return 0;
+}
+
+static int commit_or_refuse(void) {
+  char refusal[32];
+  if (!coming_fault) return commit(), say_ok();
+  forget_coming();
+  int length = snprintf(refusal, sizeof refusal, "refused %s\nok\n", coming_fault);
+  return say(refusal, (size_t)length);
+}
+
+static int note(const char *word, int result) {
+  if (result < 0) coming_fault = word;
+  return 0;
+}
+
 static int take_line(const char *line) {
-  if (sscanf(line, "begin %" SCNu32, &coming_vni) == 1) return forget_coming(), 0;
-  if (strncmp(line, "pair ", 5) == 0) return add_pair(line);
-  if (strncmp(line, "key ", 4) == 0) return add_key(line);
-  if (strncmp(line, "send ", 5) == 0 && coming_count > 0) {
-    coming[coming_count - 1]->send_id = (uint32_t)strtoul(line + 5, NULL, 10);
-    return 0;
-  }
-  if (strcmp(line, "commit") == 0) return commit(), say_ok();
+  if (sscanf(line, "begin %" SCNu32, &coming_vni) == 1) return begin();
+  if (strncmp(line, "pair ", 5) == 0) return note("pair", add_pair(line));
+  if (strncmp(line, "key ", 4) == 0) return note("key", add_key(line));
+  if (strncmp(line, "send ", 5) == 0) return note("send", add_send(line));
+  if (strcmp(line, "commit") == 0) return commit_or_refuse();
   if (strcmp(line, "counts") == 0) return say_counts();
   if (strcmp(line, "end") == 0) end();
   return -1;
@@ -367,6 +390,7 @@ int tunnel_main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGINT, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
+  signal(SIGALRM, SIG_DFL);
   socket_path = argv[2];
   snprintf(greeting, sizeof greeting, "tunnel 1 %d %s %s\n", (int)getpid(), argv[4], argv[5]);
   udp_fd = open_udp((uint16_t)atoi(argv[4]));
@@ -379,6 +403,7 @@ int tunnel_main(int argc, char **argv) {
   close(1);
   close(2);
   for (int wait_ms = LOOK_MS;; wait_ms = tick()) {
+    alarm(HUNG_S); // one that hangs ends, and the daemon starts it anew
     struct pollfd fds[] = {{link_fd, POLLIN, 0}, {udp_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}, {client_fd, POLLIN, 0}};
     if (poll(fds, 4, wait_ms) <= 0) continue;
     if (fds[0].revents) read_link();

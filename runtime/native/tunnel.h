@@ -30,7 +30,6 @@ struct tunnel_key {
   uint8_t secret[AEAD_KEY];
   uint8_t way[2][AEAD_KEY];  // what we send, what we receive
   uint8_t data[2][AEAD_KEY]; // the same, for the sessions of both ends
-  struct tunnel_window window;
 };
 
 struct tunnel_counts {
@@ -54,7 +53,10 @@ struct tunnel_pair {
   uint32_t send_id;
   uint8_t mine[TUNNEL_ID], theirs[TUNNEL_ID], challenge[TUNNEL_ID];
   int is_open; // `theirs` is known and alive
-  uint64_t counter;
+  uint64_t counter; // goes on whatever the key
+  // Of the pair, as the counter is: what was held back is late under every key, and a key that is told again after it was
+  // forgotten opens nothing twice.
+  struct tunnel_window window;
   struct tunnel_packet *first, *last;
   size_t queued;
   int64_t hello_at_ms, hello_gap_ms, second_ms;

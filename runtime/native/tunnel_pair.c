@@ -15,6 +15,9 @@ enum { AT_KEY = 1, AT_TAG = 4, AT_SESSION = 12, AT_COUNTER = 16 };
 enum { HELLO_OPEN = 12, HELLO_TEXT = 3 * TUNNEL_ID + 8, HELLO_LENGTH = HELLO_OPEN + AEAD_LONG_NONCE + HELLO_TEXT + AEAD_TAG };
 enum { GAP_MIN_MS = 100, GAP_MAX_MS = 2000, HELLOS_PER_SECOND = 20 };
 
+// Far from where counting would begin anew: nobody comes here by sending.
+static const uint64_t COUNTER_MAX = INT64_MAX;
+
 struct hello {
   uint8_t session[TUNNEL_ID], challenge[TUNNEL_ID], answer[TUNNEL_ID];
   uint8_t wants_answer, rest[7];
@@ -102,7 +105,6 @@ void tunnel_pair_keys(struct tunnel_pair *pair, const struct tunnel_key *keys, s
       continue;
     }
     next[i] = keys[i];
-    memset(&next[i].window, 0, sizeof next[i].window);
     derive_ways(&next[i], pair->role);
     if (pair->is_open) derive_data(pair, &next[i]);
   }
@@ -136,7 +138,7 @@ static void say_hello(struct tunnel_pair *pair, const uint8_t *answer, int wants
 static void seal_and_send(struct tunnel_pair *pair, uint8_t *room, size_t length, const struct tunnel_ways *ways) {
   struct tunnel_key *key = key_of(pair, pair->send_id);
   uint8_t nonce[AEAD_NONCE] = {0};
-  if (!key) {
+  if (!key || pair->counter == COUNTER_MAX) {
     pair->counts.dropped++;
     return;
   }
@@ -185,10 +187,8 @@ static void open_session(struct tunnel_pair *pair, const uint8_t *session, const
   memcpy(pair->theirs, session, TUNNEL_ID);
   pair->is_open = 1;
   pair->hello_gap_ms = GAP_MIN_MS;
-  for (size_t i = 0; i < pair->key_count; i++) {
-    memset(&pair->keys[i].window, 0, sizeof pair->keys[i].window);
-    derive_data(pair, &pair->keys[i]);
-  }
+  memset(&pair->window, 0, sizeof pair->window);
+  for (size_t i = 0; i < pair->key_count; i++) derive_data(pair, &pair->keys[i]);
   for (struct tunnel_packet *packet; (packet = take_packet(pair)); free(packet))
     seal_and_send(pair, packet->bytes, packet->length, ways);
 }
@@ -223,8 +223,10 @@ static void mark(struct tunnel_window *window, uint64_t counter) {
     uint64_t steps = counter - window->top;
     if (steps >= TUNNEL_WINDOW) memset(window->bits, 0, sizeof window->bits);
     else
-      for (uint64_t at = window->top + 1; at <= counter; at++)
+      for (uint64_t step = 1; step <= steps; step++) {
+        uint64_t at = window->top + step;
         window->bits[at % TUNNEL_WINDOW / 64] &= ~((uint64_t)1 << at % 64);
+      }
     window->top = counter;
   }
   window->bits[counter % TUNNEL_WINDOW / 64] |= (uint64_t)1 << counter % 64;
@@ -244,7 +246,7 @@ static void take_frame(struct tunnel_pair *pair, struct tunnel_key *key, uint8_t
     return;
   }
   uint64_t counter = big(datagram + AT_COUNTER, 8);
-  if (counter == 0 || !is_new(&key->window, counter)) {
+  if (counter == 0 || counter > COUNTER_MAX || !is_new(&pair->window, counter)) {
     pair->counts.replayed++;
     return;
   }
@@ -254,7 +256,7 @@ static void take_frame(struct tunnel_pair *pair, struct tunnel_key *key, uint8_t
     pair->counts.altered++;
     return;
   }
-  mark(&key->window, counter);
+  mark(&pair->window, counter);
   pair->counts.received++;
   ways->deliver(pair, frame, length - TUNNEL_HEADER - AEAD_TAG);
 }
