@@ -384,6 +384,7 @@ static int open_listener(const char *path) {
 // tunnel SOCKET NAMESPACE PORT SOURCE-HASH
 int tunnel_main(int argc, char **argv) {
   char greeting[128];
+  struct fault fault = {0};
   if (argc != 6) return 2;
   prctl(PR_SET_NAME, "shoal-tunnel");
   prctl(PR_SET_DUMPABLE, 0); // no memory image with keys in it
@@ -399,6 +400,10 @@ int tunnel_main(int argc, char **argv) {
   if (link_fd < 0) die("open the link");
   listen_fd = open_listener(argv[2]);
   if (listen_fd < 0) die("open the socket");
+  if (tunnel_confine(&fault) < 0) {
+    fprintf(stderr, "tunnel: %s\n", fault.text);
+    return 1;
+  }
   if (write(1, "ready\n", 6) != 6) die("say ready");
   close(1);
   close(2);

@@ -4,6 +4,7 @@
 #define SHOAL_TUNNEL_H
 
 #include "aead.h"
+#include "fault.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -93,6 +94,8 @@ int tunnel_link_open(const char *namespace_path);
 size_t tunnel_link_read(uint8_t *packet, size_t length, uint32_t *inner, uint32_t *vni, uint8_t **frame);
 // Puts the headers before the frame and gives it to the link.
 void tunnel_link_write(int fd, uint32_t from, uint8_t *frame, size_t length);
+// Gives up every capability and all but a few system calls; what is open stays open.
+int tunnel_confine(struct fault *fault);
 uint32_t tunnel_vni_of(const uint8_t *frame);
 
 int tunnel_main(int argc, char **argv);

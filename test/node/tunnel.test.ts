@@ -1,6 +1,7 @@
 // The tunnel of encrypted networks by itself: what it takes from its daemon, and what from another node.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { requireRoot } from '../support/requirements.ts';
 import { aKey, LoneTunnel, TunnelPeer } from '../support/tunnel-peer.ts';
 import { until } from '../support/until.ts';
@@ -87,6 +88,32 @@ describe('the tunnel', function () {
     await peer.send(peer.frame(key, 1n));
     await until('the pair is as it was', async () => (await tunnel.counts(peer.tag)).received === 1);
     assert.equal((await tunnel.counts(other.tag)).open, true);
+  });
+
+  it('has no capability, can get none, and may make few system calls', async () => {
+    await using tunnel = await LoneTunnel.start();
+    const status = readFileSync(`/proc/${tunnel.child.pid}/status`, 'utf8');
+    const fields = new Map(status.split('\n').map((line) => line.split(':\t') as [string, string]));
+    for (const name of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
+      assert.equal(fields.get(name), '0000000000000000', name);
+    }
+    assert.deepEqual([fields.get('NoNewPrivs'), fields.get('Seccomp')], ['1', '2']);
+  });
+
+  it('has what it needs for a thousand pairs, whose lines come and go, and for its end', async () => {
+    await using tunnel = await LoneTunnel.start();
+    const line = (at: number): string =>
+      `pair ${(at + 1).toString(16).padStart(16, '0')} 9 10.2.${at >> 8}.${at & 255} 127.0.0.1 9 0`;
+    const key = `key 1 ${'ab'.repeat(32)}`;
+    for (const pairs of [1000, 3, 1000]) {
+      const lines = Array.from({ length: pairs }, (_, at) => [line(at), key, 'send 1']).flat();
+      assert.equal(await tunnel.ask('begin 9', ...lines, 'commit'), '');
+      assert.equal((await tunnel.ask('counts')).match(/^count /gm)?.length, pairs);
+    }
+    const ended = once(tunnel.child, 'exit');
+    await tunnel.ask('end');
+    assert.deepEqual(await ended, [0, null]);
+    assert.equal(existsSync(tunnel.socketPath), false);
   });
 
   it('ends by its alarm, which it sets anew as long as it does not hang', async () => {

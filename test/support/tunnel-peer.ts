@@ -72,6 +72,10 @@ export class LoneTunnel implements AsyncDisposable {
     return counts.get(tag) ?? assert.fail(`no pair ${tag}`);
   }
 
+  get socketPath(): string {
+    return join(this.#directory, 'tunnel.sock');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#line.destroy();
     if (this.child.exitCode === null && this.child.signalCode === null) {
