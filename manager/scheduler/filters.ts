@@ -6,13 +6,23 @@ import type { NodeEntry } from './node-ledger.ts';
 import type { PlacementRequest } from './request.ts';
 
 export interface Filter {
-  readonly name: 'ready' | 'resources' | 'constraints' | 'platform' | 'host-ports' | 'replicas-per-node';
+  readonly name:
+    | 'ready'
+    | 'resources'
+    | 'constraints'
+    | 'platform'
+    | 'host-ports'
+    | 'bridge-ports'
+    | 'replicas-per-node';
   /** What can turn its no into a yes: a change of the node only, or also a task that ends there. */
   readonly yieldsTo: 'node' | 'task';
   /** `instead`: a task on the node that makes way for the one that asks. */
   accepts(entry: NodeEntry, request: PlacementRequest, instead?: TaskId): boolean;
   explain(nodes: number): string;
 }
+
+/** The kernel gives a bridge 1023 ports; that of a network between nodes has one for the way to them. */
+const BRIDGE_TASKS_MAX = 1_022;
 
 const onNodes = (nodes: number): string => (nodes === 1 ? 'on 1 node' : `on ${nodes} nodes`);
 
@@ -54,6 +64,13 @@ export const FILTERS: readonly Filter[] = [
     yieldsTo: 'task',
     accepts: (entry, { hostPorts }, instead) => !hostPorts.some((port) => entry.isPortTaken(port, instead)),
     explain: (nodes) => `host-mode port already in use ${onNodes(nodes)}`,
+  },
+  {
+    name: 'bridge-ports',
+    yieldsTo: 'task',
+    accepts: (entry, { bridges }, instead) =>
+      bridges.every((network) => entry.bridgePortsOf(network, instead) < BRIDGE_TASKS_MAX),
+    explain: (nodes) => `a network's bridge has its ${BRIDGE_TASKS_MAX} containers ${onNodes(nodes)}`,
   },
   {
     name: 'replicas-per-node',

@@ -2,7 +2,7 @@
 // Invariant: a task holds its reservations and ports from its assignment until its container is known to be gone.
 import type { Node, NodeId, ServiceId, Task, TaskId } from '../../proto/objects.ts';
 import { isTerminal, isWanted, TASK_STATE } from '../../proto/task-state.ts';
-import { hostPortsOf, reservationsOf } from './request.ts';
+import { bridgesOf, hostPortsOf, reservationsOf } from './request.ts';
 
 /** A node with so many failures of a service within the time is taken only when no other is left. */
 const FAULTS = { count: 5, withinMs: 300_000 } as const;
@@ -13,6 +13,7 @@ export class NodeEntry {
   readonly #successors = new Map<TaskId, TaskId>();
   readonly #wantedOf = new Map<ServiceId, number>();
   readonly #ports = new Map<string, number>();
+  readonly #bridges = new Map<string, number>();
   readonly #faults = new Map<ServiceId, number[]>();
   #wanted = 0;
   #nanoCpus = 0;
@@ -50,6 +51,13 @@ export class NodeEntry {
     const leaving = this.#leaving(instead);
     const own = leaving && hostPortsOf(leaving.ports).includes(port) ? 1 : 0;
     return (this.#ports.get(port) ?? 0) > own;
+  }
+
+  /** Ports of a network's bridge on this node that tasks have, without that of `instead`. */
+  bridgePortsOf(network: string, instead?: TaskId): number {
+    const leaving = this.#leaving(instead);
+    const own = leaving && bridgesOf(leaving).includes(network) ? 1 : 0;
+    return (this.#bridges.get(network) ?? 0) - own;
   }
 
   isFaultyFor(serviceId: ServiceId, nowMs: number): boolean {
@@ -91,6 +99,7 @@ export class NodeEntry {
     this.#nanoCpus += sign * nanoCpus;
     this.#memoryBytes += sign * memoryBytes;
     for (const port of hostPortsOf(task.ports)) bump(this.#ports, port, sign);
+    for (const network of bridgesOf(task)) bump(this.#bridges, network, sign);
     if (!isWanted(task)) return;
     this.#wanted += sign;
     bump(this.#wantedOf, task.serviceId, sign);

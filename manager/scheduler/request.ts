@@ -1,6 +1,7 @@
 // What a group of tasks asks of a node, read once for the whole group. Tasks of one service and specification version
 // are alike, so they are scheduled together.
 import { type Constraint, parseConstraint } from '../../proto/constraints.ts';
+import { isPredefinedNetwork } from '../../proto/defaults.ts';
 import type { PortConfig, Resources, ServiceId, Task } from '../../proto/objects.ts';
 
 export interface PlacementRequest {
@@ -10,6 +11,8 @@ export interface PlacementRequest {
   readonly constraints: readonly Constraint[] | undefined;
   readonly platforms: readonly { readonly os: string; readonly architecture: string }[];
   readonly hostPorts: readonly string[];
+  /** Whose bridges get a port for the task, on whatever node it runs. */
+  readonly bridges: readonly string[];
   readonly replicasPerNodeMax: number;
   readonly spreadOver: readonly string[];
 }
@@ -22,6 +25,7 @@ export function requestOf(task: Task): PlacementRequest {
     constraints: readConstraints(placement.constraints),
     platforms: placement.platforms ?? [],
     hostPorts: hostPortsOf(task.ports),
+    bridges: bridgesOf(task),
     replicasPerNodeMax: placement.replicasPerNodeMax,
     spreadOver: placement.preferences.map((preference) => preference.spread),
   };
@@ -37,6 +41,12 @@ export const hostPortsOf = (ports: readonly PortConfig[]): readonly string[] =>
   ports
     .filter((port) => port.publishMode === 'host' && port.publishedPort !== 0)
     .map((port) => `${port.publishedPort}/${port.protocol}`);
+
+/** Every task has its node's own bridge as the way outside, unless it asked for the node's links or for none. */
+export function bridgesOf({ spec, attachments = [] }: Task): readonly string[] {
+  const own = spec.networks.some(({ target }) => isPredefinedNetwork(target) && target !== 'bridge') ? [] : ['bridge'];
+  return [...own, ...attachments.map(({ networkId }) => networkId)];
+}
 
 function readConstraints(texts: readonly string[]): readonly Constraint[] | undefined {
   try {

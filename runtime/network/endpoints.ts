@@ -438,10 +438,8 @@ export class Endpoints {
       const isFull = error instanceof StepError && error.errno === EXFULL;
       if (!isFull) throw error;
       const { name } = network.record;
-      throw new CodedError(
-        'exhausted',
-        `network ${name} is full: a bridge takes ${BRIDGE_PORTS_MAX} containers on one machine`,
-      );
+      const most = BRIDGE_PORTS_MAX - (network.overlay ? 1 : 0); // one leads to the other nodes
+      throw new CodedError('exhausted', `network ${name} is full: a bridge takes ${most} containers on one machine`);
     }
   }
 

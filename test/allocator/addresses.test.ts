@@ -60,6 +60,24 @@ describe('addresses on networks of the cluster', () => {
     assert.equal(book.open(view(), 31_000).take([NET])?.[0]?.address, '10.0.1.3');
   });
 
+  it('are all there again after 10 000 owners, none of two at once (moby#37338, #40989, #41576)', async () => {
+    const { view } = await world('10.0.1.0/26');
+    const book = new AddressBook();
+    for (let turn = 1; turn <= 2_500; turn += 1) {
+      const pages = book.open(view(), turn * 10_000);
+      const taken = [1, 2, 3, 4].flatMap(() => pages.take([NET]) ?? assert.fail(pages.refusal));
+      assert.equal(new Set(taken.map(({ address }) => address)).size, 4);
+      book.keep(pages);
+      book.giveBack(taken, turn * 10_000);
+    }
+    const pages = book.open(view(), 26_000_000);
+    const all = Array.from({ length: 60 }, () => pages.take([NET])?.[0]?.address);
+    assert.equal(new Set(all).size, 60);
+    assert.ok(!all.includes(undefined));
+    assert.equal(pages.take([NET]), undefined);
+    assert.equal(pages.refusal, 'network back has no free address: 62 of 62 in 10.0.1.0/26 are taken');
+  });
+
   it('are not taken by a transaction that did not happen', async () => {
     const { view } = await world('10.0.1.0/24');
     const book = new AddressBook();

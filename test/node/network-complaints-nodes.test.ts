@@ -7,6 +7,7 @@ import type { Endpoint } from '../../runtime/network/contract.ts';
 import { joinContainer, type LabMachine, type NetworkLab } from '../support/network-lab.ts';
 import { NETWORK, OverlayLab, type Place } from '../support/overlay-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
+import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
 const VIP = '10.0.9.2';
@@ -102,6 +103,90 @@ describe('complaints that machines with a network between them can have', functi
     }
   });
 
+  it('moby#32195, #52661: what somebody deletes is back within 15 s without anybody asking, and others notice nothing', async () => {
+    await using swarm = await OverlayLab.open(2, { networks: { auditPeriodMs: 10_000 } });
+    const { lab } = swarm;
+    const places = [...PLACES, { address: '10.0.9.5', on: 1 }];
+    await swarm.tell(places, [{ virtualAddress: VIP, targets: ['10.0.9.4', '10.0.9.5'] }]);
+    const client = await swarm.container(0, '10.0.9.3');
+    for (const address of ['10.0.9.4', '10.0.9.5']) {
+      const server = await swarm.container(1, address);
+      await lab.serve(server.sandboxPath, 80, address);
+    }
+    const steady = await lab.script(
+      client.sandboxPath,
+      `const c = require('net').connect(80, '10.0.9.5'); let slowest = 0, count = 0, at = 0, broken = '';
+       const ask = () => { at = performance.now(); c.write('x') };
+       c.once('data', () => { console.log('open'); ask(); c.on('data', () => { count += 1; slowest = Math.max(slowest, performance.now() - at); setTimeout(ask, 20) }) });
+       c.on('error', (e) => { broken = e.code });
+       process.stdin.on('end', () => { console.log(JSON.stringify({ slowest, count, broken })); process.exit() }).resume();`,
+    );
+    swarm.inside(0, 'ip', 'neigh', 'del', '10.0.9.4', 'dev', 'vxlan0');
+    const node = swarm.machines[1]?.address ?? '';
+    swarm.inside(0, 'bridge', 'fdb', 'del', '02:42:0a:00:09:04', 'dev', 'vxlan0', 'self', 'dst', node);
+    swarm.inside(0, 'ip', 'address', 'del', `${VIP}/32`, 'dev', 'br0');
+    swarm.inside(0, 'nft', 'flush', 'ruleset');
+    const deletedMs = performance.now();
+    await until(
+      'the network is whole again',
+      async () => (await swarm.networks[0]?.report())?.differences.length === 0,
+      {
+        withinMs: 20_000,
+      },
+    );
+    assert.ok(performance.now() - deletedMs < 15_500, `it took ${performance.now() - deletedMs} ms`);
+    assert.match(await lab.ask(client.sandboxPath, '10.0.9.4', 80), /^10\.0\.9\.4 /);
+    assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^10\.0\.9\.[45] /);
+    const said = new Promise<string>((resolve) => steady.stdout?.once('data', (text) => resolve(String(text))));
+    steady.stdin?.end();
+    const { slowest, count, broken } = JSON.parse(await said) as { slowest: number; count: number; broken: string };
+    assert.equal(broken, '');
+    assert.ok(count > 20 && slowest < 900, `${count} lines, the slowest took ${slowest} ms: one was lost on the way`);
+  });
+
+  it('moby#29024: who has an address of this node is answered by its owner alone, also after it came from elsewhere', async () => {
+    await using swarm = await OverlayLab.open(2);
+    const asker = { address: '10.0.9.3', on: 0 };
+    await swarm.tell([asker, { address: '10.0.9.4', on: 1 }]);
+    const from = await swarm.container(0, asker.address);
+    const answers = async (): Promise<string[]> => {
+      const words = ['busybox', 'arping', '-c', '3', '-w', '4', '-I', from.interfaceName, '10.0.9.4'];
+      return [...(await inside(from, ...words)).matchAll(/reply from 10\.0\.9\.4 \[([0-9a-f:]+)\]/g)].map(
+        ([, mac = '']) => mac,
+      );
+    };
+    const mac = '02:42:0a:00:09:04';
+    assert.deepEqual(await answers(), [mac, mac, mac]);
+    await swarm.tell([asker, { address: '10.0.9.4', on: 0 }]);
+    await swarm.container(0, '10.0.9.4');
+    assert.deepEqual(await answers(), [mac, mac, mac]);
+    assert.equal(swarm.inside(0, 'ip', 'neigh', 'show', 'dev', 'vxlan0', 'nud', 'permanent'), '');
+  });
+
+  it('moby#37372: a service sees who of its network asks it, from whichever node', async () => {
+    await using swarm = await OverlayLab.open(3);
+    const places = [0, 1, 2].flatMap((on) => [
+      { address: `10.0.9.${10 + on}`, on },
+      { address: `10.0.9.${20 + on}`, on },
+    ]);
+    const servers = places.filter(({ address }) => address.startsWith('10.0.9.2'));
+    await swarm.tell(places, [{ virtualAddress: VIP, targets: servers.map(({ address }) => address) }]);
+    for (const { address, on } of servers) {
+      const { sandboxPath } = await swarm.container(on, address);
+      await swarm.lab.serve(sandboxPath, 80, address);
+    }
+    const met = new Set<string>();
+    for (const on of [0, 1, 2]) {
+      const client = await swarm.container(on, `10.0.9.${10 + on}`);
+      for (let count = 0; count < 9; count += 1) {
+        const [server = '', seen] = (await swarm.lab.ask(client.sandboxPath, VIP, 80)).split(' ');
+        assert.equal(seen, client.address);
+        met.add(server);
+      }
+    }
+    assert.equal(met.size, 3);
+  });
+
   it('moby#34098, libnetwork#1522: of 5000 containers elsewhere the first and the last are reached', async () => {
     await using swarm = await OverlayLab.open(2);
     const { lab } = swarm;
@@ -142,6 +227,28 @@ describe('complaints that machines with a network between them can have', functi
       const seconds = rows.map((row) => Number(/^tcp\s+6\s+(\d+)/.exec(row)?.[1]));
       assert.ok(seconds.length > 0 && seconds.every((left) => left > 400_000), rows.join('\n'));
     }
+  });
+
+  it('moby#31208, #37822: one that was idle for longer is reset, and never left without an answer', async () => {
+    await using swarm = await OverlayLab.open(2);
+    const { lab } = swarm;
+    await swarm.tell(PLACES, [{ virtualAddress: VIP, targets: ['10.0.9.4'] }]);
+    const client = await swarm.container(0, '10.0.9.3');
+    const server = await swarm.container(1, '10.0.9.4');
+    await lab.serve(server.sandboxPath, 80, 'server');
+    const established = 'net.netfilter.nf_conntrack_tcp_timeout_established';
+    swarm.inside(0, 'sysctl', '-qw', `${established}=1`);
+    const open = await lab.script(
+      client.sandboxPath,
+      `const c = require('net').connect(80, '${VIP}'); c.on('data', (d) => console.log(String(d))); c.on('error', (e) => console.log(e.code)); process.stdin.on('data', (d) => c.write(d))`,
+    );
+    const heard: string[] = [];
+    open.stdout?.on('data', (chunk: Buffer) => heard.push(String(chunk)));
+    const isForgotten = () => swarm.inside(0, 'conntrack', '-L', '-p', 'tcp', '-d', VIP).trim() === '';
+    await until('the kernel has forgotten the connection', isForgotten, { withinMs: 10_000 });
+    open.stdin?.write('anybody?');
+    await until('the client hears something', () => heard.length > 0, { withinMs: 5_000 });
+    assert.match(heard.join(''), /^(ECONNRESET|server anybody\?)/);
   });
 
   it('moby#30820, #42817: a container starts no later for 500 services beside it', async () => {

@@ -239,7 +239,7 @@ describe('a network between machines to which everything happens', function () {
     requireRoot(this);
   });
 
-  it(`is after each of ${STEPS} steps what the store says, and disturbs nobody (seed ${SEED})`, async () => {
+  it(`moby#32195, #33789, #35401, #29024, #52661, #42833: is after each of ${STEPS} steps what the store says, and disturbs nobody (seed ${SEED})`, async () => {
     await using swarm = await OverlayLab.open(MACHINES);
     const store = new Store(swarm, seededRandom(SEED));
     await store.tell(false);

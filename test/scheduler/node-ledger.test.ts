@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { NodeLedger } from '../../manager/scheduler/node-ledger.ts';
-import type { Node, NodeId, Resources, Task, TaskId, TaskState } from '../../proto/objects.ts';
+import { placeGroup } from '../../manager/scheduler/placement.ts';
+import type { NetworkId, Node, NodeId, Resources, Task, TaskId, TaskSpec, TaskState } from '../../proto/objects.ts';
 import { anId, aNode, aTask, aTaskSpec } from '../support/objects.ts';
 
 const nodeId = anId('node', 1) as NodeId;
@@ -46,6 +47,42 @@ describe('the ledger of a node', () => {
     const { entry } = aLedger(aHolding(1, cpus(1)), aHolding(2, cpus(1), { desired: 'shutdown' }));
     assert.equal(entry.tasksWanted, 1);
     assert.equal(entry.free().nanoCpus, 2e9);
+  });
+
+  it('counts ports of bridges, one for each network that a task is on', () => {
+    const attachments = [{ networkId: anId('network', 1) as NetworkId, address: '10.0.1.3' }];
+    const { ledger, entry } = aLedger(aHolding(1, cpus(1), { attachments }), aHolding(2, cpus(1)));
+    assert.deepEqual(
+      ['bridge', anId('network', 1)].map((network) => entry.bridgePortsOf(network)),
+      [2, 1],
+    );
+    ledger.putTask(aHolding(1, cpus(1), { attachments, desired: 'shutdown' }), 0);
+    assert.equal(entry.bridgePortsOf('bridge', id(1)), 1, 'who takes its place takes its port');
+    ledger.forgetTask(id(1));
+    assert.deepEqual(
+      ['bridge', anId('network', 1)].map((network) => entry.bridgePortsOf(network)),
+      [1, 0],
+    );
+  });
+
+  it('takes no task on a bridge without a port for it, and says so (moby#44973, #31100)', () => {
+    const { ledger, entry } = aLedger();
+    const waiting = (number: number, networks: TaskSpec['networks'] = []): Task => ({
+      ...aTask({ id: id(number), spec: aTaskSpec({ networks }), status: { state: 'pending', atMs: 0, message: '' } }),
+      ...meta,
+    });
+    const { placed, blocked, explanation, yieldsToTasks } = placeGroup(
+      Array.from({ length: 1_024 }, (_, at) => waiting(at + 1)),
+      ledger,
+      0,
+    );
+    assert.deepEqual([placed.length, blocked.length, yieldsToTasks], [1_022, 2, true]);
+    assert.equal(explanation, "no suitable node (a network's bridge has its 1022 containers on 1 node)");
+    assert.equal(entry.bridgePortsOf('bridge'), 1_022);
+    const onLinksOfTheNode = placeGroup([waiting(2_000, [{ target: 'host', aliases: [] }])], ledger, 0);
+    assert.equal(onLinksOfTheNode.placed.length, 1);
+    ledger.takeBack(id(1));
+    assert.equal(placeGroup([waiting(3_000)], ledger, 0).placed.length, 1);
   });
 
   it('comes out even however tasks change', () => {

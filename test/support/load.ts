@@ -5,6 +5,8 @@ import { Agent, get } from 'node:http';
 export interface LoadResult {
   readonly requests: number;
   readonly failures: readonly string[];
+  /** When the last request that failed was made, by performance.now(). */
+  readonly lastFailureMs: number;
 }
 
 export interface Load {
@@ -22,6 +24,7 @@ export function startLoad(options: {
   const failures: string[] = [];
   const underWay = new Set<Promise<void>>();
   let requests = 0;
+  let lastFailureMs = 0;
   let stopped = false;
   let turn = 0;
   const url = (): string => options.urls[turn++ % options.urls.length] ?? '';
@@ -30,6 +33,7 @@ export function startLoad(options: {
     requests += 1;
     const startMs = performance.now();
     const done = request(target, agent).catch((error: unknown) => {
+      lastFailureMs = Math.max(lastFailureMs, startMs);
       const words = error instanceof Error ? error.message : String(error);
       failures.push(
         `${agent ? 'kept' : 'new'} ${target} after ${Math.round(performance.now() - startMs)} ms: ${words}`,
@@ -56,7 +60,7 @@ export function startLoad(options: {
       stopped = true;
       clearInterval(timer);
       await Promise.all([...clients, ...underWay]);
-      return { requests, failures };
+      return { requests, failures, lastFailureMs };
     },
   };
 }
