@@ -1,6 +1,6 @@
 // Who is on a network of the cluster: nodes, services and their tasks, for `network inspect`.
-import { parseSubnet } from '../base/ipv4.ts';
-import { sixOf } from '../proto/network-plan.ts';
+import { contains, parseAddress, parseSubnet } from '../base/ipv4.ts';
+import { poolsOf, sixOf } from '../proto/network-plan.ts';
 import type { Network, Node, Task } from '../proto/objects.ts';
 import { isTerminal } from '../proto/task-state.ts';
 import type { OverlayPair } from '../runtime/network/contract.ts';
@@ -44,16 +44,20 @@ export async function guestsOn(
 ): Promise<NonNullable<NetworkJson['Containers']>> {
   const control = deps.swarm.control();
   const { guests } = await control.call('GetNetworkMembers', { network: network.id }, { abort });
-  const { prefixLength } = parseSubnet(network.subnet);
   return Object.fromEntries(
     guests.flatMap(({ id, containerId, name, address }) => {
       if (address === undefined) return [];
-      const [MacAddress, IPv4Address] = [macOf(address), `${address}/${prefixLength}`];
+      const [MacAddress, IPv4Address] = [macOf(address), `${address}/${prefixLengthOf(network, address)}`];
       const six = sixOf(address, network);
       const IPv6Address = six === undefined ? '' : `${six}/${network.subnet6?.split('/')[1]}`;
       return [[containerId, { Name: name, EndpointID: id, MacAddress, IPv4Address, IPv6Address }]];
     }),
   );
+}
+
+function prefixLengthOf(network: Network, address: string): number {
+  const subnets = poolsOf(network).map(({ subnet }) => parseSubnet(subnet));
+  return subnets.find((subnet) => contains(subnet, parseAddress(address)))?.prefixLength ?? 32;
 }
 
 /** As every node gives them. */

@@ -16,7 +16,7 @@ import {
   parseJson,
 } from '../base/parse.ts';
 import type { GuestPlace, GuestRequest } from './control.ts';
-import type { Labels, NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
+import type { Labels, NetworkSubnet, NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
 import { DESIRED_STATE, TASK_STATE } from './task-state.ts';
 
 export const PROTOCOL = { minimum: 1, maximum: 1, features: ['streams', 'resume'] } as const;
@@ -51,6 +51,7 @@ export interface NetworkEntry {
   readonly name: string;
   readonly subnet: string;
   readonly gateway: string;
+  readonly further?: readonly NetworkSubnet[];
   readonly subnet6?: string;
   readonly vni: number;
   readonly internal: boolean;
@@ -138,6 +139,7 @@ const asWayPort = (value: unknown, path: string): number => asInteger(value, pat
 export function parseNetwork(bytes: Uint8Array): NetworkEntry {
   const json = decodeJson(bytes, 'network');
   const subnet6 = optional(json['subnet6'], 'network.subnet6', asString);
+  const further = optional(json['further'], 'network.further', (value, path) => asArray(value, path, parseSubnetOf));
   const encryption = optional(json['encryption'], 'network.encryption', parseNetworkKeys);
   return {
     networkId: asString(json['networkId'], 'network.networkId'),
@@ -148,8 +150,17 @@ export function parseNetwork(bytes: Uint8Array): NetworkEntry {
     internal: asBoolean(json['internal'], 'network.internal'),
     attachable: optional(json['attachable'], 'network.attachable', asBoolean) ?? false,
     options: asMap(json['options'], 'network.options', asString),
+    ...(further && { further }),
     ...(subnet6 !== undefined && { subnet6 }),
     ...(encryption && { encryption }),
+  };
+}
+
+function parseSubnetOf(value: unknown, path: string): NetworkSubnet {
+  const json = asObject(value, path);
+  return {
+    subnet: asString(json['subnet'], `${path}.subnet`),
+    gateway: asString(json['gateway'], `${path}.gateway`),
   };
 }
 

@@ -12,7 +12,15 @@ import {
 import { formatAddress6, formatSubnet6, overlaps6, parseSubnet6 } from '../base/ipv6.ts';
 import { parseDurationMs } from '../base/units.ts';
 import { isPredefinedNetwork } from './defaults.ts';
-import type { Labels, NetworkAttachmentSpec, NetworkId, NetworkSpec } from './objects.ts';
+import type {
+  Labels,
+  Network,
+  NetworkAttachmentSpec,
+  NetworkId,
+  NetworkPool,
+  NetworkSpec,
+  NetworkSubnet,
+} from './objects.ts';
 
 /** Subnets are cut from here where nobody asked for one. The first is left free: Docker's ingress network has it. */
 const POOL = { base: parseAddress('10.0.0.0'), prefixLength: 8 } as const;
@@ -27,19 +35,63 @@ export interface TakenSubnet {
   readonly owner: string; // "network back", "the address of node a"
 }
 
-export interface NetworkPlan {
-  readonly subnet: string;
-  readonly gateway: string;
+export interface NetworkPlan extends NetworkSubnet {
+  readonly further?: readonly NetworkSubnet[];
   readonly subnet6?: string;
 }
 
-export function planNetwork(spec: Pick<NetworkSpec, 'subnet' | 'gateway'>, taken: readonly TakenSubnet[]): NetworkPlan {
-  const subnet = spec.subnet === undefined ? freePiece(taken) : askedSubnet(spec.subnet, taken);
-  const gateway = spec.gateway === undefined ? subnet.base + 1 : parseAddress(spec.gateway, 'gateway');
-  if (!contains(subnet, gateway) || !isHost(subnet, gateway)) {
-    fail('invalid', `no matching subnet for gateway ${formatAddress(gateway)}: it is not in ${formatSubnet(subnet)}`);
+const POOLS_MAX = 32;
+
+export function planNetwork(
+  spec: Partial<NetworkPool> & Pick<NetworkSpec, 'further'>,
+  taken: readonly TakenSubnet[],
+): NetworkPlan {
+  const { further = [] } = spec;
+  if (further.length >= POOLS_MAX) fail('invalid', `a network has ${POOLS_MAX} subnets at most`);
+  const own: TakenSubnet[] = [];
+  const plans = [spec, ...further].map((pool) => {
+    const plan = planPool(pool, [...taken, ...own]);
+    own.push({ subnet: parseSubnet(plan.subnet), owner: 'the same request' });
+    return plan;
+  });
+  const [first = fail('internal', 'a network has a subnet'), ...others] = plans;
+  return others.length === 0 ? first : { ...first, further: others };
+}
+
+function planPool(pool: Partial<NetworkPool>, taken: readonly TakenSubnet[]): NetworkSubnet {
+  const subnet = pool.subnet === undefined ? freePiece(taken) : askedSubnet(pool.subnet, taken);
+  const inside = (text: string, what: string): number => {
+    const address = parseAddress(text, what);
+    if (contains(subnet, address) && isHost(subnet, address)) return address;
+    return fail('invalid', `no matching subnet for ${what} ${text}: it is not in ${formatSubnet(subnet)}`);
+  };
+  const gateway = pool.gateway === undefined ? subnet.base + 1 : inside(pool.gateway, 'gateway');
+  for (const [name, text] of Object.entries(pool.auxiliary ?? {})) {
+    if (inside(text, `auxiliary address ${name}`) !== gateway) continue;
+    fail('invalid', `auxiliary address ${name} is the gateway of ${formatSubnet(subnet)}: ${text}`);
   }
+  if (pool.range !== undefined) checkRange(pool.range, subnet);
   return { subnet: formatSubnet(subnet), gateway: formatAddress(gateway) };
+}
+
+function checkRange(text: string, subnet: Subnet): void {
+  const range = parseSubnet(text);
+  if (range.prefixLength >= subnet.prefixLength && contains(subnet, range.base)) return;
+  fail('invalid', `no matching subnet for range ${text}: it is not in ${formatSubnet(subnet)}`);
+}
+
+/** A network's subnets, each as it was settled and with what was asked of it. */
+export function poolsOf({
+  spec,
+  subnet,
+  gateway,
+  further = [],
+}: Pick<Network, 'spec' | 'subnet' | 'gateway' | 'further'>): (NetworkSubnet & NetworkPool)[] {
+  const asked: readonly Partial<NetworkPool>[] = [spec, ...(spec.further ?? [])];
+  return [{ subnet, gateway }, ...further].map((settled, at) => {
+    const { range, auxiliary } = asked[at] ?? {};
+    return { ...settled, ...(range !== undefined && { range }), ...(auxiliary && { auxiliary }) };
+  });
 }
 
 /** Traffic that was asked to be encrypted is never sent in clear: whoever has no means refuses. */
@@ -67,12 +119,12 @@ export interface TakenSubnet6 {
 /** Undefined: without IPv6. One that nobody asked for is made of the network's number, which no other has. */
 export function planSubnet6(
   { ipv6 = false, subnet6 }: Pick<NetworkSpec, 'ipv6' | 'subnet6'>,
-  { subnet, vni }: { readonly subnet: string; readonly vni: number },
+  { subnet, further = [], vni }: NetworkPlan & { readonly vni: number },
   taken: readonly TakenSubnet6[],
 ): string | undefined {
   if (!ipv6) return undefined;
   const wanted = parseSubnet6(subnet6 ?? `fd53:6f${hex(vni >> 16, 2)}:${hex(vni & 0xffff, 4)}::/64`);
-  const longest = 96 + parseSubnet(subnet).prefixLength;
+  const longest = 96 + (further.length > 0 ? 0 : parseSubnet(subnet).prefixLength);
   if (wanted.prefixLength < PREFIX_LENGTH6_MIN || wanted.prefixLength > longest) {
     fail('invalid', `subnet ${formatSubnet6(wanted)} must be between /${PREFIX_LENGTH6_MIN} and /${longest}`);
   }
@@ -89,13 +141,17 @@ export function planSubnet6(
 const PREFIX_LENGTH6_MIN = 16;
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
 
-/** The address in `subnet6` of who has `address` in `subnet`. */
+/**
+ * The address in `subnet6` of who has `address`: as far from its beginning as that is from its own subnet's. Where there
+ * are several subnets it ends in the whole address, so that no two of them meet.
+ */
 export function sixOf(
   address: string,
-  { subnet, subnet6 }: Pick<NetworkPlan, 'subnet' | 'subnet6'>,
+  { subnet, further = [], subnet6 }: Pick<NetworkPlan, 'subnet' | 'further' | 'subnet6'>,
 ): string | undefined {
   if (subnet6 === undefined) return undefined;
-  return formatAddress6(parseSubnet6(subnet6).base + BigInt(parseAddress(address) - parseSubnet(subnet).base));
+  const base = further.length > 0 ? 0 : parseSubnet(subnet).base;
+  return formatAddress6(parseSubnet6(subnet6).base + BigInt(parseAddress(address) - base));
 }
 
 /** Neither the subnet's own address nor its broadcast address. */

@@ -331,15 +331,26 @@ export interface Node extends ObjectMeta {
 
 // ---- Network ----
 
-export interface NetworkSpec {
+/** A subnet of a network, as it was asked for. */
+export interface NetworkPool {
+  readonly subnet: string; // 10.0.9.0/24
+  readonly gateway?: string; // absent: its first address
+  /** Addresses are chosen from this part of it only. */
+  readonly range?: string;
+  /** Addresses that others have, by name. */
+  readonly auxiliary?: Labels;
+}
+
+/** With its first subnet; absent: chosen. */
+export interface NetworkSpec extends Partial<NetworkPool> {
   readonly name: string;
   readonly labels: Labels;
   readonly driver: string;
   readonly options: Labels;
   readonly attachable: boolean;
   readonly internal: boolean;
-  readonly subnet?: string; // 10.0.9.0/24; absent: chosen
-  readonly gateway?: string; // absent: the subnet's first address
+  /** Subnets beside the first one. */
+  readonly further?: readonly NetworkPool[];
   /** Containers have IPv6 addresses too. */
   readonly ipv6?: boolean;
   readonly subnet6?: string; // fd00:9::/64; absent: chosen
@@ -351,10 +362,17 @@ export interface Network extends ObjectMeta {
   readonly spec: NetworkSpec;
   readonly subnet: string;
   readonly gateway: string;
-  /** With IPv6. An address there is as far from its beginning as the IPv4 address is from its own subnet's. */
+  /** Subnets beside the first one. */
+  readonly further?: readonly NetworkSubnet[];
+  /** With IPv6. What an address there follows from: `sixOf` in network-plan.ts. */
   readonly subnet6?: string;
   /** Tells its packets from those of other networks on the wire between nodes. */
   readonly vni: number;
+}
+
+export interface NetworkSubnet {
+  readonly subnet: string;
+  readonly gateway: string;
 }
 
 export interface NetworkAddress {

@@ -7,6 +7,7 @@ import type {
   HealthCheck,
   Mount,
   NetworkAttachmentSpec,
+  NetworkPool,
   NetworkSpec,
   NodeSpec,
   Placement,
@@ -165,6 +166,13 @@ export const parseNodeSpec: Parser<NodeSpec> = object<NodeSpec>({
   availability: oneOf('active', 'pause', 'drain'),
 });
 
+const pool: Parser<NetworkPool> = object<NetworkPool>({
+  subnet: text,
+  gateway: maybe(text),
+  range: maybe(text),
+  auxiliary: maybe(labels),
+});
+
 export const parseNetworkSpec: Parser<NetworkSpec> = object<NetworkSpec>({
   name: text,
   labels,
@@ -174,6 +182,9 @@ export const parseNetworkSpec: Parser<NetworkSpec> = object<NetworkSpec>({
   internal: flag,
   subnet: maybe(text),
   gateway: maybe(text),
+  range: maybe(text),
+  auxiliary: maybe(labels),
+  further: maybe(list(pool)),
   ipv6: maybe(flag),
   subnet6: maybe(text),
 });

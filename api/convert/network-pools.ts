@@ -15,19 +15,20 @@ export function parsePools(ipam: Fields): { pools?: readonly PoolRequest[]; gate
   return { pools: entries.map(parsePool) };
 }
 
-function parsePool(entry: Fields): PoolRequest {
+export function parsePool(entry: Fields): PoolRequest {
   const subnet = entry.text('Subnet');
   if (subnet === '') fail('invalid', `${entry.path('Subnet')}: a subnet is needed beside other subnets`);
   const [gateway, range] = [entry.text('Gateway'), entry.text('IPRange')];
+  const auxiliary = entry.textMap('AuxiliaryAddresses');
   return {
     subnet,
     ...(gateway === '' ? {} : { gateway }),
     ...(range === '' ? {} : { range }),
-    auxiliary: entry.textMap('AuxiliaryAddresses'),
+    ...(Object.keys(auxiliary).length > 0 && { auxiliary }),
   };
 }
 
-export function poolsJson({ pools = [] }: NetworkInfo): PoolJson[] {
+export function poolsJson({ pools = [] }: Pick<NetworkInfo, 'pools'>): PoolJson[] {
   return pools.map(({ subnet, gateway = '', range = '', auxiliary = {} }) => ({
     Subnet: subnet,
     ...(gateway === '' ? {} : { Gateway: gateway }),

@@ -1,13 +1,13 @@
 // Networks as the Engine API shows them, and the body of /networks/create.
 import { fail } from '../../base/errors.ts';
 import type { Json } from '../../base/parse.ts';
-import { sixOf } from '../../proto/network-plan.ts';
-import type { Network, NetworkSpec } from '../../proto/objects.ts';
+import { poolsOf, sixOf } from '../../proto/network-plan.ts';
+import type { Network, NetworkPool, NetworkSpec } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
 import type { NetworkJson } from '../types/network.ts';
 import { Fields } from './fields.ts';
-import { parsePools, poolsJson } from './network-pools.ts';
+import { parsePool, parsePools, poolsJson } from './network-pools.ts';
 import { goTime } from './time.ts';
 
 export function networkJson(network: NetworkInfo): NetworkJson {
@@ -48,8 +48,9 @@ export function networkInspect(network: NetworkInfo, containers: readonly Contai
 }
 
 /** A network of the cluster. */
-export function clusterNetworkJson({ id, spec, subnet, gateway, subnet6, vni, createdAtMs }: Network): NetworkJson {
-  const gateway6 = sixOf(gateway, { subnet, ...(subnet6 !== undefined && { subnet6 }) });
+export function clusterNetworkJson(network: Network): NetworkJson {
+  const { id, spec, subnet6, vni, createdAtMs } = network;
+  const gateway6 = sixOf(network.gateway, network);
   const six = subnet6 === undefined ? [] : [{ Subnet: subnet6, Gateway: gateway6 ?? '' }];
   return {
     Name: spec.name,
@@ -59,7 +60,7 @@ export function clusterNetworkJson({ id, spec, subnet, gateway, subnet6, vni, cr
     Driver: spec.driver,
     EnableIPv4: true,
     EnableIPv6: subnet6 !== undefined,
-    IPAM: { Driver: 'default', Options: null, Config: [{ Subnet: subnet, Gateway: gateway }, ...six] },
+    IPAM: { Driver: 'default', Options: null, Config: [...poolsJson({ pools: poolsOf(network) }), ...six] },
     Internal: spec.internal,
     Attachable: spec.attachable,
     Ingress: false,
@@ -122,23 +123,27 @@ function parseNamed(network: Fields): NetworkSpec {
   };
 }
 
-function addressesOf(ipam: Fields, ipv6: boolean): Pick<NetworkSpec, 'subnet' | 'gateway' | 'ipv6' | 'subnet6'> {
+function addressesOf(
+  ipam: Fields,
+  ipv6: boolean,
+): Partial<NetworkPool> & Pick<NetworkSpec, 'further' | 'ipv6' | 'subnet6'> {
   const driver = ipam.text('Driver');
   if (driver !== '' && driver !== 'default') fail('not-found', `IPAM driver "${driver}" not found`);
   ipam.refuse('Options', 'options of the IPAM driver are');
   const ranges = ipam.objects('Config').filter(({ json }) => Object.keys(json).length > 0);
   const isSix = (range: Fields): boolean => range.text('Subnet').includes(':');
-  const [range, second] = ranges.filter((each) => !isSix(each));
+  const fours = ranges.filter((each) => !isSix(each));
   const [six, secondSix] = ranges.filter(isSix);
   const plan6 = ipv6 ? { ipv6, ...(six && { subnet6: subnet6Of(six) }) } : {};
-  if (second || secondSix)
-    fail('not-implemented', `${ipam.path('Config')}: more than one subnet is not implemented yet`);
-  if (!range) return plan6;
-  range.refuse('IPRange', 'a range within the subnet is');
-  range.refuse('AuxiliaryAddresses', 'auxiliary addresses are');
-  const subnet = range.text('Subnet');
-  const gateway = range.text('Gateway');
-  return { ...plan6, ...(subnet === '' ? {} : { subnet }), ...(gateway === '' ? {} : { gateway }) };
+  if (secondSix && ipv6)
+    fail('not-implemented', `${ipam.path('Config')}: more than one IPv6 subnet is not implemented yet`);
+  const [first] = fours;
+  if (fours.length === 1 && first?.text('Subnet') === '') {
+    const gateway = first.text('Gateway');
+    return { ...plan6, ...(gateway !== '' && { gateway }) };
+  }
+  const [pool, ...further] = fours.map(parsePool);
+  return { ...plan6, ...pool, ...(further.length > 0 && { further }) };
 }
 
 /** Its gateway follows from that of IPv4. */

@@ -58,9 +58,13 @@ function ranges(value: unknown, path: string): Json[] {
   return asArray(asObject(value, path)['config'] ?? [], `${path}.config`, (entry, at) => {
     const range = asObject(entry, at);
     const gateway = optional(range['gateway'], `${at}.gateway`, asString);
+    const part = optional(range['ip_range'], `${at}.ip_range`, asString);
+    const others = optional(range['aux_addresses'], `${at}.aux_addresses`, labelsOf);
     return {
       Subnet: asString(range['subnet'], `${at}.subnet`),
       ...(gateway === undefined ? {} : { Gateway: gateway }),
+      ...(part === undefined ? {} : { IPRange: part }),
+      ...(others === undefined ? {} : { AuxiliaryAddresses: others }),
     };
   });
 }

@@ -2,7 +2,7 @@
 // container that no service owns. Who has which is read from the store; a book only adds where the search goes on and which addresses were given back lately, so that one
 // rests before somebody else gets it. Pure: what a transaction that did not happen has taken is dropped with its pages.
 import { contains, formatAddress, formatSubnet, parseAddress, parseSubnet, type Subnet } from '../../base/ipv4.ts';
-import { isHost } from '../../proto/network-plan.ts';
+import { isHost, poolsOf } from '../../proto/network-plan.ts';
 import type { Network, NetworkAddress, NetworkId } from '../../proto/objects.ts';
 import { isTerminal } from '../../proto/task-state.ts';
 import type { View } from '../store/contract.ts';
@@ -15,7 +15,7 @@ const RETURNED_MAX = 100_000;
 
 /** What a leader remembers between transactions. Lost with it: the next one begins behind the highest address in use. */
 export class AddressBook {
-  readonly #last = new Map<NetworkId, number>();
+  readonly #last = new Map<string, number>(); // by network and subnet
   readonly #returned = new Map<string, number>(); // since when, by network and address
 
   /** Addresses that lost their owner, which is gone from the store. */
@@ -37,26 +37,33 @@ export class AddressBook {
   }
 
   keep(pages: AddressPages): void {
-    for (const [id, address] of pages.last) this.#last.set(id, address);
+    for (const [subnet, address] of pages.last) this.#last.set(subnet, address);
   }
 }
 
 interface Page {
   readonly name: string;
-  readonly subnet: Subnet;
+  readonly pools: readonly Pool[];
   readonly used: Set<number>;
   readonly resting: Map<number, number>;
 }
 
+interface Pool {
+  readonly key: string;
+  readonly subnet: Subnet;
+  /** Where addresses are chosen; others of the subnet may be asked for. */
+  readonly range: Subnet;
+}
+
 export class AddressPages {
-  readonly last: Map<NetworkId, number>;
+  readonly last: Map<string, number>;
   readonly #view: View;
   readonly #nowMs: number;
   readonly #returned: ReadonlyMap<string, number>;
   #pages: Map<NetworkId, Page> | undefined;
   #refusal = '';
 
-  constructor(view: View, nowMs: number, last: ReadonlyMap<NetworkId, number>, returned: ReadonlyMap<string, number>) {
+  constructor(view: View, nowMs: number, last: ReadonlyMap<string, number>, returned: ReadonlyMap<string, number>) {
     this.#view = view;
     this.#nowMs = nowMs;
     this.#returned = returned;
@@ -75,7 +82,7 @@ export class AddressPages {
     for (const networkId of ids) {
       const kept = have.find((each) => each.networkId === networkId);
       const page = this.#page(networkId);
-      const found = kept ? parseAddress(kept.address) : page && this.#free(networkId, page);
+      const found = kept ? parseAddress(kept.address) : page && this.#free(page);
       if (found === undefined) {
         for (const [of, address] of fresh) of.used.delete(address);
         this.#refusal = page ? this.#full(page) : `network ${networkId} not found`;
@@ -95,8 +102,9 @@ export class AddressPages {
     const page = this.#page(networkId);
     const asked = parseAddress(address);
     if (!page) this.#refusal = `network ${networkId} not found`;
-    else if (!contains(page.subnet, asked) || !isHost(page.subnet, asked)) {
-      this.#refusal = `address ${address} is not in ${formatSubnet(page.subnet)} of network ${page.name}`;
+    else if (!page.pools.some(({ subnet }) => contains(subnet, asked) && isHost(subnet, asked))) {
+      const subnets = page.pools.map(({ subnet }) => formatSubnet(subnet)).join(', ');
+      this.#refusal = `address ${address} is not in ${subnets} of network ${page.name}`;
     } else if (page.used.has(asked)) {
       this.#refusal = `Address already in use: ${address} of network ${page.name} belongs to another container or service`;
     } else {
@@ -111,29 +119,42 @@ export class AddressPages {
     return this.#pages.get(id);
   }
 
-  #free(id: NetworkId, page: Page): number | undefined {
-    const { base } = page.subnet;
-    const size = 2 ** (32 - page.subnet.prefixLength);
-    const before = this.last.get(id) ?? highest(page);
+  /** The first subnet that has one; of what rests, what has rested longest. */
+  #free(page: Page): number | undefined {
     let longest: { address: number; sinceMs: number } | undefined;
-    for (let step = 1; step <= size; step += 1) {
-      const address = base + ((before - base + step) % size);
-      if (!isHost(page.subnet, address) || page.used.has(address)) continue;
-      const sinceMs = page.resting.get(address);
-      if (sinceMs === undefined || sinceMs + REST_MS <= this.#nowMs) {
-        this.last.set(id, address);
-        return address;
+    for (const pool of page.pools) {
+      for (const address of this.#candidates(page, pool)) {
+        const sinceMs = page.resting.get(address);
+        if (sinceMs === undefined || sinceMs + REST_MS <= this.#nowMs) {
+          this.last.set(pool.key, address);
+          return address;
+        }
+        if (!longest || sinceMs < longest.sinceMs) longest = { address, sinceMs };
       }
-      if (!longest || sinceMs < longest.sinceMs) longest = { address, sinceMs };
     }
     return longest && longest.sinceMs + REST_MS_MIN <= this.#nowMs ? longest.address : undefined;
   }
 
-  #full({ name, subnet, used }: Page): string {
-    const total = 2 ** (32 - subnet.prefixLength) - 2;
-    const resting = total - used.size;
+  /** What nobody has, from behind the one that was given last. */
+  *#candidates({ used }: Page, { key, subnet, range }: Pool): Generator<number, void, void> {
+    const size = sizeOf(range);
+    const before = this.last.get(key) ?? highest(used, range);
+    for (let step = 1; step <= size; step += 1) {
+      const address = range.base + ((before - range.base + step) % size);
+      if (isHost(subnet, address) && !used.has(address)) yield address;
+    }
+  }
+
+  #full({ name, pools, used }: Page): string {
+    const counts = pools.map(({ subnet, range }) => {
+      const ends = [range.base, range.base + sizeOf(range) - 1].filter((address) => !isHost(subnet, address)).length;
+      const total = sizeOf(range) - ends;
+      const taken = [...used].filter((address) => contains(range, address)).length;
+      return { total, taken, text: `${taken} of ${total} in ${formatSubnet(range)}` };
+    });
+    const resting = counts.reduce((sum, { total, taken }) => sum + total - taken, 0);
     const rest = resting > 0 ? `, ${resting} were given back within the last ${REST_MS_MIN / 1000} s` : '';
-    return `network ${name} has no free address: ${used.size} of ${total} in ${formatSubnet(subnet)} are taken${rest}`;
+    return `network ${name} has no free address: ${counts.map(({ text }) => text).join(' and ')} are taken${rest}`;
   }
 }
 
@@ -162,13 +183,24 @@ function rest(page: Page | undefined, text: string, sinceMs: number): void {
   page.resting.set(address, Math.max(sinceMs, page.resting.get(address) ?? 0));
 }
 
-function pageOf({ spec, subnet, gateway }: Network): Page {
-  return { name: spec.name, subnet: parseSubnet(subnet), used: new Set([parseAddress(gateway)]), resting: new Map() };
+function pageOf(network: Network): Page {
+  const pools = poolsOf(network);
+  const used = pools.flatMap(({ gateway, auxiliary }) => [gateway, ...Object.values(auxiliary ?? {})]);
+  return {
+    name: network.spec.name,
+    pools: pools.map(({ subnet, range = subnet }) => {
+      return { key: `${network.id}/${subnet}`, subnet: parseSubnet(subnet), range: parseSubnet(range) };
+    }),
+    used: new Set(used.map((address) => parseAddress(address))),
+    resting: new Map(),
+  };
 }
 
-const highest = ({ subnet, used }: Page): number => {
-  let found = subnet.base;
-  for (const address of used) if (address > found && isHost(subnet, address)) found = address;
+const sizeOf = ({ prefixLength }: Subnet): number => 2 ** (32 - prefixLength);
+
+const highest = (used: ReadonlySet<number>, range: Subnet): number => {
+  let found = range.base;
+  for (const address of used) if (address > found && contains(range, address)) found = address;
   return found;
 };
 

@@ -6,7 +6,7 @@ import { newId } from '../../base/id.ts';
 import { parseAddress, parseSubnet } from '../../base/ipv4.ts';
 import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import { freeVni, keyPeriodMs, planNetwork, planSubnet6, type TakenSubnet } from '../../proto/network-plan.ts';
+import { freeVni, keyPeriodMs, planNetwork, planSubnet6, poolsOf, type TakenSubnet } from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
 import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
@@ -65,7 +65,7 @@ function planned(
   view: View,
   id: Network['id'],
   spec: NetworkSpec,
-): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'subnet6' | 'vni'> {
+): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'further' | 'subnet6' | 'vni'> {
   const networks = [...view.networks.all()];
   if (view.networks.byName(spec.name)) fail('conflict', `network with name ${spec.name} already exists`);
   if (networks.length >= NETWORKS_MAX) {
@@ -88,7 +88,9 @@ function takenSubnets(view: View, networks: readonly Network[]): TakenSubnet[] {
     return [{ subnet: { base: parseAddress(address), prefixLength: 32 }, owner: `the address of node ${node.id}` }];
   });
   return [
-    ...networks.map(({ subnet, spec }) => ({ subnet: parseSubnet(subnet), owner: `network ${spec.name}` })),
+    ...networks.flatMap((network) =>
+      poolsOf(network).map(({ subnet }) => ({ subnet: parseSubnet(subnet), owner: `network ${network.spec.name}` })),
+    ),
     ...nodes,
   ];
 }

@@ -246,7 +246,7 @@ function guestOccupant({ id, nodeId, networkId, address, name, aliases }: Guest)
 }
 
 function networkEntry(
-  { id, spec, subnet, gateway, subnet6, vni }: Network,
+  { id, spec, subnet, gateway, further, subnet6, vni }: Network,
   keyring: Keyring | undefined,
 ): NetworkEntry {
   const { name, internal, attachable, options } = spec;
@@ -260,6 +260,7 @@ function networkEntry(
     internal,
     attachable,
     options,
+    ...(further && { further }),
     ...(subnet6 !== undefined && { subnet6 }),
     ...(encryption && { encryption }),
   };

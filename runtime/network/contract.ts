@@ -114,7 +114,12 @@ export interface OverlayNetwork {
   readonly port: number; // 0: the usual one
   readonly subnet: string;
   readonly gateway: string;
-  /** Absent: without IPv6. An address is as far from its beginning as the IPv4 address is from its own subnet's. */
+  /** Beside the first one. */
+  readonly further?: readonly { readonly subnet: string; readonly gateway: string }[];
+  /**
+   * Absent: without IPv6. An address is as far from its beginning as the IPv4 address is from its own subnet's; where
+   * there are several subnets it ends in the whole IPv4 address.
+   */
   readonly subnet6?: string;
   readonly internal: boolean;
   readonly attachable: boolean;

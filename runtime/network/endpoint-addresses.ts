@@ -4,6 +4,7 @@ import { formatAddress6, type Ip, isSix, parseAddress, parseAddress6 } from './a
 import type { Bridge } from './bridges.ts';
 import type { Endpoint, EndpointRequest } from './contract.ts';
 import { isPredefined, type NetworkState } from './network-table.ts';
+import { sixOf, sixOfBridge } from './overlay-ruleset.ts';
 import type { SubnetGateway } from './network-addresses.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -62,9 +63,8 @@ export function asked6(
   { address6 }: EndpointRequest,
   address: number,
 ): string | undefined {
-  const [six] = bridge?.subnets6 ?? [];
-  if (!overlay || !bridge || !six) return address6;
-  return formatAddress6(six.subnet.base + BigInt(address - bridge.subnet.base));
+  const six = bridge && sixOfBridge(bridge);
+  return overlay && six ? formatAddress6(sixOf(six, address)) : address6;
 }
 
 export const placeIn = ({ addresses }: NetworkState, bridge: Bridge, address: number): SubnetGateway =>

@@ -49,6 +49,7 @@ const IFF_UP = 1;
 /** Usable at once: nobody else on the link can have an address that we gave out. */
 const IFA_F_NODAD = 2;
 const SCOPE_UNIVERSE = 0;
+const SCOPE_LINK = 253;
 const TABLE_MAIN = 254;
 const PROTOCOL_BOOT = 3;
 const TYPE_UNICAST = 1;
@@ -199,6 +200,28 @@ export function setDefaultRoute(writer: MessageWriter, gateway: Ip): void {
   const route = defaultRoute(isSix(gateway) ? AF_INET6 : AF_INET);
   writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, route, () => {
     writer.bytes(5, ipBytes(gateway)); // RTA_GATEWAY
+  });
+}
+
+/** Whoever is in the subnet stands on the link itself. */
+export function addLinkRoute(writer: MessageWriter, index: number, { base, prefixLength }: Subnet): void {
+  const header = Buffer.from([
+    AF_INET,
+    prefixLength,
+    0,
+    0,
+    TABLE_MAIN,
+    PROTOCOL_BOOT,
+    SCOPE_LINK,
+    TYPE_UNICAST,
+    0,
+    0,
+    0,
+    0,
+  ]);
+  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, header, () => {
+    writer.bytes(1, ipBytes(base)); // RTA_DST
+    writer.u32(4, index); // RTA_OIF
   });
 }
 

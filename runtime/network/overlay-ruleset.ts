@@ -1,6 +1,7 @@
 // The packet rules of a network's sandbox: connections to a service's virtual address go to one of its tasks, the
 // client's address stays. Frames on the bridge pass them too (br_netfilter). Pure.
 import { addressBytes, addressBytes6 } from './addresses.ts';
+import type { Bridge } from './bridges.ts';
 import {
   compare,
   loadConntrack,
@@ -32,6 +33,13 @@ export interface OverlayRules {
 export interface Six {
   readonly base: number;
   readonly base6: bigint;
+}
+
+/** Where there are several subnets, an IPv6 address ends in the whole IPv4 address. */
+export function sixOfBridge({ subnets, subnets6 }: Pick<Bridge, 'subnets' | 'subnets6'>): Six | undefined {
+  const [six] = subnets6;
+  const [four, second] = subnets;
+  return six && four && { base: second ? 0 : four.subnet.base, base6: six.subnet.base };
 }
 
 export const sixOf = ({ base, base6 }: Six, address: number): bigint => base6 + BigInt(address - base);

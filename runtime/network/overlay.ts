@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import type { Log } from '../../base/log.ts';
 import { sentenceOf } from '../../base/errors.ts';
-import { isSix, parseAddress, type Subnet, type Subnet6 } from './addresses.ts';
+import { isSix, parseAddress } from './addresses.ts';
 import type { OverlayState } from './contract.ts';
 import {
   addAddress,
@@ -27,6 +27,7 @@ import {
   type Step,
 } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
+import type { SubnetGateway } from './network-addresses.ts';
 import { listElements, listRules } from './nft-read.ts';
 import {
   addSandboxBridge,
@@ -60,10 +61,11 @@ export interface OverlayShape {
   readonly name: string;
   readonly vni: number;
   readonly port: number;
-  readonly subnet: Subnet;
+  /** The first one's gateway is whom a container that reaches itself is answered by. */
+  readonly subnets: readonly SubnetGateway[];
   readonly gateway: number;
   /** With IPv6. */
-  readonly subnet6?: Subnet6;
+  readonly six?: Six & { readonly prefixLength: number };
   readonly mtu: number;
 }
 
@@ -206,7 +208,7 @@ export class Overlay {
       { do: 'create-namespace', path },
       ...SYSCTLS.map(([key, value]): Step => ({ do: 'write-sysctl', where: path, name: key, value, mayFail: true })),
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: bridge.finish() },
-      ...(this.shape.subnet6 ? SYSCTLS6 : []).map(([key, value]): Step => {
+      ...(this.shape.six ? SYSCTLS6 : []).map(([key, value]): Step => {
         return { do: 'write-sysctl', where: path, name: key, value };
       }),
     ]);
@@ -226,7 +228,7 @@ export class Overlay {
     addVxlan(tunnel, { vni, port, mtu, sandboxFd: fd, group: linkGroup, sealed: where !== '' });
     await netd().do(doing, [
       { do: 'netlink', family: NETLINK_ROUTE, where, messages: tunnel.finish() },
-      ...(this.shape.subnet6 ? TUNNEL_SYSCTLS6 : []).map(([key, value]): Step => {
+      ...(this.shape.six ? TUNNEL_SYSCTLS6 : []).map(([key, value]): Step => {
         return { do: 'write-sysctl', where: path, name: key, value };
       }),
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: this.#joinLinks() },
@@ -234,15 +236,16 @@ export class Overlay {
   }
 
   #joinLinks(): Buffer {
-    const { subnet, gateway, subnet6 } = this.shape;
+    const { subnets, gateway, six } = this.shape;
     const writer = new MessageWriter();
     changeLink(writer, { index: VXLAN_INDEX, master: BRIDGE_INDEX, up: true });
     changePort(writer, 'vxlan0', { hairpin: false, isolated: false });
     changeLink(writer, { index: BRIDGE_INDEX, up: true });
-    addAddress(writer, { index: BRIDGE_INDEX, address: gateway, prefixLength: subnet.prefixLength });
-    const six = sixIn(this.shape);
-    if (subnet6 && six) {
-      addAddress(writer, { index: BRIDGE_INDEX, address: sixOf(six, gateway), prefixLength: subnet6.prefixLength });
+    for (const each of subnets) {
+      addAddress(writer, { index: BRIDGE_INDEX, address: each.gateway, prefixLength: each.subnet.prefixLength });
+    }
+    if (six) {
+      addAddress(writer, { index: BRIDGE_INDEX, address: sixOf(six, gateway), prefixLength: six.prefixLength });
     }
     return writer.finish();
   }
@@ -250,7 +253,7 @@ export class Overlay {
   /** Who is where comes first, then who is a service's task: nobody is sent to where there is no way. */
   async #bring(): Promise<void> {
     if (!this.#state) return;
-    const wanted = wantedOf(this.#state, { ...this.shape, six: sixIn(this.shape) });
+    const wanted = wantedOf(this.#state, this.shape);
     const known = this.#rows ?? (await this.#readRows());
     this.#rows = undefined;
     const gone = [...known].filter(([key]) => !wanted.rows.has(key)).map(([, row]) => row);
@@ -294,7 +297,7 @@ export class Overlay {
 
   /** Whoever is gone has gone with both of its addresses. */
   #inBoth(filter: ConnectionFilter): ConnectionFilter[] {
-    const six = sixIn(this.shape);
+    const { six } = this.shape;
     const { serverAddress } = filter;
     if (!six || typeof serverAddress !== 'number') return [filter];
     return [filter, { ...filter, serverAddress: sixOf(six, serverAddress) }];
@@ -304,12 +307,12 @@ export class Overlay {
     const [neighbours, forwarding, addresses] = [
       [
         ...readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours())),
-        ...(this.shape.subnet6 ? readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours6())) : []),
+        ...(this.shape.six ? readRows(await this.#ask(NETLINK_ROUTE, dumpAddressNeighbours6())) : []),
       ],
       readRows(await this.#ask(NETLINK_ROUTE, dumpForwarding())),
       [
         ...readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses())),
-        ...(this.shape.subnet6 ? readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses6())) : []),
+        ...(this.shape.six ? readLinkAddresses(await this.#ask(NETLINK_ROUTE, dumpAddresses6())) : []),
       ],
     ];
     const virtual = addresses
@@ -337,7 +340,7 @@ export class Overlay {
     if (!this.#made || !this.#state) return [];
     const { name } = this.shape;
     if (!(await this.#isThere())) return [`the sandbox of network ${name} was gone`];
-    const wanted = wantedOf(this.#state, { ...this.shape, six: sixIn(this.shape) });
+    const wanted = wantedOf(this.#state, this.shape);
     const rows = await this.#readRows();
     const found: string[] = [];
     for (const kind of ['neighbour', 'neighbour6', 'tunnel', 'port', 'virtual', 'virtual6'] as const) {
@@ -425,10 +428,6 @@ const TUNNEL_SYSCTLS6: typeof SYSCTLS6 = [
   [`ipv6/conf/${VXLAN_NAME}/addr_gen_mode`, '1'],
   [`ipv6/conf/${VXLAN_NAME}/disable_ipv6`, '0'],
 ];
-
-function sixIn({ subnet, subnet6 }: Pick<OverlayShape, 'subnet' | 'subnet6'>): Six | undefined {
-  return subnet6 && { base: subnet.base, base6: subnet6.base };
-}
 
 const isWay = (row: Row): boolean => row.kind !== 'virtual' && row.kind !== 'virtual6';
 

@@ -11,6 +11,7 @@ import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
 import { Overlay } from './overlay.ts';
+import { sixOf, sixOfBridge } from './overlay-ruleset.ts';
 import { BRIDGE_INDEX, BRIDGE_NAME, VXLAN_PORT } from './overlay-messages.ts';
 import type { NetworkRecord } from './registry.ts';
 import { SealedNetworks } from './sealed-networks.ts';
@@ -149,12 +150,13 @@ export class MachineOverlays implements Overlays {
     const bridge = bridgeOf(record, mtu);
     if (!bridge || !record.overlay) fail('internal', `network ${record.name} is no overlay`);
     const { netd, log, directory, instance } = this.#parts;
+    const six = sixOfBridge(bridge);
     const shape = {
       name: record.name,
       ...record.overlay,
-      subnet: bridge.subnet,
+      subnets: bridge.subnets,
       gateway: bridge.gateway,
-      ...(bridge.subnets6[0] && { subnet6: bridge.subnets6[0].subnet }),
+      ...(six && bridge.subnets6[0] && { six: { ...six, prefixLength: bridge.subnets6[0].subnet.prefixLength } }),
       mtu: bridge.mtu,
     };
     const path = join(directory, record.id);
@@ -186,9 +188,10 @@ export class MachineOverlays implements Overlays {
 }
 
 /** The IPv6 address of who has this IPv4 address. */
-function sixIn({ subnet, subnet6 }: Pick<OverlayNetwork, 'subnet' | 'subnet6'>, address: string): string | undefined {
+function sixIn({ subnet, further = [], subnet6 }: OverlayNetwork, address: string): string | undefined {
   if (subnet6 === undefined) return undefined;
-  return formatAddress6(parseSubnet6(subnet6).base + BigInt(parseAddress(address) - parseSubnet(subnet).base));
+  const base = further.length > 0 ? 0 : parseSubnet(subnet).base;
+  return formatAddress6(sixOf({ base, base6: parseSubnet6(subnet6).base }, parseAddress(address)));
 }
 
 const inBoth = (network: OverlayNetwork, addresses: readonly string[]): string[] => [
@@ -199,11 +202,14 @@ const inBoth = (network: OverlayNetwork, addresses: readonly string[]): string[]
 const isEncrypted = ({ options }: Pick<NetworkRecord, 'options'>): boolean => Object.hasOwn(options, 'encrypted');
 
 function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
-  const { id, name, internal, attachable, options, subnet, gateway, subnet6, vni, port: asked } = network;
+  const { id, name, internal, attachable, options, subnet, gateway, further = [], subnet6, vni, port: asked } = network;
   const gateway6 = sixIn(network, gateway);
   const port = isEncrypted(network) ? VXLAN_PORT : asked;
-  parseSubnet(subnet);
-  parseAddress(gateway, 'gateway');
+  const pools = [{ subnet, gateway }, ...further].map((pool) => ({ ...pool, range: '', auxiliary: {} }));
+  for (const pool of pools) {
+    parseSubnet(pool.subnet);
+    parseAddress(pool.gateway, 'gateway');
+  }
   const bridge = { name: BRIDGE_NAME, subnet, gateway };
   const overlay = { vni, port: port || VXLAN_PORT };
   return {
@@ -216,6 +222,7 @@ function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
     labels: {},
     options,
     bridge,
+    ...(further.length > 0 && { pools }),
     ...(subnet6 && gateway6 && { pools6: [{ subnet: subnet6, gateway: gateway6, range: '', auxiliary: {} }] }),
     overlay,
   };

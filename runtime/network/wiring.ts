@@ -6,6 +6,7 @@ import type { SubnetGateway } from './network-addresses.ts';
 import type { SubnetGateway6 } from './network-addresses6.ts';
 import {
   addAddress,
+  addLinkRoute,
   changeLink,
   changePort,
   deleteAddress,
@@ -33,7 +34,20 @@ export interface Wiring {
 export function wireSteps(wiring: Wiring): Step[] {
   const { sandbox, bridge, bridgeIndex, mac } = wiring;
   const link = { mac, mtu: bridge.mtu };
-  return [attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex), ...insideSteps(wiring, link)];
+  return [
+    attachStep(sandbox.hostInterfaceName, bridge, bridgeIndex),
+    ...insideSteps(wiring, link),
+    ...besideSteps(wiring),
+  ];
+}
+
+/** Other subnets of the network are on the same bridge: nobody needs to pass on what goes there. */
+function besideSteps({ sandbox, bridge, place }: Wiring): Step[] {
+  const others = bridge.subnets.filter(({ subnet }) => subnet.base !== place.subnet.base);
+  if (others.length === 0) return [];
+  const writer = new MessageWriter();
+  for (const { subnet } of others) addLinkRoute(writer, insideIndex(sandbox), subnet);
+  return [{ do: 'netlink', family: NETLINK_ROUTE, where: sandbox.path, messages: writer.finish() }];
 }
 
 /** What is done in the container's namespace. `link`: what the interface does not have yet. */

@@ -3,7 +3,7 @@ import { AddressBook } from '../../manager/allocator/addresses.ts';
 import type { NetworkId, Task, TaskId } from '../../proto/objects.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
 import { ControlPlane } from '../support/control-plane.ts';
-import { aNetwork, aService, aTask, aTaskSpec, anId } from '../support/objects.ts';
+import { aNetwork, aNetworkSpec, aService, aTask, aTaskSpec, anId } from '../support/objects.ts';
 
 const NET = anId('network', 1) as NetworkId;
 const at = (address: string) => [{ networkId: NET, address }];
@@ -76,6 +76,33 @@ describe('addresses on networks of the cluster', () => {
     assert.ok(!all.includes(undefined));
     assert.equal(pages.take([NET]), undefined);
     assert.equal(pages.refusal, 'network back has no free address: 62 of 62 in 10.0.1.0/26 are taken');
+  });
+
+  it('are chosen in the range of each subnet in turn, never those that others have', async () => {
+    const { store } = createMemoryStore();
+    const further = [{ subnet: '10.0.2.0/29', range: '10.0.2.4/30' }];
+    const asked = { subnet: '10.0.1.0/29', range: '10.0.1.0/30', auxiliary: { router: '10.0.1.3' } };
+    await store.update((tx) => {
+      const settled = { subnet: '10.0.1.0/29', gateway: '10.0.1.1' };
+      const second = [{ subnet: '10.0.2.0/29', gateway: '10.0.2.1' }];
+      tx.networks.put(aNetwork({ spec: aNetworkSpec({ ...asked, further }), ...settled, further: second }));
+    });
+    const book = new AddressBook();
+    const pages = book.open(store.view(), 0);
+    const taken = [1, 2, 3, 4].map(() => pages.take([NET])?.[0]?.address);
+    assert.deepEqual(taken, ['10.0.1.2', '10.0.2.5', '10.0.2.6', '10.0.2.4']);
+    assert.equal(pages.take([NET]), undefined);
+    assert.equal(
+      pages.refusal,
+      'network back has no free address: 3 of 3 in 10.0.1.0/30 and 3 of 3 in 10.0.2.4/30 are taken',
+    );
+    assert.ok(pages.claim(NET, '10.0.2.2'), 'outside of the range, but of the subnet');
+    assert.ok(!pages.claim(NET, '10.0.1.3'), 'somebody else has it');
+    assert.ok(!pages.claim(NET, '10.0.3.2'));
+    assert.equal(pages.refusal, 'address 10.0.3.2 is not in 10.0.1.0/29, 10.0.2.0/29 of network back');
+    book.keep(pages);
+    book.giveBack([{ networkId: NET, address: '10.0.1.2' }], 0);
+    assert.equal(book.open(store.view(), 30_000).take([NET])?.[0]?.address, '10.0.1.2');
   });
 
   it('are not taken by a transaction that did not happen', async () => {

@@ -208,12 +208,25 @@ describe('bad input', () => {
     ],
     ['a join without an address', 'POST', '/swarm/join', { JoinToken: 'x' }, 400, /RemoteAddr/],
     [
-      'an overlay network of two subnets',
+      'an overlay network of two IPv6 subnets',
       'POST',
       '/networks/create',
-      { Name: 'n', Driver: 'overlay', IPAM: { Config: [{ Subnet: '10.1.0.0/24' }, { Subnet: '10.2.0.0/24' }] } },
+      {
+        Name: 'n',
+        Driver: 'overlay',
+        EnableIPv6: true,
+        IPAM: { Config: [{ Subnet: 'fd00:1::/64' }, { Subnet: 'fd00:2::/64' }] },
+      },
       501,
-      /more than one subnet is not implemented yet/,
+      /more than one IPv6 subnet is not implemented yet/,
+    ],
+    [
+      'a gateway without its subnet, beside another subnet',
+      'POST',
+      '/networks/create',
+      { Name: 'n', Driver: 'overlay', IPAM: { Config: [{ Subnet: '10.1.0.0/24' }, { Gateway: '10.2.0.1' }] } },
+      400,
+      /a subnet is needed beside other subnets/,
     ],
     ['a network name', 'POST', '/networks/create', { Name: 'a b' }, 400, /invalid network name/],
     [

@@ -227,7 +227,7 @@ describe('networks', () => {
   it('are asked for with IPv6, and warn of subnets that are not used without', () => {
     const six = parseNetworkRequest(body({ EnableIPv6: true, IPAM: { Config: config } }));
     assert.equal(six.ipv6, true);
-    assert.deepEqual(six.pools, [{ subnet: 'fd00::/64', gateway: 'fd00::1', auxiliary: {} }]);
+    assert.deepEqual(six.pools, [{ subnet: 'fd00::/64', gateway: 'fd00::1' }]);
     assert.equal(warningOf(six), '');
     assert.match(
       warningOf(parseNetworkRequest(body({ IPAM: { Config: config } }))),

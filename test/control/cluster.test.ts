@@ -1,5 +1,8 @@
 import { strict as assert } from 'node:assert';
+import type { ErrorCode } from '../../base/errors.ts';
 import { CONTROL_METHODS, type ControlMethod } from '../../proto/control.ts';
+import { poolsOf, sixOf } from '../../proto/network-plan.ts';
+import type { NetworkSpec } from '../../proto/objects.ts';
 import { type ControlBench, controlBench } from '../support/control.ts';
 import { aClusterSpec, aNetwork, aNetworkSpec, aServiceSpec, aTask, aTaskSpec, anId } from '../support/objects.ts';
 
@@ -95,6 +98,31 @@ describe('networks', () => {
     );
     const away = { spec: aNetworkSpec({ name: 'other', subnet: '10.9.0.0/24', gateway: '10.8.0.1' }) };
     await bench.refused('CreateNetwork', away, 'invalid', /no matching subnet for gateway 10\.8\.0\.1/);
+  });
+
+  it('have as many subnets as are asked for, which meet nobody else’s', async () => {
+    const pools = { subnet: '10.7.0.0/24', range: '10.7.0.128/25', auxiliary: { router: '10.7.0.2' } };
+    const further = [{ subnet: '10.8.0.0/24', gateway: '10.8.0.9' }, { subnet: '10.9.0.0/24' }];
+    const spec = aNetworkSpec({ ...pools, further, ipv6: true, subnet6: 'fd00:9::/64' });
+    const { network } = await bench.call('CreateNetwork', { spec });
+    assert.deepEqual(poolsOf(network), [
+      { ...pools, gateway: '10.7.0.1' },
+      { subnet: '10.8.0.0/24', gateway: '10.8.0.9' },
+      { subnet: '10.9.0.0/24', gateway: '10.9.0.1' },
+    ]);
+    assert.equal(sixOf('10.8.0.3', network), 'fd00:9::a08:3');
+    const refused = (changes: Partial<NetworkSpec>, code: ErrorCode, words: RegExp) =>
+      bench.refused('CreateNetwork', { spec: aNetworkSpec({ name: 'front', ...changes }) }, code, words);
+    await refused({ subnet: '10.9.0.128/25' }, 'forbidden', /10\.9\.0\.128\/25 meets network back \(10\.9\.0\.0\/24\)/);
+    const [subnet, same] = ['10.20.0.0/16', { subnet: '10.20.7.0/24' }];
+    await refused({ subnet, further: [same] }, 'forbidden', /10\.20\.7\.0\/24 meets the same request/);
+    await refused({ subnet, range: '10.21.0.0/24' }, 'invalid', /no matching subnet for range 10\.21\.0\.0\/24/);
+    await refused({ subnet, auxiliary: { a: '10.21.0.1' } }, 'invalid', /no matching subnet for auxiliary address a/);
+    await refused({ subnet, auxiliary: { a: '10.20.0.1' } }, 'invalid', /auxiliary address a is the gateway/);
+    const narrow = { ipv6: true, subnet6: 'fd00:a::/112', further: [{ subnet: '10.21.0.0/24' }] };
+    await refused({ subnet, ...narrow }, 'invalid', /must be between \/16 and \/96/);
+    const many = Array.from({ length: 32 }, (_, at) => ({ subnet: `10.30.${at}.0/24` }));
+    await refused({ subnet, further: many }, 'invalid', /32 subnets at most/);
   });
 
   it('are refused by a name that is taken, with another driver, and with keys for no time', async () => {

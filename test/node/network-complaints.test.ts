@@ -197,5 +197,18 @@ describe('complaints that one machine can have', function () {
     await lab.serve(outside.namespace, 80, 'outside');
     assert.match(await lab.ask(a.sandboxPath, b.address, 80), /^b /);
     assert.equal(await lab.ask(b.sandboxPath, outside.address, 80), `outside ${machine.address}`);
+    // Also for who is on it beside another network, and where there is no way outside at all.
+    const { sandboxPath } = await joinContainer(networks);
+    const c = await joinContainer(networks, { network: 'two', sandboxPath, address: '10.78.0.200' });
+    await lab.serve(a.sandboxPath, 80, 'a');
+    assert.equal(await lab.ask(c.sandboxPath, a.address, 80), `a ${c.address}`);
+    const closed = [{ subnet: '10.79.0.0/30' }, { subnet: '10.79.1.0/24' }];
+    await networks.create(asked('closed', { pools: closed, internal: true }));
+    const [d, e] = [
+      await joinContainer(networks, { network: 'closed' }),
+      await joinContainer(networks, { network: 'closed' }),
+    ];
+    await lab.serve(d.sandboxPath, 80, 'd');
+    assert.equal(await lab.ask(e.sandboxPath, d.address, 80), `d ${e.address}`);
   });
 });

@@ -246,6 +246,72 @@ describe('a network between nodes', function () {
     }
   });
 
+  it('has several subnets, whose containers reach each other and every virtual address with their own addresses', async () => {
+    await using swarm = await OverlayLab.open(2);
+    const { lab } = swarm;
+    swarm.more = {
+      further: [
+        { subnet: '10.1.7.0/29', gateway: '10.1.7.6' },
+        { subnet: '10.200.0.0/16', gateway: '10.200.0.1' },
+      ],
+      subnet6: 'fd00:9::/64',
+    };
+    const places: readonly Place[] = [
+      { address: '10.0.9.3', on: 0 },
+      { address: '10.1.7.1', on: 1 },
+      { address: '10.200.255.3', on: 0 },
+      { address: '10.1.7.2', on: 0 },
+      { address: '10.200.1.1', on: 1 },
+    ];
+    const virtual = ['10.0.9.2', '10.1.7.3', '10.200.0.2'];
+    await swarm.tell(
+      places,
+      virtual.map((virtualAddress) => ({ virtualAddress, targets: places.map(({ address }) => address) })),
+    );
+    const containers = await Promise.all(places.map(({ address, on }) => swarm.container(on, address)));
+    assert.deepEqual(
+      containers.map(({ prefixLength, address6 }) => [prefixLength, address6]),
+      [
+        [24, 'fd00:9::a00:903'],
+        [29, 'fd00:9::a01:701'],
+        [16, 'fd00:9::ac8:ff03'],
+        [29, 'fd00:9::a01:702'],
+        [16, 'fd00:9::ac8:101'],
+      ],
+    );
+    for (const { sandboxPath, address } of containers) await lab.serve(sandboxPath, 80, address);
+    for (const from of containers) {
+      for (const to of containers) {
+        assert.equal(await lab.ask(from.sandboxPath, to.address, 80), `${to.address} ${from.address}`);
+      }
+      for (const address of virtual) {
+        const answers = await Promise.all(Array.from({ length: 6 }, () => lab.ask(from.sandboxPath, address, 80)));
+        for (const answer of answers) {
+          const [server, client] = answer.split(' ');
+          assert.equal(client, server === from.address ? NETWORK.gateway : from.address, answer);
+        }
+      }
+    }
+    const [first] = containers;
+    for (const gateway of ['10.0.9.1', '10.1.7.6', '10.200.0.1', 'fd00:9::a00:901']) {
+      const ping = ['busybox', 'ping', '-c1', '-W1', gateway];
+      const said = execFileSync('nsenter', [`--net=${first?.sandboxPath}`, ...ping], { encoding: 'utf8' });
+      assert.match(said, /1 packets received/, gateway);
+    }
+    // A daemon that begins anew takes it up as it is, and finds nothing wrong.
+    await swarm.networks[0]?.shutdown({ keep: true });
+    const networks = (await swarm.machines[0]?.networks()) ?? assert.fail('no machine');
+    await networks.adopt(containers.filter((_, at) => places[at]?.on === 0));
+    const again = swarm.stateFor(
+      0,
+      places,
+      virtual.map((virtualAddress) => ({ virtualAddress, targets: [places[1]?.address ?? ''] })),
+    );
+    await networks.overlays.apply(100, again);
+    assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
+    assert.match(await lab.ask(first?.sandboxPath ?? '', '10.200.0.2', 80), /^10\.1\.7\.1 10\.0\.9\.3/);
+  });
+
   it('has IPv6 beside IPv4: neighbours on other nodes, virtual addresses with the client’s own, and names', async () => {
     await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;

@@ -1,0 +1,43 @@
+import { strict as assert } from 'node:assert';
+import { clusterNetworkJson, parseClusterNetwork } from '../../api/convert/network.ts';
+import type { Network } from '../../proto/objects.ts';
+import { aNetwork } from '../support/objects.ts';
+
+describe('a network of the cluster', () => {
+  it('is asked for with several subnets, ranges and addresses of others, and shown with them', () => {
+    const config = [
+      { Subnet: '10.7.0.0/24', IPRange: '10.7.0.128/25', AuxiliaryAddresses: { router: '10.7.0.2' } },
+      { Subnet: '10.8.0.0/24', Gateway: '10.8.0.9' },
+    ];
+    const spec = parseClusterNetwork({ Name: 'back', Driver: 'overlay', IPAM: { Driver: 'default', Config: config } });
+    assert.deepEqual(spec, {
+      name: 'back',
+      driver: 'overlay',
+      labels: {},
+      options: {},
+      internal: false,
+      attachable: false,
+      subnet: '10.7.0.0/24',
+      range: '10.7.0.128/25',
+      auxiliary: { router: '10.7.0.2' },
+      further: [{ subnet: '10.8.0.0/24', gateway: '10.8.0.9' }],
+    });
+    const settled = {
+      subnet: '10.7.0.0/24',
+      gateway: '10.7.0.1',
+      further: [{ subnet: '10.8.0.0/24', gateway: '10.8.0.9' }],
+    };
+    const network: Network = { ...aNetwork({ spec, ...settled }), version: 1, createdAtMs: 0, updatedAtMs: 0 };
+    assert.deepEqual(clusterNetworkJson(network).IPAM.Config, [
+      { ...config[0], Gateway: '10.7.0.1' },
+      { Subnet: '10.8.0.0/24', Gateway: '10.8.0.9' },
+    ]);
+  });
+
+  it('is asked for without a subnet, and with a gateway alone', () => {
+    const ask = (config: object[]) =>
+      parseClusterNetwork({ Name: 'n', Driver: 'overlay', IPAM: { Config: config } as never });
+    assert.equal(ask([]).subnet, undefined);
+    assert.equal(ask([{ Gateway: '10.0.7.9' }]).gateway, '10.0.7.9');
+  });
+});
