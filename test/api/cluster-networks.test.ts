@@ -35,8 +35,7 @@ describe('a network of the cluster', () => {
   });
 
   it('is asked for without a subnet, and with a gateway alone', () => {
-    const ask = (config: object[]) =>
-      parseClusterNetwork({ Name: 'n', Driver: 'overlay', IPAM: { Config: config } as never });
+    const ask = (config: object[]) => parseClusterNetwork({ Name: 'n', Driver: 'overlay', IPAM: { Config: config } });
     assert.equal(ask([]).subnet, undefined);
     assert.equal(ask([{ Gateway: '10.0.7.9' }]).gateway, '10.0.7.9');
   });
