@@ -1,4 +1,5 @@
-// The keys of encrypted networks: made by the leader, changed every period, forgotten with their network.
+// The keys of encrypted networks: made by the leader, changed every period, forgotten with their network. When somebody
+// leaves who knew them (control/keyrings.ts), the ring turns quickly until nothing of what was known is in it.
 // A ring has the key before, the one that is sent under, and the one that comes next, so that nodes which hear of a change
 // a whole period apart still understand each other. The ring is in the store alone, which is sealed on disk, and travels
 // to the nodes of its network and nowhere else.
@@ -10,6 +11,7 @@ import type { Random } from '../base/random.ts';
 import { together } from '../base/together.ts';
 import { isEncrypted, keyPeriodMs } from '../proto/network-plan.ts';
 import type { Keyring, KeyringId, Network, NetworkId } from '../proto/objects.ts';
+import { gapMs } from './control/keyrings.ts';
 import type { Draft, Store, Transaction, View } from './store/contract.ts';
 
 const RETRY_MS = 200;
@@ -82,7 +84,7 @@ export function firstRing({ id, spec }: Pick<Network, 'id' | 'spec'>, secret: Bu
 
 /** The next key is sent under from now on, the one of now is still understood, the one before is forgotten. */
 export function nextRing(
-  { id, keys, sendId }: Pick<Keyring, 'id' | 'keys' | 'sendId'>,
+  { id, keys, sendId, hurriedTurns = 0 }: Pick<Keyring, 'id' | 'keys' | 'sendId' | 'hurriedTurns'>,
   { spec }: Pick<Network, 'spec'>,
   secret: Buffer,
   nowMs: number,
@@ -91,7 +93,15 @@ export function nextRing(
   const [now, next] = [keys[at], keys[at + 1]];
   const fresh = { id: ((keys.at(-1)?.id ?? 0) + 1) % ID_END, secret: secret.subarray(0, 32).toString('hex') };
   const kept = [now, next].flatMap((key) => key ?? []);
-  return { id, keys: [...kept, fresh], sendId: (next ?? fresh).id, turnAtMs: nowMs + keyPeriodMs(spec.options) };
+  const periodMs = keyPeriodMs(spec.options);
+  const left = hurriedTurns - 1;
+  return {
+    id,
+    keys: [...kept, fresh],
+    sendId: (next ?? fresh).id,
+    turnAtMs: nowMs + (left > 0 ? gapMs(periodMs) : periodMs),
+    ...(left > 0 && { hurriedTurns: left }),
+  };
 }
 
 const networkOf = ({ id }: Pick<Keyring, 'id'>): NetworkId => id as string as NetworkId;

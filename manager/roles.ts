@@ -5,6 +5,7 @@ import { DirtySet } from '../base/dirty-set.ts';
 import { CodedError, codeOf, fail } from '../base/errors.ts';
 import { together } from '../base/together.ts';
 import type { ManagerAddresses, Node, NodeId } from '../proto/objects.ts';
+import { turnKeysSoon } from './control/keyrings.ts';
 import type { LeaderLoop, LeaderLoopOptions } from './leader-loops.ts';
 import type { Consensus } from './raft/contract.ts';
 import type { Store, View } from './store/contract.ts';
@@ -91,7 +92,7 @@ async function reconcile(
         await consensus.transferLeadership();
         return false;
       }
-      await dismiss(nodeId, store, consensus, deadline.signal);
+      await dismiss(nodeId, { store, consensus, nowMs: clock.nowMs() }, deadline.signal);
       log.info('manager left the raft group', { nodeId });
     } catch (error) {
       if (abort.aborted) throw error;
@@ -102,7 +103,12 @@ async function reconcile(
   return surplus.length === 0;
 }
 
-async function dismiss(nodeId: NodeId, store: Store, consensus: Membership, abort: AbortSignal): Promise<void> {
+/** It had the keys of all encrypted networks, and from now on is to have those of its own. */
+async function dismiss(
+  nodeId: NodeId,
+  { store, consensus, nowMs }: { store: Store; consensus: Membership; nowMs: number },
+  abort: AbortSignal,
+): Promise<void> {
   if (consensus.status().members.some((member) => member.nodeId === nodeId)) {
     await consensus.removeMember(nodeId, { abort });
   }
@@ -112,6 +118,7 @@ async function dismiss(nodeId: NodeId, store: Store, consensus: Membership, abor
       if (!node?.manager || node.spec.role === 'manager') return;
       const { manager: _manager, ...rest } = node;
       tx.nodes.put({ ...rest, role: 'worker' });
+      turnKeysSoon(tx, nowMs);
     },
     { abort },
   );

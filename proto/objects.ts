@@ -403,6 +403,8 @@ export interface Keyring extends ObjectMeta {
   readonly keys: readonly { readonly id: number; readonly secret: string }[]; // 64 hex digits
   readonly sendId: number;
   readonly turnAtMs: number;
+  /** So many of the next turns come quickly, as somebody knows these keys who is not to know them any more. */
+  readonly hurriedTurns?: number;
 }
 
 // ---- Cluster ----

@@ -9,6 +9,7 @@ import { checkNodeSpec } from '../../proto/validate.ts';
 import type { Transaction, View } from '../store/contract.ts';
 import { anyOf, hasLabels, passes } from './filters.ts';
 import type { Handlers, HandlerDeps } from './handlers.ts';
+import { turnKeysSoon } from './keyrings.ts';
 import { findNode } from './references.ts';
 
 export function nodeHandlers(deps: HandlerDeps): Pick<Handlers, 'GetNode' | 'ListNodes' | 'UpdateNode' | 'RemoveNode'> {
@@ -95,7 +96,7 @@ async function removeNode(
         checkRemoval(node, force, members());
         const open = tx.tasks.ofNode(node.id).filter((task) => !isTerminal(task.status.state));
         for (const task of open.slice(0, GIVEN_UP_AT_ONCE)) giveUp(tx, task, clock.nowMs());
-        if (open.length <= GIVEN_UP_AT_ONCE) removeWithGuests(tx, node);
+        if (open.length <= GIVEN_UP_AT_ONCE) removeWithGuests(tx, node, clock.nowMs());
         else keepAway(tx, node);
         return open.length <= GIVEN_UP_AT_ONCE;
       },
@@ -106,8 +107,9 @@ async function removeNode(
 }
 
 /** Nobody will ever say of its containers that they are gone. */
-function removeWithGuests(tx: Transaction, node: Node): void {
+function removeWithGuests(tx: Transaction, node: Node, nowMs: number): void {
   for (const guest of tx.guests.all()) if (guest.nodeId === node.id) tx.guests.remove(guest.id);
+  turnKeysSoon(tx, nowMs);
   tx.nodes.remove(node.id);
 }
 

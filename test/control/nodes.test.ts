@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
-import type { Node, NodeSpec } from '../../proto/objects.ts';
+import type { KeyringId, Node, NodeSpec } from '../../proto/objects.ts';
 import { type ControlBench, controlBench, managerNode, managerState, worker } from '../support/control.ts';
-import { aTask, anId } from '../support/objects.ts';
+import { aNetwork, aNetworkSpec, aTask, anId } from '../support/objects.ts';
 
 describe('nodes', () => {
   let bench: ControlBench;
@@ -107,6 +107,18 @@ describe('nodes', () => {
         );
       });
     }
+
+    it('do so with the keys of encrypted networks, which are to be others soon', async () => {
+      const keyring = { id: anId('network', 1) as string as KeyringId, keys: [], sendId: 1, turnAtMs: 1e15 };
+      await bench.store.update((tx) => {
+        tx.networks.put(aNetwork({ spec: aNetworkSpec({ options: { encrypted: '' } }) }));
+        tx.keyrings.put(keyring);
+      });
+      await bench.call('RemoveNode', { node: 'node2', force: true });
+      const { hurriedTurns, turnAtMs = 0 } = bench.store.view().keyrings.get(keyring.id) ?? {};
+      assert.equal(hurriedTurns, 3);
+      assert.ok(turnAtMs < 1e15);
+    });
 
     it('give up their tasks, except those that have ended', async () => {
       const nodeId = anId('node', 3) as Node['id'];

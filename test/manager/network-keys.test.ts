@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
+import { turnKeysSoon } from '../../manager/control/keyrings.ts';
 import { runNetworkKeys } from '../../manager/network-keys.ts';
 import type { Keyring, NetworkId } from '../../proto/objects.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
@@ -54,6 +55,49 @@ describe('keys of encrypted networks', () => {
     assert.equal((ring()?.turnAtMs ?? 0) - clock.nowMs(), 12 * 3_600_000);
     await store.update((tx) => tx.networks.remove(NET));
     await until('the keys are gone', () => ring() === undefined);
+    await end();
+  });
+
+  it('are all others ten seconds after somebody left who knew them, and each is still known before it is sent under', async () => {
+    const { store, clock, ring, end } = await setUp({ encrypted: '' });
+    await until('there is a ring', () => ring() !== undefined);
+    clock.advance(60_000);
+    const known = (ring()?.keys ?? []).map(({ secret }) => secret);
+    let before = ring();
+    await store.update((tx) => turnKeysSoon(tx, clock.nowMs()));
+    for (let turn = 0; turn < 3; turn += 1) {
+      if (turn > 0) {
+        before = ring();
+        clock.advance(4_999);
+        assert.equal(ring(), before, 'not before every node has heard of the last turn');
+        clock.advance(1);
+      }
+      await until('it has turned', () => {
+        clock.advance(0);
+        return ring()?.sendId !== before?.sendId;
+      });
+      assert.ok(before?.keys.some(({ id }) => id === ring()?.sendId));
+    }
+    assert.deepEqual(
+      ring()?.keys.filter(({ secret }) => known.includes(secret)),
+      [],
+    );
+    assert.equal((ring()?.turnAtMs ?? 0) - clock.nowMs(), 12 * 3_600_000);
+    assert.equal(ring()?.hurriedTurns, undefined);
+    await end();
+  });
+
+  it('turn no faster than they reach the nodes, however many leave, and are not put off by them', async () => {
+    const { store, clock, ring, end } = await setUp({ encrypted: '' });
+    await until('there is a ring', () => ring() !== undefined);
+    const first = ring();
+    for (let leaving = 0; leaving < 4; leaving += 1) {
+      clock.advance(1_000);
+      await store.update((tx) => turnKeysSoon(tx, clock.nowMs()));
+      assert.equal(ring()?.sendId, first?.sendId);
+    }
+    clock.advance(1_000);
+    await until('it has turned', () => ring()?.sendId !== first?.sendId);
     await end();
   });
 
