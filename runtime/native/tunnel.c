@@ -384,6 +384,7 @@ static int open_listener(const char *path) {
 // tunnel SOCKET NAMESPACE PORT SOURCE-HASH
 int tunnel_main(int argc, char **argv) {
   char greeting[128];
+  struct stat namespace;
   struct fault fault = {0};
   if (argc != 6) return 2;
   prctl(PR_SET_NAME, "shoal-tunnel");
@@ -393,7 +394,8 @@ int tunnel_main(int argc, char **argv) {
   signal(SIGHUP, SIG_IGN);
   signal(SIGALRM, SIG_DFL);
   socket_path = argv[2];
-  snprintf(greeting, sizeof greeting, "tunnel 1 %d %s %s\n", (int)getpid(), argv[4], argv[5]);
+  if (stat(argv[3], &namespace) < 0) die("look at the namespace");
+  snprintf(greeting, sizeof greeting, "tunnel 2 %d %s %s %" PRIu64 "\n", (int)getpid(), argv[4], argv[5], (uint64_t)namespace.st_ino);
   udp_fd = open_udp((uint16_t)atoi(argv[4]));
   if (udp_fd < 0) die("open the UDP port");
   link_fd = tunnel_link_open(argv[3]);

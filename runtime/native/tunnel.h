@@ -18,6 +18,7 @@ enum {
   TUNNEL_HEADER = 24,     // of a datagram with a frame
   TUNNEL_SLOT = 65536,
   TUNNEL_INNER = 28,      // IP and UDP, which do not travel
+  TUNNEL_GREETERS = 8,    // sessions whose greetings are answered at a time
 };
 
 // Which counters were used; a packet is taken once.
@@ -31,6 +32,13 @@ struct tunnel_key {
   uint8_t secret[AEAD_KEY];
   uint8_t way[2][AEAD_KEY];  // what we send, what we receive
   uint8_t data[2][AEAD_KEY]; // the same, for the sessions of both ends
+};
+
+// A session that somebody has greeted in, fresh or recorded: each has answers of its own, so that what is recorded of
+// earlier ones takes none from the present one.
+struct tunnel_greeter {
+  uint8_t session[TUNNEL_ID];
+  int64_t answered_ms;
 };
 
 struct tunnel_counts {
@@ -61,7 +69,8 @@ struct tunnel_pair {
   struct tunnel_packet *first, *last;
   size_t queued;
   int64_t hello_at_ms, hello_gap_ms, second_ms;
-  unsigned hellos; // in the second that began at `second_ms`
+  unsigned answers; // in the second that began at `second_ms`, to greetings that may be recorded
+  struct tunnel_greeter greeters[TUNNEL_GREETERS];
   struct tunnel_counts counts;
   struct tunnel_pair *next_by_tag, *next_by_inner;
   int is_kept;

@@ -13,7 +13,7 @@ enum { HELLO = 1, FRAME = 2 };
 enum { OUT = 0, IN = 1 };
 enum { AT_KEY = 1, AT_TAG = 4, AT_SESSION = 12, AT_COUNTER = 16 };
 enum { HELLO_OPEN = 12, HELLO_TEXT = 3 * TUNNEL_ID + 8, HELLO_LENGTH = HELLO_OPEN + AEAD_LONG_NONCE + HELLO_TEXT + AEAD_TAG };
-enum { GAP_MIN_MS = 100, GAP_MAX_MS = 2000, HELLOS_PER_SECOND = 20 };
+enum { GAP_MIN_MS = 100, GAP_MAX_MS = 2000, ANSWERS_PER_SECOND = 80 };
 
 // Far from where counting would begin anew: nobody comes here by sending.
 static const uint64_t COUNTER_MAX = INT64_MAX;
@@ -120,8 +120,7 @@ static void say_hello(struct tunnel_pair *pair, const uint8_t *answer, int wants
   struct tunnel_key *key = key_of(pair, pair->send_id);
   uint8_t datagram[HELLO_LENGTH], *nonce = datagram + HELLO_OPEN, hello_key[AEAD_KEY];
   struct hello hello = {.wants_answer = (uint8_t)wants_answer};
-  if (now_ms - pair->second_ms >= 1000) pair->second_ms = now_ms, pair->hellos = 0;
-  if (!key || pair->hellos++ >= HELLOS_PER_SECOND) return;
+  if (!key) return;
   memcpy(hello.session, pair->mine, TUNNEL_ID);
   memcpy(hello.challenge, pair->challenge, TUNNEL_ID);
   if (answer) memcpy(hello.answer, answer, TUNNEL_ID);
@@ -131,7 +130,7 @@ static void say_hello(struct tunnel_pair *pair, const uint8_t *answer, int wants
   random_bytes(nonce, AEAD_LONG_NONCE);
   aead_derive(key->way[OUT], (const uint8_t *)"shoal hello\0\0\0\0", hello_key);
   aead_seal_long(nonce + AEAD_LONG_NONCE, (uint8_t *)&hello, sizeof hello, datagram, HELLO_OPEN, nonce, hello_key);
-  pair->hello_at_ms = now_ms;
+  if (!answer) pair->hello_at_ms = now_ms;
   ways->send(&pair->to, datagram, sizeof datagram);
 }
 
@@ -193,6 +192,27 @@ static void open_session(struct tunnel_pair *pair, const uint8_t *session, const
     seal_and_send(pair, packet->bytes, packet->length, ways);
 }
 
+// Whether a greeting that did not answer ours is to be answered: it may be recorded. One that did needs no bound, as each
+// challenge is answered once.
+static int is_its_turn(struct tunnel_pair *pair, const uint8_t *session, int64_t now_ms) {
+  struct tunnel_greeter *greeter = &pair->greeters[0];
+  for (int i = 0; i < TUNNEL_GREETERS; i++) {
+    struct tunnel_greeter *other = &pair->greeters[i];
+    if (is_same(other->session, session)) {
+      greeter = other;
+      break;
+    }
+    if (other->answered_ms < greeter->answered_ms) greeter = other;
+  }
+  int is_known = is_same(greeter->session, session);
+  if (is_known && now_ms - greeter->answered_ms < GAP_MIN_MS / 2) return 0;
+  if (now_ms - pair->second_ms >= 1000) pair->second_ms = now_ms, pair->answers = 0;
+  if (pair->answers++ >= ANSWERS_PER_SECOND) return 0;
+  memcpy(greeter->session, session, TUNNEL_ID);
+  greeter->answered_ms = now_ms;
+  return 1;
+}
+
 static void take_hello(struct tunnel_pair *pair, struct tunnel_key *key, uint8_t *datagram, size_t length, int64_t now_ms,
                        const struct tunnel_ways *ways) {
   uint8_t *nonce = datagram + HELLO_OPEN, hello_key[AEAD_KEY];
@@ -207,9 +227,11 @@ static void take_hello(struct tunnel_pair *pair, struct tunnel_key *key, uint8_t
     pair->counts.altered++;
     return;
   }
-  if (is_same(hello.answer, pair->challenge)) open_session(pair, hello.session, ways);
+  int is_fresh = is_same(hello.answer, pair->challenge);
+  if (is_fresh) open_session(pair, hello.session, ways);
   int knows = pair->is_open && is_same(pair->theirs, hello.session);
-  if (hello.wants_answer || !knows) say_hello(pair, hello.challenge, !knows, now_ms, ways);
+  if (!hello.wants_answer && knows) return;
+  if (is_fresh || is_its_turn(pair, hello.session, now_ms)) say_hello(pair, hello.challenge, !knows, now_ms, ways);
 }
 
 static int is_new(const struct tunnel_window *window, uint64_t counter) {

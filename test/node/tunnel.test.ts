@@ -66,6 +66,28 @@ describe('the tunnel', function () {
     assert.equal((await tunnel.counts(peer.tag)).replayed, 1);
   });
 
+  it('answers a node that begins anew while recorded greetings of its past pour in', async () => {
+    await using tunnel = await LoneTunnel.start();
+    using peer = await TunnelPeer.open(tunnel);
+    const key = aKey(1);
+    await told(tunnel, peer.lines([key]));
+    const recorded: Buffer[] = [];
+    for (let life = 0; life < 3; life += 1) {
+      peer.restart();
+      recorded.push(peer.greeting(key));
+      await peer.shakeHands(key);
+    }
+    peer.restart();
+    const flood = setInterval(() => void peer.send(...Array.from({ length: 10 }, () => recorded).flat()), 10);
+    try {
+      await peer.shakeHands(key);
+    } finally {
+      clearInterval(flood);
+    }
+    await peer.send(peer.frame(key, 1n));
+    await until('it is heard', async () => (await tunnel.counts(peer.tag)).received === 1);
+  });
+
   it('refuses a network with a line that is none, keeps what it had of it, and takes the others', async () => {
     await using tunnel = await LoneTunnel.start();
     using peer = await TunnelPeer.open(tunnel);

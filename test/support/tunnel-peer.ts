@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { createSocket, type Socket as Datagrams } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ export class LoneTunnel implements AsyncDisposable {
     assert.equal(String((await once(child.stdout, 'data'))[0]), 'ready\n');
     const line = connect(socket);
     const greeting = String((await once(line, 'data'))[0]);
-    assert.equal(greeting, `tunnel 1 ${child.pid} ${port} hash\n`);
+    assert.equal(greeting, `tunnel 2 ${child.pid} ${port} hash ${statSync(namespace).ino}\n`);
     return new LoneTunnel(child, port, line, lab, directory);
   }
 
@@ -93,8 +93,8 @@ export class TunnelPeer implements Disposable {
   readonly vni: number;
   readonly inner: string;
   readonly #socket: Datagrams;
-  readonly #session = randomBytes(16);
-  readonly #challenge = randomBytes(16);
+  #session = randomBytes(16);
+  #challenge = randomBytes(16);
   readonly #to: number;
   #theirs: Buffer | undefined;
 
@@ -122,16 +122,33 @@ export class TunnelPeer implements Disposable {
     ];
   }
 
-  /** Answers the tunnel's greetings until both know each other. */
+  /** What begins a session, and may be recorded. */
+  greeting(key: Key): Buffer {
+    return sealHello(key, this.tag, [this.#session, this.#challenge, Buffer.alloc(16)], true);
+  }
+
+  /** As a node whose tunnel was started anew. */
+  restart(): void {
+    this.#session = randomBytes(16);
+    this.#challenge = randomBytes(16);
+  }
+
+  /** Greets until both know each other. */
   async shakeHands(key: Key): Promise<void> {
-    const hellos: Buffer[] = [];
-    const take = (datagram: Buffer): unknown => datagram[0] === 1 && hellos.push(openHello(key, datagram));
+    const answers: Buffer[] = [];
+    const take = (datagram: Buffer): void => {
+      const hello = datagram[0] === 1 ? openHello(key, datagram) : undefined;
+      if (hello?.subarray(32, 48).equals(this.#challenge)) answers.push(hello);
+    };
     this.#socket.on('message', take);
-    await until('the tunnel says hello', () => hellos.length > 0);
-    const challenge = hellos[0]?.subarray(16, 32) ?? assert.fail('no greeting');
-    await this.send(sealHello(key, this.tag, [this.#session, this.#challenge, challenge], true));
-    await until('it answers ours', () => hellos.some((hello) => hello.subarray(32, 48).equals(this.#challenge)));
-    this.#theirs = Buffer.from(hellos[0]?.subarray(0, 16) ?? []);
+    const greeting = setInterval(() => void this.send(this.greeting(key)), 200);
+    await this.send(this.greeting(key));
+    await until('the tunnel answers', () => answers.length > 0);
+    clearInterval(greeting);
+    const [answer = assert.fail('no answer')] = answers.splice(0);
+    await this.send(sealHello(key, this.tag, [this.#session, this.#challenge, answer.subarray(16, 32)], true));
+    await until('it knows the session', () => answers.length > 0);
+    this.#theirs = Buffer.from(answer.subarray(0, 16));
     this.#socket.off('message', take);
   }
 
