@@ -11,6 +11,7 @@ import {
   addAddress,
   changeLink,
   changePort,
+  deleteLinkAt,
   dumpAddresses,
   dumpAddresses6,
   dumpLinks,
@@ -54,6 +55,7 @@ import {
   type Six,
   sixOf,
 } from './overlay-ruleset.ts';
+import { sendsIn } from './overlay-underlay.ts';
 
 const ROWS_PER_STEP = 1_000;
 
@@ -178,23 +180,65 @@ export class Overlay {
 
   async #ensure(): Promise<void> {
     if (this.#made) return;
-    if (!(await this.#isThere())) await this.#make();
+    const up = await this.#linksUp();
+    if (!up.has(BRIDGE_INDEX)) await this.#make();
+    else await this.#checkWays(up.has(VXLAN_INDEX));
     this.#made = true;
   }
 
+  /** One that was found may send in a namespace that nobody is in any more: its ways are made anew, the rest stays. */
+  async #checkWays(areThere: boolean): Promise<void> {
+    const { netd, path, log, underlay } = this.#parts;
+    const where = await underlay();
+    if (areThere && (where === '' || (await sendsIn(netd(), path, where)))) return;
+    const { name } = this.shape;
+    log.warn('a network had no ways, or such as nobody takes on: they are made anew', { network: name });
+    const [held] = await netd().do(`holding the sandbox of network ${name}`, [{ do: 'hold-namespace', path }]);
+    const sandboxFd = held?.bytes.readUInt32LE(0) ?? -1;
+    const old = new MessageWriter();
+    deleteLinkAt(old, VXLAN_INDEX);
+    const join = new MessageWriter();
+    changeLink(join, { index: VXLAN_INDEX, master: BRIDGE_INDEX, up: true });
+    changePort(join, VXLAN_NAME, { hairpin: false, isolated: false });
+    await netd().do(`renewing the ways of network ${name}`, [
+      { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: old.finish(), mayFail: true },
+      ...this.#vxlanSteps(where, sandboxFd),
+      { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: join.finish() },
+      { do: 'drop-namespace', descriptor: sandboxFd },
+    ]);
+    this.#rows = undefined;
+  }
+
+  #vxlanSteps(where: string, sandboxFd: number): Step[] {
+    const { vni, port, mtu, six } = this.shape;
+    const link = new MessageWriter();
+    addVxlan(link, { vni, port, mtu, sandboxFd, group: this.#parts.linkGroup, sealed: where !== '' });
+    return [
+      { do: 'netlink', family: NETLINK_ROUTE, where, messages: link.finish() },
+      ...(six ? TUNNEL_SYSCTLS6 : []).map(([key, value]): Step => {
+        return { do: 'write-sysctl', where: this.path, name: key, value };
+      }),
+    ];
+  }
+
   async #isThere(): Promise<boolean> {
+    const up = await this.#linksUp();
+    return up.has(BRIDGE_INDEX) && up.has(VXLAN_INDEX);
+  }
+
+  async #linksUp(): Promise<ReadonlySet<number>> {
     try {
       const links = readLinks(await this.#ask(NETLINK_ROUTE, dumpLinks()));
-      return [BRIDGE_INDEX, VXLAN_INDEX].every((index) => links.some((link) => link.index === index && link.up));
+      return new Set(links.filter(({ up }) => up).map(({ index }) => index));
     } catch (error) {
-      if (error instanceof StepError) return false;
+      if (error instanceof StepError) return new Set();
       throw error;
     }
   }
 
   async #make(): Promise<void> {
-    const { netd, path, linkGroup, underlay } = this.#parts;
-    const { name, vni, port, mtu, gateway } = this.shape;
+    const { netd, path, underlay } = this.#parts;
+    const { name, mtu, gateway } = this.shape;
     // Aside is where removals of others wait for the kernel: nobody stands in that queue without need.
     if (existsSync(path)) await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
     this.#rows = undefined;
@@ -223,14 +267,8 @@ export class Overlay {
     const [held] = await netd().do(doing, [{ do: 'hold-namespace', path }]);
     const fd = held?.bytes.readUInt32LE(0) ?? -1;
     this.#descriptor = { pid: netd().hello.pid, fd: Promise.resolve(fd) };
-    const where = await underlay();
-    const tunnel = new MessageWriter();
-    addVxlan(tunnel, { vni, port, mtu, sandboxFd: fd, group: linkGroup, sealed: where !== '' });
     await netd().do(doing, [
-      { do: 'netlink', family: NETLINK_ROUTE, where, messages: tunnel.finish() },
-      ...(this.shape.six ? TUNNEL_SYSCTLS6 : []).map(([key, value]): Step => {
-        return { do: 'write-sysctl', where: path, name: key, value };
-      }),
+      ...this.#vxlanSteps(await underlay(), fd),
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: this.#joinLinks() },
     ]);
   }

@@ -95,7 +95,7 @@ export class MachineOverlays implements Overlays {
     await save();
     await state.overlay.remove();
     if (!isEncrypted(state.record)) return;
-    await this.#sealed.forget(networkId);
+    await this.#sealed.forget(networkId, state.overlay.shape.vni);
     if (!this.#hasEncrypted()) await this.#endTunnel();
   }
 

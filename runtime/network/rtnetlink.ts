@@ -18,6 +18,8 @@ export const RTM_GETNEIGH = 30;
 export const RTM_NEWRULE = 32;
 export const RTM_DELRULE = 33;
 export const RTM_GETRULE = 34;
+export const RTM_NEWNSID = 88;
+export const RTM_GETNSID = 90;
 
 // Families.
 export const AF_INET = 2;
@@ -39,6 +41,7 @@ export const IFLA_LINKINFO = 18;
 export const IFLA_GROUP = 27;
 export const IFLA_NET_NS_FD = 28;
 export const IFLA_EXT_MASK = 29;
+export const IFLA_LINK_NETNSID = 37;
 export const IFLA_BRPORT_ISOLATED = 33;
 
 // Attributes of neighbours and of who is behind which port of a switch.

@@ -4,14 +4,15 @@
 import { fail, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { formatAddress } from './addresses.ts';
-import type { OverlayEncryption, OverlayPair, OverlayState } from './contract.ts';
+import type { OverlayEncryption, OverlayNetwork, OverlayPair, OverlayState } from './contract.ts';
 import { VXLAN_PORT } from './overlay-messages.ts';
 import type { Tunnel } from './tunnel.ts';
-import { innerAddress, tunnelPair, type TunnelPair, tunnelPort } from './tunnel-pairs.ts';
+import { innerAddresses, tunnelPair, type TunnelPair, type TunnelPeer, tunnelPort } from './tunnel-pairs.ts';
 
 interface Known {
   readonly index: number;
   readonly vni: number;
+  readonly inners: ReadonlyMap<string, number>; // by node
   readonly pairs: ReadonlyMap<string, TunnelPair>; // by node
   readonly refused: ReadonlyMap<string, string>; // nodes that nothing goes to, and why
 }
@@ -43,21 +44,24 @@ export class SealedNetworks {
     const { network, encryption } = state;
     if (!encryption) return fail('unavailable', `the managers have not made the keys of network ${network.name} yet`);
     const before = this.#known.get(network.id);
+    const peers = new Map(state.endpoints.flatMap(({ node }) => (node ? [[node.id, node] as const] : [])));
+    const inners = innerAddresses(peers.keys(), before?.inners);
     if (index >= (before?.index ?? 0)) {
-      const { pairs, refused } = pairsOf(state, encryption);
+      const { pairs, refused } = pairsOf(network, peers, inners, encryption);
       for (const [nodeId, reason] of refused) {
         if (before?.refused.get(nodeId) === reason) continue;
         this.#log.warn('a node is not reached on an encrypted network', { networkId: network.id, nodeId, reason });
       }
-      this.#known.set(network.id, { index, vni: network.vni, pairs, refused });
+      this.#known.set(network.id, { index, vni: network.vni, inners, pairs, refused });
       await this.#tunnel.set(tunnelPort(network.port || VXLAN_PORT), network.vni, [...pairs.values()]);
     }
+    const innerOf = (nodeId: string): string => formatAddress(inners.get(nodeId) ?? 0);
     return {
       ...state,
       network: { ...network, port: VXLAN_PORT },
       endpoints: state.endpoints.map(({ node, ...rest }) => ({
         ...rest,
-        ...(node && { node: { ...node, address: formatAddress(innerAddress(node.id)), port: VXLAN_PORT } }),
+        ...(node && { node: { ...node, address: innerOf(node.id), port: VXLAN_PORT } }),
       })),
     };
   }
@@ -77,11 +81,10 @@ export class SealedNetworks {
     return [...carried, ...refused];
   }
 
-  /** The node is not on the network any more: its keys are forgotten. */
-  async forget(networkId: string): Promise<void> {
-    const known = this.#known.get(networkId);
+  /** The node is not on the network any more: its keys are forgotten, also if an earlier daemon has told them. */
+  async forget(networkId: string, vni: number): Promise<void> {
     this.#known.delete(networkId);
-    if (known) await this.#tunnel.forget(known.vni);
+    await this.#tunnel.forget(vni);
   }
 
   /** No such network is left: also of an earlier daemon. */
@@ -93,15 +96,16 @@ export class SealedNetworks {
 
 /** What is wrong with one node keeps that node out, and nobody else: its frames go into the tunnel and no further. */
 function pairsOf(
-  { network, endpoints }: OverlayState,
+  network: OverlayNetwork,
+  peers: ReadonlyMap<string, TunnelPeer>,
+  inners: ReadonlyMap<string, number>,
   encryption: OverlayEncryption,
 ): Pick<Known, 'pairs' | 'refused'> {
-  const peers = new Map(endpoints.flatMap(({ node }) => (node ? [[node.id, node] as const] : [])));
   const pairs = new Map<string, TunnelPair>();
   const refused = new Map<string, string>();
   for (const [id, node] of peers) {
     try {
-      pairs.set(id, tunnelPair(network, encryption, node));
+      pairs.set(id, tunnelPair(network, encryption, node, inners.get(id)));
     } catch (error) {
       refused.set(id, sentenceOf(error));
     }

@@ -31,12 +31,13 @@ export function tunnelPair(
   network: { readonly id: string },
   { nodeId, keys, sendId }: OverlayEncryption,
   peer: TunnelPeer,
+  inner = innerAddress(peer.id),
 ): TunnelPair {
   const [low, high] = nodeId < peer.id ? [nodeId, peer.id] : [peer.id, nodeId];
   const about = `${network.id} ${low} ${high}`;
   return {
     tag: createHash('sha256').update(`shoal pair ${about}`).digest('hex').slice(0, 16),
-    inner: innerAddress(peer.id),
+    inner,
     address: formatAddress(parseAddress(peer.address, `the data path address of node ${peer.id}`)),
     port: portOf(peer),
     role: nodeId === low ? 0 : 1,
@@ -58,8 +59,31 @@ function derived(secret: string, about: string): string {
 
 /** In 10/8 of the tunnel's namespace, where nobody else lives. 10.0.0.1 is the node itself. */
 export function innerAddress(nodeId: string): number {
-  const number = createHash('sha256').update(nodeId).digest().readUInt32BE(0) % (2 ** 24 - 4);
-  return 0x0a000000 + 2 + number;
+  return FIRST_INNER + (createHash('sha256').update(nodeId).digest().readUInt32BE(0) % INNERS);
+}
+
+const FIRST_INNER = 0x0a000002;
+const INNERS = 2 ** 24 - 4;
+
+/**
+ * One for each node of a network. They mean something on this node alone: of two whose ids lead to the same, the second
+ * takes the next that is free, and who has one keeps it.
+ */
+export function innerAddresses(
+  nodeIds: Iterable<string>,
+  before: ReadonlyMap<string, number> = new Map(),
+): Map<string, number> {
+  const ids = new Set(nodeIds);
+  const given = new Map([...before].filter(([id]) => ids.has(id)));
+  const taken = new Set(given.values());
+  for (const id of [...ids].sort()) {
+    if (given.has(id)) continue;
+    let inner = innerAddress(id);
+    while (taken.has(inner)) inner = FIRST_INNER + ((inner - FIRST_INNER + 1) % INNERS);
+    taken.add(inner);
+    given.set(id, inner);
+  }
+  return given;
 }
 
 /** All pairs of one network, as the tunnel reads them. */

@@ -2,7 +2,7 @@
 // where and which keys hold, and starts it anew when it dies. While there is none, packets are lost, never sent in clear:
 // the VXLAN links of encrypted networks live in a namespace that has no other way out.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { backoffMs } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -32,7 +32,7 @@ const START_WITHIN_MS = 10_000;
 const ANSWER_WITHIN_MS = 5_000;
 const STABLE_AFTER_MS = 10_000;
 const RESTART_BACKOFF = { baseMs: 50, maxMs: 5_000 };
-const GREETING = /^tunnel 1 (\d+) (\d+) (\S*)$/;
+const GREETING = /^tunnel 2 (\d+) (\d+) (\S*) (\d+)$/;
 
 export class Tunnel {
   readonly #options: TunnelOptions;
@@ -70,14 +70,28 @@ export class Tunnel {
     });
   }
 
-  /** The network is not there any more, others are. */
+  /** The network is not there any more, others are. What can not be said now is said when the tunnel is there again. */
   forget(vni: number): Promise<void> {
-    if (this.#wanted.has(vni)) this.#wanted.set(vni, tunnelLines(vni, []));
+    const nobody = tunnelLines(vni, []);
+    this.#wanted.set(vni, nobody);
     return this.#turn.run(async () => {
-      await this.#bring();
+      if (this.#port === undefined) await this.#tellEarlier(vni, nobody);
+      else await this.#bring();
+      if (this.#wanted.get(vni) !== nobody || this.#told.get(vni) !== nobody) return;
       this.#wanted.delete(vni);
       this.#told.delete(vni);
     });
+  }
+
+  /** The tunnel of an earlier daemon, of which nothing else is wanted yet. */
+  async #tellEarlier(vni: number, lines: string): Promise<void> {
+    const line = await this.#open();
+    try {
+      if (line) await tell(line, vni, lines);
+      this.#told.set(vni, lines);
+    } finally {
+      line?.close();
+    }
   }
 
   counts(): Promise<ReadonlyMap<string, TunnelCounts>> {
@@ -144,13 +158,15 @@ export class Tunnel {
     return line;
   }
 
-  /** One that this daemon can speak to, at the right port; another is ended. */
+  /** One that this daemon can speak to, at the right port and in the namespace that is there; another is ended. */
   async #find(port: number): Promise<Line | undefined> {
     const line = await this.#open();
     if (!line) return undefined;
-    const [, , itsPort, itsHash] = GREETING.exec(line.greeting) ?? [];
-    if (Number(itsPort) === port && itsHash === this.#options.sourceHash) return line;
-    this.#options.log.info('the tunnel of another version or port is replaced', { greeting: line.greeting });
+    const { namespacePath, sourceHash, log } = this.#options;
+    const [, , itsPort, itsHash, itsNamespace] = GREETING.exec(line.greeting) ?? [];
+    const namespace = statSync(namespacePath).ino;
+    if (Number(itsPort) === port && itsHash === sourceHash && Number(itsNamespace) === namespace) return line;
+    log.info('the tunnel of another version, port or namespace is replaced', { greeting: line.greeting, namespace });
     await line.end();
     return undefined;
   }

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { silentLog } from '../../base/log.ts';
 import type { OverlayState } from '../../runtime/network/contract.ts';
 import { SealedNetworks } from '../../runtime/network/sealed-networks.ts';
-import { tunnelLines, tunnelPair, type TunnelPair } from '../../runtime/network/tunnel-pairs.ts';
+import {
+  innerAddress,
+  innerAddresses,
+  tunnelLines,
+  tunnelPair,
+  type TunnelPair,
+} from '../../runtime/network/tunnel-pairs.ts';
 
 const SECRET = 'ab'.repeat(32);
 const encryption = { nodeId: 'node0', keys: [{ id: 1, secret: SECRET }], sendId: 1 };
@@ -53,6 +59,18 @@ describe('what the tunnel is told', () => {
       });
     });
   }
+
+  it('has another inner address for each node, also where two ids lead to one, and the same for who stays', () => {
+    const ids = Array.from({ length: 20_000 }, (_, at) => `node${at}`);
+    assert.ok(new Set(ids.map(innerAddress)).size < ids.length, 'some would be the same');
+    const inners = innerAddresses(ids);
+    assert.equal(new Set(inners.values()).size, ids.length);
+    assert.deepEqual(innerAddresses([...ids].reverse()), inners);
+    const [first = '', second = ''] = ids.filter((id) => inners.get(id) !== innerAddress(id));
+    const fewer = innerAddresses([first, second, 'new'], inners);
+    assert.deepEqual([fewer.get(first), fewer.get(second)], [inners.get(first), inners.get(second)]);
+    assert.ok([...inners.values()].every((inner) => inner > 0x0a000001 && inner < 0x0affffff));
+  });
 
   it('is one line for a pair, one for a key', () => {
     const pair = tunnelPair(NET, encryption, good);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createCipheriv, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Endpoint, OverlayEncryption, OverlayNetwork, OverlayState } from '../../runtime/network/contract.ts';
@@ -284,6 +285,44 @@ describe('an encrypted network between nodes', function () {
     assert.equal(left?.trim(), '0', 'the tunnel goes with the last encrypted network');
   });
 
+  it('forgets its keys when it goes after the daemon was started anew, while others keep theirs', async () => {
+    await using swarm = await threeMachines();
+    const other: OverlayNetwork = { ...NETWORK, id: 'net0000000000000000000010', name: 'other', vni: 4344 };
+    const tell = async (networks: MachineNetworks, network: OverlayNetwork): Promise<void> =>
+      await networks.overlays.apply(1, { ...swarm.stateFor(0, ringOf(key(1))), network });
+    for (const network of [NETWORK, other]) await tell(swarm.on(0), network);
+    const tunnel = join(swarm.lab.execRoot(swarm.machines[0] ?? assert.fail('no machine')), 'tunnel.sock');
+    await swarm.on(0).shutdown({ keep: true });
+    const networks = (await swarm.machines[0]?.networks()) ?? assert.fail('no machine');
+    await networks.adopt([]);
+    assert.equal((await pairsIn(tunnel)).length, 4);
+    await networks.overlays.drop(NETWORK.id);
+    assert.equal((await pairsIn(tunnel)).length, 2);
+    await tell(networks, other);
+    assert.equal((await networks.overlays.pairs(other.id)).length, 2);
+    assert.equal((await pairsIn(tunnel)).length, 2);
+  });
+
+  it('sends where the tunnel is, also when it finds that tunnel and sandbox are in a namespace which is not there any more', async () => {
+    await using swarm = await threeMachines();
+    const { lab } = swarm;
+    const keys = ringOf(key(1));
+    await swarm.tell(keys);
+    const [first, second] = [await swarm.container(0), await swarm.container(1)];
+    await lab.script(second.sandboxPath, serveBack);
+    assert.equal(await lab.evaluate(first.sandboxPath, talk('10.0.8.11', 1, 1000)), '1');
+    await swarm.on(0).shutdown({ keep: true });
+    const run = lab.execRoot(swarm.machines[0] ?? assert.fail('no machine'));
+    execFileSync('umount', [join(run, 'overlay', 'tunnel')]);
+    rmSync(join(run, 'overlay', 'tunnel'));
+    const networks = (await swarm.machines[0]?.networks()) ?? assert.fail('no machine');
+    await networks.adopt([first]);
+    await networks.overlays.apply(100, swarm.stateFor(0, keys));
+    swarm.networks[0] = networks;
+    assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
+    assert.equal(await lab.evaluate(first.sandboxPath, talk('10.0.8.11', 1, 1000)), '1');
+  });
+
   it('is not carried at all before its keys are known', async () => {
     await using lab = await NetworkLab.open();
     const networks = await (await lab.machine()).networks();
@@ -310,3 +349,16 @@ describe('an encrypted network between nodes', function () {
     assert.ok(networks.list().some(({ name }) => name === 'secret'));
   });
 });
+
+/** The lines of a tunnel's pairs, asked as a daemon does; whoever was its daemon before is put off. */
+async function pairsIn(socketPath: string): Promise<string[]> {
+  const line = connect(socketPath);
+  let text = '';
+  line.on('data', (chunk: Buffer) => {
+    text += String(chunk);
+  });
+  line.write('counts\n');
+  await until('the tunnel answers', () => text.endsWith('\nok\n'));
+  line.destroy();
+  return text.split('\n').filter((each) => each.startsWith('count '));
+}
