@@ -1,7 +1,7 @@
 // Whoever is shown the door takes the keys of encrypted networks along: they go out of use, all that are known by then.
 // The ring turns as ever, so that nodes which still hear of it lose nothing; only faster.
 import { keyPeriodMs } from '../../proto/network-plan.ts';
-import type { Keyring, NetworkId } from '../../proto/objects.ts';
+import type { Keyring } from '../../proto/objects.ts';
 import type { Transaction } from '../store/contract.ts';
 
 /** Between two such turns: time enough for every node that has a manager to hear of the first. */
@@ -12,7 +12,7 @@ const TURNS = 3;
 /** In the transaction that takes the node out, so that no change of leaders comes in between. */
 export function turnKeysSoon(tx: Transaction, nowMs: number): void {
   for (const ring of tx.keyrings.all()) {
-    const network = tx.networks.get(ring.id as string as NetworkId);
+    const network = tx.networks.get(ring.id);
     if (network) tx.keyrings.put(hurried(ring, keyPeriodMs(network.spec.options), nowMs));
   }
 }
