@@ -74,6 +74,8 @@ export interface SwarmRestoreRequest {
 }
 
 export interface SwarmAccess {
+  /** Resolves once it is known what is left of an earlier run: what concerns the swarm is answered from then on. */
+  readonly opened: Promise<void>;
   info(): SwarmInfo;
   /** Throws `unavailable` with Docker's words when this node is not a manager. */
   control(): ClusterControl;

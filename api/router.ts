@@ -14,13 +14,20 @@ interface Route<H> {
 }
 
 export class Router<H> {
-  readonly #routesByRoom = new Map<string, Route<H>[]>();
+  readonly #routesByRoom: Map<string, Route<H>[]>;
+  readonly #wrap: (handler: H) => H;
+
+  /** `into`: adds its routes to those of another router, each wrapped. */
+  constructor(into?: { readonly router: Router<H>; readonly wrap: (handler: H) => H }) {
+    this.#routesByRoom = into ? into.router.#routesByRoom : new Map<string, Route<H>[]>();
+    this.#wrap = into?.wrap ?? ((handler) => handler);
+  }
 
   add(method: string, pattern: string, handler: H): void {
     const segments = pattern.slice(1).split('/');
     const room = segments[0] ?? '';
     const routes = this.#routesByRoom.get(room) ?? [];
-    routes.push({ method, segments, handler });
+    routes.push({ method, segments, handler: this.#wrap(handler) });
     this.#routesByRoom.set(room, routes);
   }
 

@@ -17,7 +17,7 @@ import { addRegistryRoutes } from './routes/registry.ts';
 import { addServiceRoutes } from './routes/services.ts';
 import { addSwarmRoutes } from './routes/swarm.ts';
 import { addSwarmBackupRoutes } from './routes/swarm-backup.ts';
-import { addSystemRoutes } from './routes/system.ts';
+import { addInfoRoutes, addSystemRoutes } from './routes/system.ts';
 import { addTaskRoutes } from './routes/tasks.ts';
 import { addVolumeRoutes } from './routes/volumes.ts';
 
@@ -26,7 +26,9 @@ export type Routes = Router<Handler>;
 
 export function createRoutes(deps: ApiDeps): Routes {
   const router: Routes = new Router();
+  const ofSwarm = afterSwarm(router, deps);
   addSystemRoutes(router, deps);
+  addInfoRoutes(ofSwarm, deps);
   addEventRoutes(router, deps);
   addContainerRoutes(router, deps);
   addContainerStreamRoutes(router, deps);
@@ -34,14 +36,25 @@ export function createRoutes(deps: ApiDeps): Routes {
   addExecRoutes(router, deps);
   addImageRoutes(router, deps);
   addRegistryRoutes(router, deps);
-  addNetworkRoutes(router, deps);
+  addNetworkRoutes(ofSwarm, deps);
   addVolumeRoutes(router, deps);
-  addSwarmRoutes(router, deps);
-  addSwarmBackupRoutes(router, deps);
-  addNodeRoutes(router, deps);
-  addServiceRoutes(router, deps);
-  addTaskRoutes(router, deps);
-  addDashboardRoutes(router, deps);
-  addAbsentRoutes(router, deps);
+  addSwarmRoutes(ofSwarm, deps);
+  addSwarmBackupRoutes(ofSwarm, deps);
+  addNodeRoutes(ofSwarm, deps);
+  addServiceRoutes(ofSwarm, deps);
+  addTaskRoutes(ofSwarm, deps);
+  addDashboardRoutes(ofSwarm, deps);
+  addAbsentRoutes(ofSwarm, deps);
   return router;
+}
+
+/** For what asks the swarm: a daemon that just began answers of its containers earlier than of its swarm. */
+function afterSwarm(router: Routes, { swarm }: ApiDeps): Routes {
+  const wrap =
+    (handler: Handler): Handler =>
+    async (request) => {
+      await swarm.opened;
+      return await handler(request);
+    };
+  return new Router({ router, wrap });
 }

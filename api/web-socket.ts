@@ -2,14 +2,14 @@
 // binary messages, unframed.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import { CodedError, fail } from '../base/errors.ts';
 import type { HijackedConnection, InputSink } from './hijack.ts';
 
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const CLOSE_NORMAL = 1000;
 
-const server = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false });
+let server: WebSocketServer | undefined; // made for the first one: few daemons see any
 
 /** A page of another site could otherwise reach a local listener through its visitor's browser. */
 export function requireWebSocket(request: IncomingMessage): void {
@@ -19,10 +19,19 @@ export function requireWebSocket(request: IncomingMessage): void {
   if (!isOurs) fail('forbidden', `pages of ${origin} may not attach to containers`);
 }
 
-export function acceptWebSocket(request: IncomingMessage, socket: Socket): Promise<WebSocketConnection> {
-  return new Promise((resolve, reject) => {
+export async function acceptWebSocket(request: IncomingMessage, socket: Socket): Promise<WebSocketConnection> {
+  const { WebSocketServer } = await import('ws');
+  const accepting = (server ??= new WebSocketServer({
+    noServer: true,
+    maxPayload: MESSAGE_BYTES_MAX,
+    perMessageDeflate: false,
+  }));
+  return await new Promise((resolve, reject) => {
+    if (socket.destroyed) reject(new CodedError('aborted', 'the client went away'));
     socket.once('close', () => reject(new CodedError('aborted', 'the client went away')));
-    server.handleUpgrade(request, socket, Buffer.alloc(0), (webSocket) => resolve(new WebSocketConnection(webSocket)));
+    accepting.handleUpgrade(request, socket, Buffer.alloc(0), (webSocket) =>
+      resolve(new WebSocketConnection(webSocket)),
+    );
   });
 }
 

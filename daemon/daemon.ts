@@ -1,14 +1,16 @@
 // The daemon: makes the rooms, joins them by hand, and takes them down in reverse order. Containers go on running.
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Dashboard } from '../api/dashboard/server.ts';
+import type { Dashboard } from '../api/dashboard/server.ts';
 import type { SystemFacts } from '../api/deps.ts';
 import { type ApiServer, createApiServer } from '../api/server.ts';
 import type { Clock } from '../base/clock.ts';
 import { asObject, asString, parseJson } from '../base/parse.ts';
+import { fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { Scope } from '../base/scope.ts';
+import type { ClusterControl } from '../proto/control.ts';
 import { nativeBinary } from '../runtime/native/binary.ts';
 import { DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS } from '../runtime/native/defaults.ts';
 import { openNativeRuntime } from '../runtime/native/native-runtime.ts';
@@ -16,9 +18,9 @@ import { createNetworks } from '../runtime/network/networks.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import type { DaemonConfig } from './config.ts';
 import { checkFormat, daemonId, lockDataRoot, makeFolder } from './data-root.ts';
+import { LateSwarm } from './late-swarm.ts';
 import { apiAddresses } from './listen-addresses.ts';
 import { writePidFile } from './pid-file.ts';
-import { openSwarmNode } from './swarm-node.ts';
 import { machineFacts, type MachineFacts } from './system-facts.ts';
 
 export interface DaemonDeps {
@@ -29,7 +31,11 @@ export interface DaemonDeps {
 
 const PACKAGE_ROOT = resolve(import.meta.dirname, '../..');
 
-/** Resolves when every address listens. Disposing ends the daemon in order and leaves containers running. */
+/**
+ * Resolves when every address listens and the swarm is taken up; containers are answered for as soon as they are
+ * known, while what belongs to the swarm is still being loaded. Disposing ends the daemon in order and
+ * leaves containers running.
+ */
 export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promise<AsyncDisposable> {
   await using undo = new Scope();
   const { dataRoot, execRoot } = config;
@@ -65,7 +71,7 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   );
   const machine = machineFacts();
   const swarm = undo.own(
-    await openSwarmNode({
+    new LateSwarm({
       dataRoot,
       runtime,
       hostname: machine.hostname,
@@ -75,11 +81,15 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
       ...deps,
     }),
   );
-  const dashboard = await openDashboard(config, deps, () => swarm.control(), undo);
+  let page: Dashboard | undefined;
+  const links = { createLink: () => (page ?? fail('unavailable', 'the dashboard does not listen yet')).createLink() };
+  const dashboard = config.dashboard === '' ? undefined : links;
   const system = systemFacts(config, machine, await daemonId(dataRoot, random));
   const api = createApiServer({ runtime, swarm, system, clock, random, log, dashboard });
   undo.defer(() => api.close());
   await listenAll(api, config);
+  await swarm.open();
+  page = await openDashboard(config, deps, () => swarm.control(), undo);
   return undo.handOver();
 }
 
@@ -96,10 +106,11 @@ function bridgeOptions({ bridge }: DaemonConfig): { name?: string; subnet?: stri
 async function openDashboard(
   config: DaemonConfig,
   deps: DaemonDeps,
-  control: () => ReturnType<Awaited<ReturnType<typeof openSwarmNode>>['control']>,
+  control: () => ClusterControl,
   undo: Scope,
 ): Promise<Dashboard | undefined> {
   if (config.dashboard === '') return undefined;
+  const { Dashboard } = await import('../api/dashboard/server.ts');
   const dashboard = undo.own(new Dashboard({ ...deps, control, files: join(PACKAGE_ROOT, 'dist/pages') }));
   await dashboard.listen(config.dashboard);
   return dashboard;

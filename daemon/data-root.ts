@@ -16,6 +16,9 @@ export function makeFolder(path: string): void {
   chmodSync(path, FOLDER_MODE);
 }
 
+/** Where a node keeps what it is in its swarm; there only while it is in one. */
+export const swarmFolder = (dataRoot: string): string => join(dataRoot, 'swarm');
+
 /** Refuses a data root that a newer Shoal has written. */
 export async function checkFormat(dataRoot: string): Promise<void> {
   const path = join(dataRoot, 'format');

@@ -54,6 +54,7 @@ export interface SwarmNodeDeps extends Pick<SwarmNodeOptions, 'dataRoot' | 'defa
 const CONNECT_WITHIN_MS = 20_000;
 
 export class SwarmNode implements SwarmAccess, AsyncDisposable {
+  readonly opened = Promise.resolve(); // who has one has awaited that
   readonly #deps: SwarmNodeDeps;
   readonly #files: SwarmFiles;
   readonly #turn = new Mutex(); // init, join and leave exclude each other

@@ -9,6 +9,8 @@ export const NOT_A_MANAGER =
   "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this " +
   'command on a manager node or promote the current node to a manager.';
 
+export const OPENING = 'This node has just begun and is about to take up its place in the swarm: try again.';
+
 export function leavingSentence(managers: number): string {
   const start = 'You are attempting to leave the swarm on a node that is participating as a manager. ';
   if (managers <= 1) {

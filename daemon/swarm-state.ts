@@ -12,6 +12,7 @@ import { openBox, parseSealedBox, sealBox, secretId } from '../base/sealed-box.t
 import type { CertificateMaterial } from '../proto/identity.ts';
 import type { ManagerAddresses } from '../proto/objects.ts';
 import { parseUnlockKey } from '../proto/unlock-key.ts';
+import { swarmFolder } from './data-root.ts';
 import { newNodeKey, type NodeKeySet, readNodeKeys, unlockNodeKeys, writeNodeKeys } from './node-keys.ts';
 
 export interface SwarmState {
@@ -46,7 +47,7 @@ export class SwarmFiles {
   #unlockKey = '';
 
   constructor(dataRoot: string, random: Random) {
-    this.#directory = join(dataRoot, 'swarm');
+    this.#directory = swarmFolder(dataRoot);
     this.#random = random;
   }
 

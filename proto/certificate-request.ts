@@ -1,6 +1,4 @@
 // Keys and certificate requests: P-256 throughout. The one place besides manager/ca that speaks X.509.
-import 'reflect-metadata';
-import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { createPrivateKey, createPublicKey, KeyObject, webcrypto } from 'node:crypto';
 import type { CertificateMaterial } from './identity.ts';
 
@@ -30,8 +28,15 @@ export async function keyPairFromPem(pem: string): Promise<KeyPair> {
   return { privateKey, publicKey };
 }
 
+/** The library costs a fifth of a second and some megabytes: only who makes or reads a certificate pays them. */
+export async function loadX509(): Promise<typeof import('@peculiar/x509')> {
+  await import('reflect-metadata');
+  return await import('@peculiar/x509');
+}
+
 /** A request that proves possession of the key. Who the node is, the signer decides; the subject here is not read. */
 export async function newCertificateRequest(keys: KeyPair): Promise<string> {
+  const { Pkcs10CertificateRequestGenerator } = await loadX509();
   const request = await Pkcs10CertificateRequestGenerator.create({
     name: 'CN=new node',
     keys,

@@ -201,7 +201,9 @@ function checkLinks(
 
 /** Networks of this machine are the runtime's to check. Not code `not-found`: clients take that for a missing image. */
 async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: AbortSignal): Promise<void> {
-  if (config.network.startsWith('container:') || deps.swarm.info().state !== 'active') return;
+  if (config.network.startsWith('container:')) return;
+  await deps.swarm.opened;
+  if (deps.swarm.info().state !== 'active') return;
   for (const network of config.attachments?.map((each) => each.network) ?? [config.network]) {
     try {
       await networkToJoin(deps, network, abort);

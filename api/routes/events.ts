@@ -60,6 +60,7 @@ async function feed(queue: BoundedQueue<RuntimeEvent>, events: AsyncIterable<Run
 
 /** Nothing on a worker. A manager that loses its role ends its part, not the stream. */
 async function* clusterEvents({ swarm, clock }: ApiDeps, abort: AbortSignal): AsyncGenerator<RuntimeEvent> {
+  await swarm.opened;
   if (!swarm.info().controlAvailable) return;
   try {
     for await (const change of swarm.control().changes(abort)) {

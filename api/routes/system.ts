@@ -18,7 +18,7 @@ import { volumeJson } from '../convert/volume.ts';
 const NO_CACHE = { 'Cache-Control': 'no-cache, no-store, must-revalidate', Pragma: 'no-cache' };
 
 export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
-  const { swarm, system, clock } = deps;
+  const { swarm, system } = deps;
 
   const pingHeaders = (): Record<string, string> => ({
     ...NO_CACHE,
@@ -35,12 +35,15 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
 
   router.add('GET', '/version', async () => json(200, versionJson(system)));
 
-  router.add('GET', '/info', async ({ abort }) =>
-    json(200, await systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
-  );
-
   router.add('GET', '/system/df', async ({ query, version, abort }) =>
     json(200, await diskUse(deps, query.list('type'), version, abort)),
+  );
+}
+
+export function addInfoRoutes(router: Routes, deps: ApiDeps): void {
+  const { swarm, clock } = deps;
+  router.add('GET', '/info', async ({ abort }) =>
+    json(200, await systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
   );
 }
 

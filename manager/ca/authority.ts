@@ -1,19 +1,6 @@
 // The certificate authority's arithmetic: makes a root, signs requests. Knows nothing of the store or of tokens.
 // A certificate says who its holder is (see proto/identity.ts); what they may do, the store says too.
-import 'reflect-metadata';
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+import type { Pkcs10CertificateRequest } from '@peculiar/x509';
 import type { Clock } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -21,6 +8,7 @@ import {
   KEY_ALGORITHM,
   keyPairFromPem,
   keyToPem,
+  loadX509,
   newKeyPair,
   SIGNING_ALGORITHM,
 } from '../../proto/certificate-request.ts';
@@ -48,9 +36,10 @@ const ROOT_LIFETIME_MS = 20 * 365 * 24 * 3_600_000;
 const BACKDATED_MS = 3_600_000;
 
 export async function createAuthority(clusterId: ClusterId, { clock, random }: Means): Promise<Authority> {
+  const x509 = await loadX509();
   const keys = await newKeyPair();
   const nowMs = clock.nowMs();
-  const root = await X509CertificateGenerator.createSelfSigned({
+  const root = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(random),
     name: [{ O: [clusterId] }, { CN: ['shoal-ca'] }],
     notBefore: new Date(nowMs - BACKDATED_MS),
@@ -58,9 +47,9 @@ export async function createAuthority(clusterId: ClusterId, { clock, random }: M
     keys,
     signingAlgorithm: SIGNING_ALGORITHM,
     extensions: [
-      new BasicConstraintsExtension(true, 1, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+      new x509.BasicConstraintsExtension(true, 1, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   return { rootPem: root.toString('pem'), keyPem: keyToPem(keys.privateKey) };
@@ -68,8 +57,9 @@ export async function createAuthority(clusterId: ClusterId, { clock, random }: M
 
 /** A request whose signature holds, over a P-256 key; anything else is `invalid`. */
 export async function parseRequest(pem: string): Promise<Pkcs10CertificateRequest> {
+  const x509 = await loadX509();
   try {
-    const request = new Pkcs10CertificateRequest(pem);
+    const request = new x509.Pkcs10CertificateRequest(pem);
     const algorithm = request.publicKey.algorithm as { name: string; namedCurve?: string };
     if (algorithm.name === KEY_ALGORITHM.name && algorithm.namedCurve === KEY_ALGORITHM.namedCurve) {
       if (await request.verify()) return request;
@@ -88,10 +78,11 @@ export async function signRequest(
   lifetimeMs: number,
   { clock, random }: Means,
 ): Promise<string> {
-  const root = new X509Certificate(authority.rootPem);
+  const x509 = await loadX509();
+  const root = new x509.X509Certificate(authority.rootPem);
   const { privateKey } = await keyPairFromPem(authority.keyPem);
   const nowMs = clock.nowMs();
-  const certificate = await X509CertificateGenerator.create({
+  const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(random),
     subject: [{ O: [subject.clusterId] }, { OU: [unitOfRole(subject.role)] }, { CN: [subject.nodeId] }],
     issuer: root.subject,
@@ -101,15 +92,15 @@ export async function signRequest(
     signingKey: privateKey,
     signingAlgorithm: SIGNING_ALGORITHM,
     extensions: [
-      new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-      new SubjectAlternativeNameExtension([
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([
         { type: 'dns', value: unitOfRole(subject.role) },
         { type: 'dns', value: subject.nodeId },
       ]),
-      await SubjectKeyIdentifierExtension.create(request.publicKey),
-      await AuthorityKeyIdentifierExtension.create(root),
+      await x509.SubjectKeyIdentifierExtension.create(request.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(root),
     ],
   });
   return certificate.toString('pem');

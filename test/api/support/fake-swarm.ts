@@ -60,6 +60,7 @@ export class FakeSwarm implements SwarmAccess {
   readonly requests: unknown[] = [];
   readonly cluster = new FakeControl();
   current: SwarmInfo = INACTIVE;
+  opened = Promise.resolve();
 
   info() {
     return this.current;
