@@ -48,7 +48,7 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   undo.own(await lockDataRoot(dataRoot, binary.path));
   undo.own(writePidFile(config.pidFile));
 
-  const native = undo.own(await openNativeRuntime({ runDirectory: join(execRoot, 'z'), cacheDirectory, log, clock }));
+  const native = undo.own(await openNativeRuntime({ runDirectory: join(execRoot, 'z'), binary, cacheDirectory, log, clock }));
   const networks = await createNetworks({
     netd: { command: binary.path, args: ['netd', binary.sourceHash] },
     dataRoot,

@@ -9,13 +9,13 @@ import { parseJson } from '../base/parse.ts';
 import { systemRandom } from '../base/random.ts';
 import { daemonConfig, parseFlags } from './config.ts';
 import { startDaemon } from './daemon.ts';
-import { raftTool } from './raft-tool.ts';
 
 const DEFAULT_CONFIG_FILE = '/etc/shoal/daemon.json';
 const SHUTDOWN_WITHIN_MS = 15_000;
 
 async function main(): Promise<void> {
   if (process.argv[2] === 'raft') {
+    const { raftTool } = await import('./raft-tool.ts');
     process.stdout.write(`${(await raftTool(process.argv.slice(3))).join('\n')}\n`);
     return;
   }

@@ -51,7 +51,7 @@ async function restore(parts: ContainerParts, name: string): Promise<Adopted | u
     return undefined;
   }
   try {
-    const found = await readRecord(directory);
+    const found = readRecord(directory);
     if (found) return await adopt(parts, directory, found);
     await rm(directory, { recursive: true, force: true }); // its creation was never answered
   } catch (error) {
@@ -76,7 +76,7 @@ async function adopt(
   if (shim && isAlive(status.state)) {
     // Its command was about to start when the last daemon went; nobody was told, so it starts now.
     if (shim.state === 'prepared') await shim.start();
-    const isFrozen = await parts.cgroups.isFrozen(record.id, record.config.cgroupParent);
+    const isFrozen = parts.cgroups.isFrozen(record.id, record.config.cgroupParent);
     container.change({ pid: shim.pid });
     if (isFrozen !== (status.state === 'paused')) container.change({ state: isFrozen ? 'paused' : 'running' });
     return { container, shim, wasUp };

@@ -1,6 +1,6 @@
 // The machine's cgroups: prepares the parent folders, plans a container's, changes, freezes, reads and removes them.
 // The helper makes a container's folders; removing them is ours.
-import { statSync, watch } from 'node:fs';
+import { readFileSync, statSync, watch } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
@@ -115,12 +115,13 @@ export class CgroupHost {
     }
   }
 
-  async isFrozen(containerId: string, parent = ''): Promise<boolean> {
+  /** At once, for a daemon that begins: it asks this of every container before it does anything else. */
+  isFrozen(containerId: string, parent = ''): boolean {
     const path = this.path(containerId, parent);
     if (this.layout.unified !== undefined) {
-      return (await firstLine(join(this.layout.unified, path, 'cgroup.freeze'))) === '1';
+      return readFileSync(join(this.layout.unified, path, 'cgroup.freeze'), 'utf8').trim() === '1';
     }
-    return (await firstLine(join(this.layout.v1.freezer ?? '', path, 'freezer.state'))) === 'FROZEN';
+    return readFileSync(join(this.layout.v1.freezer ?? '', path, 'freezer.state'), 'utf8').trim() === 'FROZEN';
   }
 
   /** Kills what is left in the container's groups and removes the folders: the known ones, or all there may be. Idempotent. */

@@ -57,7 +57,7 @@ export class ContainerStore implements Containers {
     await openFormat(parts.containersRoot, FORMAT);
     const store = new ContainerStore(parts);
     const left = await findLeftContainers(store.#parts);
-    await parts.native.spread([parts.containersRoot, parts.runRoot]);
+    parts.background.run('spread folders', () => parts.native.spread([parts.containersRoot, parts.runRoot]));
     for (const { container } of left) store.#keep(container);
     await store.#continue(left);
     return store;

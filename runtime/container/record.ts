@@ -1,7 +1,8 @@
 // What is known of a container and outlives the daemon: config.json says what it is, state.json how it fares.
 // Both are replaced whole. They are not flushed at once: a crash of the daemon loses nothing, and after a crash of the
 // machine no container runs anyway; RecordFlusher makes a new one durable soon after its creation was answered.
-import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
@@ -115,19 +116,20 @@ async function flushRecord(directory: string): Promise<void> {
   }
 }
 
-/** Undefined for a folder without a record: its making was interrupted. */
-export async function readRecord(
-  directory: string,
-): Promise<{ record: ContainerRecord; status: ContainerStatus } | undefined> {
-  const config = await readOrNone(join(directory, CONFIG));
+/**
+ * Undefined for a folder without a record: its making was interrupted. At once: only a daemon that begins reads records,
+ * all of them, and has nothing else to do.
+ */
+export function readRecord(directory: string): { record: ContainerRecord; status: ContainerStatus } | undefined {
+  const config = readOrNone(join(directory, CONFIG));
   if (config === undefined) return undefined;
-  const status = await readOrNone(join(directory, STATUS));
+  const status = readOrNone(join(directory, STATUS));
   return { record: parseRecord(config), status: status === undefined ? NEW_STATUS : parseStatus(status) };
 }
 
-export async function readOrNone(path: string): Promise<string | undefined> {
+function readOrNone(path: string): string | undefined {
   try {
-    return await readFile(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw new CodedError('internal', `reading ${path}`, { cause: error });

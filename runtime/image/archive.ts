@@ -4,7 +4,6 @@ import { readFile } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import tar from 'tar-stream';
 import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import { parseJson } from '../../base/parse.ts';
 import { decompressor, sniff } from './compression.ts';
@@ -73,6 +72,7 @@ export function archiveFault(error: unknown): CodedError {
 async function extract(stream: Readable, staging: Staging, abort?: AbortSignal): Promise<Archive> {
   const files = new Map<string, StagedFile>();
   const links = new Map<string, string>();
+  const { default: tar } = await import('tar-stream');
   const parser = tar.extract();
   const fed = pipeline([stream, decompressor(await sniff(stream)), parser], abort ? { signal: abort } : {});
   const failed = fed.catch((error: unknown) => parser.destroy(error as Error));

@@ -22,7 +22,8 @@ const run = promisify(execFile);
 export interface NativeRuntimeOptions {
   /** Short, on a file system of this machine; made 0700. Holds the zygote's socket. */
   readonly runDirectory: string;
-  /** Where compiled helpers are kept. */
+  /** The compiled helper, or where it is kept and put. */
+  readonly binary?: NativeBinary;
   readonly cacheDirectory: string;
   readonly log: Log;
   readonly clock?: Clock;
@@ -31,7 +32,7 @@ export interface NativeRuntimeOptions {
 /** Compiles the helper if need be and makes sure that a zygote answers. */
 export async function openNativeRuntime(options: NativeRuntimeOptions): Promise<NativeRuntime> {
   refuseOldKernel(release());
-  const binary = await nativeBinary(options.cacheDirectory);
+  const binary = options.binary ?? (await nativeBinary(options.cacheDirectory));
   const clock = options.clock ?? systemClock;
   const zygote = new Zygote({ runDirectory: options.runDirectory, binary, clock, log: options.log });
   (await zygote.connect()).close();

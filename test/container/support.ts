@@ -336,7 +336,7 @@ function fakeCgroups(): Cgroups & { frozen: Set<string>; removed: string[] } {
     path: (id) => `/shoal/${id}`,
     processes: () => Promise.resolve([]),
     freeze: (id, on) => Promise.resolve(void (on ? frozen.add(id) : frozen.delete(id))),
-    isFrozen: (id) => Promise.resolve(frozen.has(id)),
+    isFrozen: (id) => frozen.has(id),
     remove: (id) => Promise.resolve(void removed.push(id)),
     present: () => Promise.resolve([]),
   };
