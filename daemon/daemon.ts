@@ -1,6 +1,6 @@
 // The daemon: makes the rooms, joins them by hand, and takes them down in reverse order. Containers go on running.
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Dashboard } from '../api/dashboard/server.ts';
 import type { SystemFacts } from '../api/deps.ts';
 import { type ApiServer, createApiServer } from '../api/server.ts';
@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { asObject, asString, parseJson } from '../base/parse.ts';
 import { fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { PACKAGE_ROOT } from '../base/package-root.ts';
 import type { Random } from '../base/random.ts';
 import { Scope } from '../base/scope.ts';
 import type { ClusterControl } from '../proto/control.ts';
@@ -29,8 +30,6 @@ export interface DaemonDeps {
   readonly log: Log;
 }
 
-const PACKAGE_ROOT = resolve(import.meta.dirname, '../..');
-
 /**
  * Resolves when every address listens and the swarm is taken up; containers are answered for as soon as they are
  * known, while what belongs to the swarm is still being loaded. Disposing ends the daemon in order and
@@ -48,7 +47,9 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   undo.own(await lockDataRoot(dataRoot, binary.path));
   undo.own(writePidFile(config.pidFile));
 
-  const native = undo.own(await openNativeRuntime({ runDirectory: join(execRoot, 'z'), binary, cacheDirectory, log, clock }));
+  const native = undo.own(
+    await openNativeRuntime({ runDirectory: join(execRoot, 'z'), binary, cacheDirectory, log, clock }),
+  );
   const networks = await createNetworks({
     netd: { command: binary.path, args: ['netd', binary.sourceHash] },
     dataRoot,

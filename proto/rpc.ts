@@ -17,11 +17,11 @@ import {
   loadPackageDefinition,
 } from '@grpc/grpc-js';
 import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { CodedError, codeOf, type ErrorCode, sentenceOf } from '../base/errors.ts';
+import { PACKAGE_ROOT } from '../base/package-root.ts';
 
-/** The folder of the .proto files; the compiled code is two levels below the package's root. */
-const PROTO_FOLDER = fileURLToPath(new URL('../../proto/', import.meta.url));
+const PROTO_FOLDER = join(PACKAGE_ROOT, 'proto');
 
 /** A typed method: what goes in and out on both ends, as proto-loader-gen-types names them. */
 export type Method<RequestIn, ReplyIn, RequestOut, ReplyOut> = MethodDefinition<

@@ -1,5 +1,6 @@
-// Static files in dist/pages; no page loads anything from elsewhere.
+// Static files in dist/pages; no page loads anything from elsewhere. The daemon is bundled in the same run.
 import { resolve } from 'node:path';
+import { build } from 'vite';
 
 const here = import.meta.dirname;
 
@@ -12,5 +13,8 @@ export default {
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
   },
+  plugins: [
+    { name: 'daemon', closeBundle: () => build({ configFile: resolve(here, '../daemon/vite.config.js') }) },
+  ],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
 };

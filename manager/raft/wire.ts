@@ -1,7 +1,8 @@
 // Messages as they travel (proto/raft.proto) and as the core knows them. Whatever arrives is checked here once.
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import { fail } from '../../base/errors.ts';
+import { PACKAGE_ROOT } from '../../base/package-root.ts';
 import { asArray, asBoolean, asInteger, asObject, asString, type Json } from '../../base/parse.ts';
 import type { SnapshotChunk } from './contract.ts';
 import type { Entry, EntryKind, MemberId, Message, SnapshotMessage } from './core/types.ts';
@@ -27,7 +28,7 @@ export interface Hello {
 /** What a connection is for. */
 export type Purpose = 'EXCHANGE' | 'INSTALL_SNAPSHOT';
 
-const PROTO = fileURLToPath(new URL('../../../proto/raft.proto', import.meta.url));
+const PROTO = join(PACKAGE_ROOT, 'proto/raft.proto');
 const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true } as const;
 const FRAME = loadSync(PROTO, OPTIONS)['shoal.raft.v1.Frame'] as MessageTypeDefinition<object, object>;
 

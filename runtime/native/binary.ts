@@ -4,10 +4,10 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { access, constants, mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CodedError, errnoOf, fail } from '../../base/errors.ts';
+import { PACKAGE_ROOT } from '../../base/package-root.ts';
 
 export interface NativeBinary {
   readonly path: string;
@@ -15,13 +15,16 @@ export interface NativeBinary {
 }
 
 const run = promisify(execFile);
+const SOURCES = join(PACKAGE_ROOT, 'runtime/native');
 const FLAGS = ['-O2', '-std=gnu11', '-D_GNU_SOURCE'];
 const COMPILERS = ['cc', 'gcc', 'clang', 'musl-gcc'];
 const COMPILE_MS_MAX = 120_000;
 
 /** The binary for these sources; compiled if `cacheDirectory` does not have it yet. */
-export async function nativeBinary(cacheDirectory: string, sources = sourceDirectory()): Promise<NativeBinary> {
-  const files = readdirSync(sources).filter((name) => name.endsWith('.c') || name.endsWith('.h')).sort();
+export async function nativeBinary(cacheDirectory: string, sources = SOURCES): Promise<NativeBinary> {
+  const files = readdirSync(sources)
+    .filter((name) => name.endsWith('.c') || name.endsWith('.h'))
+    .sort();
   if (files.length === 0) fail('internal', `the C sources are missing from ${sources}`);
   const sourceHash = hashOf(sources, files);
   const path = join(cacheDirectory, `shoal-native-${sourceHash}`);
@@ -33,12 +36,6 @@ export async function nativeBinary(cacheDirectory: string, sources = sourceDirec
     );
   }
   return { path, sourceHash };
-}
-
-/** runtime/native of the package, whether this module runs from there or from dist/. */
-function sourceDirectory(): string {
-  const here = dirname(fileURLToPath(import.meta.url));
-  return here.replace(/\/dist\/runtime\/native$/, '/runtime/native');
 }
 
 /** Not one by one through the thread pool: a daemon that begins has nothing else to do, and waits a tenth as long. */

@@ -26,7 +26,7 @@ const PLANTED_TRIES = 10;
 
 const SHIFTED_CLOCK: readonly Edit[] = [
   {
-    file: 'daemon/main.js',
+    file: 'daemon/shoald.js',
     find: "import process from 'node:process';",
     replace: "import '../test/histories/shifted-clock.js';\nimport process from 'node:process';",
   },

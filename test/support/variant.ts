@@ -21,7 +21,9 @@ export async function makeVariant(edits: readonly Edit[]): Promise<Variant> {
   const root = await mkdtemp(join(tmpdir(), 'shoal-variant-'));
   const remove = (): Promise<void> => rm(root, { recursive: true, force: true });
   try {
-    await cp(join(ROOT, 'dist'), join(root, 'dist'), { recursive: true, filter: (path) => !path.endsWith('.map') });
+    // Without the daemon's bundle, so that it runs from the files that are changed.
+    const filter = (path: string): boolean => !path.endsWith('.map') && path !== join(ROOT, 'dist/shoald');
+    await cp(join(ROOT, 'dist'), join(root, 'dist'), { recursive: true, filter });
     await cp(join(ROOT, 'package.json'), join(root, 'package.json'));
     for (const name of ['node_modules', 'proto', 'runtime', 'deploy', 'docs', 'shoal.js']) {
       await symlink(join(ROOT, name), join(root, name));
