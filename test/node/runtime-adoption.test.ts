@@ -194,7 +194,7 @@ describe('containers of a killed daemon', () => {
         .split(' ');
       process.kill(Number(shim), 'SIGKILL');
       await eventually(async () => (await get(id)).state === 'exited');
-      assert.equal(isAlive(pid), false);
+      await eventually(() => !isAlive(pid)); // it is said to have ended when the kernel was told to end it
       await child.call('remove', id, { force: true, volumes: true });
       const folders = ['/sys/fs/cgroup', '-ignore_readdir_race', '-type', 'd', '-name', id];
       await eventually(() => execFileSync('find', folders, { encoding: 'utf8' }) === '');
