@@ -82,15 +82,16 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
       ...deps,
     }),
   );
-  let page: Dashboard | undefined;
-  const links = { createLink: () => (page ?? fail('unavailable', 'the dashboard does not listen yet')).createLink() };
+  const late: { dashboard?: Dashboard | undefined } = {};
+  const notYet = (): never => fail('unavailable', 'the dashboard does not listen yet');
+  const links = { createLink: () => (late.dashboard ?? notYet()).createLink() };
   const dashboard = config.dashboard === '' ? undefined : links;
   const system = systemFacts(config, machine, await daemonId(dataRoot, random));
   const api = createApiServer({ runtime, swarm, system, clock, random, log, dashboard });
   undo.defer(() => api.close());
   await listenAll(api, config);
   await swarm.open();
-  page = await openDashboard(config, deps, () => swarm.control(), undo);
+  late.dashboard = await openDashboard(config, deps, () => swarm.control(), undo);
   return undo.handOver();
 }
 

@@ -13,8 +13,6 @@ export default {
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
   },
-  plugins: [
-    { name: 'daemon', closeBundle: () => build({ configFile: resolve(here, '../daemon/vite.config.js') }) },
-  ],
+  plugins: [{ name: 'daemon', closeBundle: () => build({ configFile: resolve(here, '../daemon/vite.config.js') }) }],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
 };
