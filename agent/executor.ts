@@ -20,6 +20,8 @@ export interface Executor {
   applyIngress(index: number, targets: readonly IngressTarget[]): Promise<void>;
   /** Machines died: who is connected to one of these addresses through here is told at once. */
   breakConnections(addresses: readonly string[]): Promise<void>;
+  /** The addresses of all nodes of the cluster: others are not heard on networks between nodes. None: not known. */
+  knowNodes(addresses: readonly string[]): Promise<void>;
   /** The node left its swarm: no ports lead anywhere, and the next index may be any. */
   clearIngress(): Promise<void>;
   /** All that this node has to know of a network; resolves when connections and names follow it. */

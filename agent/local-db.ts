@@ -7,8 +7,15 @@ import { CodedError, errnoOf, fail } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import type { Log } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
-import { asArray, asInteger, asObject, asString, parseJson } from '../base/parse.ts';
-import { type IngressEntry, parseIngress, parseStatus, parseTask } from '../proto/assignment.ts';
+import { asArray, asInteger, asObject, asString, optional, parseJson } from '../base/parse.ts';
+import {
+  type IngressEntry,
+  parseIngress,
+  parsePeer,
+  parseStatus,
+  parseTask,
+  type PeerEntry,
+} from '../proto/assignment.ts';
 import type { Task, TaskStatus } from '../proto/objects.ts';
 
 export interface AgentMemory {
@@ -17,9 +24,17 @@ export interface AgentMemory {
   readonly managers: readonly string[];
   readonly tasks: readonly { readonly task: Task; readonly status: TaskStatus }[];
   readonly ingress: readonly IngressEntry[];
+  readonly peers: readonly PeerEntry[];
 }
 
-export const EMPTY_MEMORY: AgentMemory = { appliedIndex: 0, sessionId: '', managers: [], tasks: [], ingress: [] };
+export const EMPTY_MEMORY: AgentMemory = {
+  appliedIndex: 0,
+  sessionId: '',
+  managers: [],
+  tasks: [],
+  ingress: [],
+  peers: [],
+};
 
 const FORMAT = 1;
 const WRITE_EVERY_MS = 250;
@@ -99,8 +114,10 @@ function parseMemory(text: string, path: string): AgentMemory {
   const format = asInteger(json['format'], 'format');
   if (format > FORMAT) fail('conflict', `${path} has format ${format}; this version reads up to ${FORMAT}`);
   const bytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+  const peers = optional(json['peers'], 'peers', (list, at) => asArray(list, at, (value) => parsePeer(bytes(value))));
   return {
-    appliedIndex: asInteger(json['appliedIndex'], 'appliedIndex', { min: 0 }),
+    // An earlier version kept no nodes: the managers are to tell everything again.
+    appliedIndex: peers ? asInteger(json['appliedIndex'], 'appliedIndex', { min: 0 }) : 0,
     sessionId: asString(json['sessionId'], 'sessionId'),
     managers: asArray(json['managers'], 'managers', asString),
     tasks: asArray(json['tasks'], 'tasks', (value, at) => {
@@ -108,5 +125,6 @@ function parseMemory(text: string, path: string): AgentMemory {
       return { task: parseTask(bytes(entry['task'])), status: parseStatus(bytes(entry['status'])) };
     }),
     ingress: asArray(json['ingress'], 'ingress', (value) => parseIngress(bytes(value))),
+    peers: peers ?? [],
   };
 }

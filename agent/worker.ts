@@ -4,13 +4,14 @@ import { Background } from '../base/background.ts';
 import type { Clock } from '../base/clock.ts';
 import { codeOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { type IngressEntry, parseIngress, parseTask } from '../proto/assignment.ts';
+import { type IngressEntry, parseIngress, parsePeer, parseTask, type PeerEntry } from '../proto/assignment.ts';
 import type { Assignments } from '../proto/gen/shoal/dispatcher/v1/Assignments.ts';
 import type { Task, TaskId, TaskStatus } from '../proto/objects.ts';
 import type { Controller, Executor } from './executor.ts';
 import { Ingress, type IngressDeps } from './ingress.ts';
 import type { AgentMemory } from './local-db.ts';
 import { isNetworkKind, type NetworkChange, Networks } from './networks.ts';
+import { Peers } from './peers.ts';
 import { serves, TaskRunner } from './task-runner.ts';
 
 export interface WorkerDeps extends Omit<IngressDeps, 'executor'> {
@@ -34,6 +35,7 @@ export class Worker {
   readonly #deps: WorkerDeps;
   readonly #ingress: Ingress;
   readonly #networks: Networks;
+  readonly #peers: Peers;
   readonly #background: Background;
   readonly #held = new Map<TaskId, Held>();
   readonly #releasing = new Set<TaskId>();
@@ -46,6 +48,7 @@ export class Worker {
     this.#deps = deps;
     this.#ingress = new Ingress(deps);
     this.#networks = new Networks(deps);
+    this.#peers = new Peers(deps);
     this.#parts = emptyParts(false);
     this.#background = new Background({
       onFailure: (name, error) => deps.log.error('a task stopped being looked after', { name, error }),
@@ -60,6 +63,7 @@ export class Worker {
   restore(memory: AgentMemory): void {
     // What is known of networks is not remembered: with any of them here, the managers tell everything again.
     this.#appliedIndex = this.#deps.executor.heldNetworks().length > 0 ? 0 : memory.appliedIndex;
+    this.#peers.restore(memory.peers);
     const serving = memory.tasks.flatMap(({ task, status }) => (serves(task, status) ? [task] : []));
     this.#ingress.restore(memory.appliedIndex, memory.ingress, serving);
     for (const { task, status } of memory.tasks) this.#hold(task, status);
@@ -77,15 +81,16 @@ export class Worker {
     }
     this.#collect(message);
     if (message.more) return undefined;
-    const { full, tasks, ingress, networks } = this.#parts;
+    const { full, tasks, ingress, networks, peers } = this.#parts;
     this.#parts = emptyParts(false);
     this.#appliedIndex = message.toIndex;
+    const known = this.#peers.assign(full, peers);
     this.#networks.assign(message.toIndex, full, networks.values());
     this.#assignTasks(full, tasks);
     this.#assignIngress(full, ingress);
     this.#deps.changed();
     if (!this.#swept) this.#sweep();
-    await Promise.all([this.#ingress.settled(), this.#networks.settled()]);
+    await Promise.all([this.#ingress.settled(), this.#networks.settled(), known]);
     return message.toIndex;
   }
 
@@ -97,11 +102,12 @@ export class Worker {
     return this.#held.get(taskId)?.runner.controller;
   }
 
-  memory(): Pick<AgentMemory, 'appliedIndex' | 'tasks' | 'ingress'> {
+  memory(): Pick<AgentMemory, 'appliedIndex' | 'tasks' | 'ingress' | 'peers'> {
     return {
       appliedIndex: this.#appliedIndex,
       tasks: [...this.#held.values()].map(({ runner }) => ({ task: runner.task, status: runner.status })),
       ingress: this.#ingress.entries(),
+      peers: this.#peers.entries(),
     };
   }
 
@@ -136,6 +142,7 @@ export class Worker {
     for (const { kind, id, removed, body } of changes) {
       if (kind === 'task') this.#parts.tasks.set(id as TaskId, removed ? undefined : parseTask(body));
       else if (kind === 'ingress') this.#parts.ingress.set(id, removed ? undefined : parseIngress(body));
+      else if (kind === 'peer') this.#parts.peers.set(id, removed ? undefined : parsePeer(body));
       else if (isNetworkKind(kind))
         this.#parts.networks.set(`${kind} ${id}`, { kind, id, body: removed ? undefined : body });
       else this.#deps.log.warn('an assignment of a kind that this version does not know was left out', { kind, id });
@@ -231,6 +238,13 @@ interface Parts {
   readonly tasks: Map<TaskId, Task | undefined>;
   readonly ingress: Map<string, IngressEntry | undefined>;
   readonly networks: Map<string, NetworkChange>;
+  readonly peers: Map<string, PeerEntry | undefined>;
 }
 
-const emptyParts = (full: boolean): Parts => ({ full, tasks: new Map(), ingress: new Map(), networks: new Map() });
+const emptyParts = (full: boolean): Parts => ({
+  full,
+  tasks: new Map(),
+  ingress: new Map(),
+  networks: new Map(),
+  peers: new Map(),
+});

@@ -45,6 +45,13 @@ export interface IngressEntry {
   readonly lost: readonly string[];
 }
 
+/** A node of the cluster. */
+export interface PeerEntry {
+  readonly nodeId: string;
+  /** Where its packets may come from. */
+  readonly addresses: readonly string[];
+}
+
 /** A network that a task of the receiving node is on. */
 export interface NetworkEntry {
   readonly networkId: string;
@@ -131,6 +138,14 @@ export function parseIngress(bytes: Uint8Array): IngressEntry {
       };
     }),
     lost: optional(json['lost'], 'ingress.lost', (value, path) => asArray(value, path, asString)) ?? [],
+  };
+}
+
+export function parsePeer(bytes: Uint8Array): PeerEntry {
+  const json = decodeJson(bytes, 'peer');
+  return {
+    nodeId: asString(json['nodeId'], 'peer.nodeId'),
+    addresses: asArray(json['addresses'], 'peer.addresses', asString),
   };
 }
 

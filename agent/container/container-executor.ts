@@ -84,6 +84,10 @@ export class ContainerExecutor implements Executor {
     await this.#options.runtime.networks.breakConnections(addresses);
   }
 
+  async knowNodes(addresses: readonly string[]): Promise<void> {
+    await this.#options.runtime.networks.knowNodes(addresses);
+  }
+
   async clearIngress(): Promise<void> {
     await this.#options.runtime.networks.clearIngress();
   }

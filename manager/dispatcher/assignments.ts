@@ -4,14 +4,14 @@
 import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Node, NodeId, PortConfig, Service, Task } from '../../proto/objects.ts';
-import { encodeJson, type IngressEntry } from '../../proto/assignment.ts';
+import { encodeJson, type IngressEntry, type PeerEntry } from '../../proto/assignment.ts';
 import { TASK_STATE } from '../../proto/task-state.ts';
 import type { Change, Store, View } from '../store/contract.ts';
 import { NetworkItems, type NetworkNews, networkOf, noNews } from './network-items.ts';
 import { Presence } from './presence.ts';
 
 export interface Item {
-  readonly kind: 'task' | 'ingress' | 'network' | 'service' | 'endpoint';
+  readonly kind: 'task' | 'ingress' | 'peer' | 'network' | 'service' | 'endpoint';
   readonly id: string;
   readonly version: number;
   /** Absent: removed. Computed when it is sent. */
@@ -38,6 +38,7 @@ export class Assignments {
   #tasks = new Map<string, { readonly item: Item; readonly task: Task }>(); // by task id
   #tasksOfNode = new Map<string, Set<string>>();
   #ingress = new Map<string, Item>();
+  #peers = new Map<string, Item>(); // by node id
   #networks = this.#emptyNetworks();
   #tombstones: { readonly nodeId: NodeId | undefined; readonly item: Item }[] = [];
   #index = 0;
@@ -132,12 +133,14 @@ export class Assignments {
       if (entry) yield entry.item;
     }
     yield* this.#ingress.values();
+    yield* this.#peers.values();
     yield* this.#networks.of(nodeId);
   }
 
   #has(nodeId: NodeId, item: Item): boolean {
     if (item.kind === 'task') return this.#tasks.has(item.id);
     if (item.kind === 'ingress') return this.#ingress.has(item.id);
+    if (item.kind === 'peer') return this.#peers.has(item.id);
     return this.#networks.isOn(nodeId, networkOf(item.id)) && this.#networks.has(item);
   }
 
@@ -158,12 +161,14 @@ export class Assignments {
     this.#tasks = new Map();
     this.#tasksOfNode = new Map();
     this.#ingress = new Map();
+    this.#peers = new Map();
     this.#networks = this.#emptyNetworks();
     this.#tombstones = [];
     this.#index = view.version;
     this.#floor = view.version;
     this.#services = new Map([...view.services.all()].map((service) => [service.id, service]));
     this.#nodes = new Map([...view.nodes.all()].map((node) => [node.id, node]));
+    for (const node of this.#nodes.values()) this.#movePeer(node.id, undefined, node, view.version);
     const news = noNews(); // everybody is told all of it
     for (const ring of view.keyrings.all()) this.#networks.moveKeyring(undefined, ring, view.version, news);
     for (const network of view.networks.all()) this.#networks.moveNetwork(undefined, network, view.version, news);
@@ -185,15 +190,16 @@ export class Assignments {
     const version = changes[changes.length - 1]?.version ?? this.#index;
     const forNode = new Map<NodeId, Item[]>();
     const dirtyServices = new Set<string>();
+    const peers: Item[] = [];
     const news = noNews();
     for (const change of changes) {
       if (change.kind === 'task') this.#moveTask(change, forNode, dirtyServices);
       else if (change.kind === 'service') this.#moveService(change, dirtyServices);
-      else if (change.kind === 'node') this.#moveNode(change, dirtyServices, version, news);
+      else if (change.kind === 'node') peers.push(...this.#moveNode(change, dirtyServices, version, news));
       this.#moveNetworks(change, version, news);
     }
     this.#spread(news, version, forNode);
-    const forAll = this.#moveIngress(dirtyServices, version);
+    const forAll = [...peers, ...this.#moveIngress(dirtyServices, version)];
     const from = this.#index;
     this.#index = version;
     this.#tell(from, forNode, forAll);
@@ -290,14 +296,27 @@ export class Assignments {
     dirtyServices: Set<string>,
     version: number,
     news: NetworkNews,
-  ): void {
+  ): Item[] {
     const before = this.#nodes.get(change.object.id);
     const after = change.action === 'remove' ? undefined : change.object;
     if (after) this.#nodes.set(after.id, after);
     else this.#nodes.delete(change.object.id);
-    if (standing(before) === standing(after)) return;
+    const peers = this.#movePeer(change.object.id, before, after, version);
+    if (standing(before) === standing(after)) return peers;
     for (const service of this.#presence.servicesOn(change.object.id)) dirtyServices.add(service);
     this.#networks.moveNode(change.object.id, version, news);
+    return peers;
+  }
+
+  /** A node that is down may be back: it is told of for as long as it is there. */
+  #movePeer(id: NodeId, before: Node | undefined, after: Node | undefined, version: number): Item[] {
+    const addresses = addressesOf(after);
+    if (addresses.join() === addressesOf(before).join()) return [];
+    const body = encodeJson({ nodeId: id, addresses } satisfies PeerEntry);
+    const item: Item = { kind: 'peer', id, version, body: addresses.length > 0 ? () => body : undefined };
+    if (item.body) this.#peers.set(id, item);
+    else if (this.#peers.delete(id)) this.#bury(undefined, item);
+    return [item];
   }
 
   #moveIngress(dirty: ReadonlySet<string>, version: number): Item[] {
@@ -358,6 +377,12 @@ function isAssigned(task: Task): task is Task & { nodeId: NodeId } {
 
 const ingressPorts = (service: Service): PortConfig[] =>
   (service.endpointPorts ?? []).filter((port) => port.publishMode === 'ingress' && port.publishedPort > 0);
+
+/** Where its packets may come from: the address for data, and the one that its manager sees. */
+const addressesOf = (node: Node | undefined): string[] =>
+  [...new Set([node?.dataAddress, node?.status.address])].filter(
+    (address): address is string => address !== undefined && address !== '',
+  );
 
 /** What of a node shows in ingress entries. */
 const standing = (node: Node | undefined): string =>

@@ -134,7 +134,8 @@ export async function routedSubnets(netd: Netd): Promise<Subnet[]> {
 /** The MTU of the link that the default route leaves by: larger packets of containers would only be cut there. */
 export async function uplinkMtu(netd: Netd): Promise<number> {
   const routes = readRoutes(await netd.dump('listing routes', dumpRoutes()));
-  const uplink = routes.find((route) => route.destination.prefixLength === 0)?.index;
+  // The route into the link to other nodes is a default route, too, of a table of its own.
+  const uplink = routes.find((route) => route.isMain && route.destination.prefixLength === 0)?.index;
   const links = readLinks(await netd.dump('listing links', dumpLinks()));
   return links.find((link) => link.index === uplink)?.mtu ?? MTU_DEFAULT;
 }

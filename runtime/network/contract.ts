@@ -277,6 +277,8 @@ export interface Networks {
    * address. False: it can not be, and the log says why; connections passed on then come from this node.
    */
   openWays(port: number): Promise<boolean>;
+  /** The addresses of all nodes of the cluster: packets of others are not taken at the port of `openWays`. */
+  knowNodes(addresses: readonly string[]): Promise<void>;
   /** The node left its swarm: no ports, no ways, and the next index may be any. */
   clearIngress(): Promise<void>;
   /** A machine died: clients whose connections led to one of its addresses are told at once instead of waiting. */

@@ -296,6 +296,8 @@ function readIp(family: number, attributes: Map<number, Buffer>): Ip | undefined
 export interface Route {
   readonly destination: Subnet;
   readonly index: number; // outgoing link, 0 unknown
+  /** Of the table that leads what no rule leads elsewhere. */
+  readonly isMain: boolean;
 }
 
 export function readRoutes(bytes: Buffer): Route[] {
@@ -307,6 +309,7 @@ export function readRoutes(bytes: Buffer): Route[] {
     found.push({
       destination: subnetOf(destination, body.readUInt8(1)),
       index: attributes.get(4)?.readUInt32LE(0) ?? 0,
+      isMain: body.readUInt8(4) === TABLE_MAIN,
     });
   }
   return found;

@@ -22,6 +22,7 @@ import type {
   Upstream,
 } from './contract.ts';
 import { publishedPorts } from './endpoint-facts.ts';
+import { DataPortGuard } from './data-port.ts';
 import { Endpoints } from './endpoints.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
@@ -105,6 +106,7 @@ class BridgeNetworks implements MachineNetworks {
   readonly #sandboxes: Sandboxes;
   readonly #endpoints: Endpoints;
   readonly #ways: Ways;
+  readonly #dataPort: DataPortGuard;
   readonly #ingress: IngressMap;
   readonly #changes: NetworkChanges;
   readonly #resolvers: Resolvers;
@@ -176,6 +178,7 @@ class BridgeNetworks implements MachineNetworks {
     });
     this.#endpoints = new Endpoints(shared);
     this.#ways = new Ways({ ...shared, instance: this.#instance, mtu: () => this.#mtu });
+    this.#dataPort = new DataPortGuard({ netd, firewall: this.#firewall, table: this.#instance.table });
     this.#ingress = new IngressMap({ ...shared, ways: this.#ways, path: join(execRoot, 'ingress.json') });
     this.#changes = new NetworkChanges({
       ...shared,
@@ -235,7 +238,8 @@ class BridgeNetworks implements MachineNetworks {
     await this.#ensureBridges();
     await applyHostSettings(this.#netd);
     await this.#saveRegistry();
-    await this.#ways.adopt();
+    const dataPort = await this.#ways.adopt();
+    if (dataPort !== undefined) await this.#dataPort.adopt(dataPort);
     await this.#ingress.restore();
     this.#sandboxes.fill();
     const periodMs = this.#options.auditPeriodMs ?? AUDIT_PERIOD_MS;
@@ -306,15 +310,22 @@ class BridgeNetworks implements MachineNetworks {
     return this.#ingress.apply(index, ports);
   }
 
-  openWays(port: number): Promise<boolean> {
+  async openWays(port: number): Promise<boolean> {
     this.#mustBeOpen();
-    return this.#ways.open(port);
+    await this.#dataPort.open(port);
+    return await this.#ways.open(port);
+  }
+
+  knowNodes(addresses: readonly string[]): Promise<void> {
+    this.#mustBeOpen();
+    return this.#dataPort.know(addresses);
   }
 
   async clearIngress(): Promise<void> {
     this.#mustBeOpen();
     await this.#ingress.clear();
     await this.#ways.close();
+    await this.#dataPort.close();
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {

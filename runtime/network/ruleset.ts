@@ -34,6 +34,16 @@ import {
   u32,
 } from './ruleset-parts.ts';
 import {
+  addDataPortChain,
+  containerForwardRules,
+  type DataPort,
+  INGRESS_TCP,
+  inputRules,
+  peerElements,
+  PEERS,
+  wayForwardRules,
+} from './ruleset-data-port.ts';
+import {
   addWayChains,
   INGRESS_ITSELF,
   INGRESS_KEPT,
@@ -95,6 +105,8 @@ export interface Ruleset {
   readonly remote: ReadonlyMap<string, RemoteTarget>;
   /** The link by which connections keep their client's address; absent: they do not. */
   readonly ways?: WayRules | undefined;
+  /** Where networks between nodes arrive; absent: this node is in none. */
+  readonly dataPort?: DataPort | undefined;
 }
 
 export const emptyRuleset: Ruleset = { bridges: [], published: new Map(), ingress: new Map(), remote: new Map() };
@@ -119,6 +131,8 @@ const SETS: Readonly<Record<string, SetShape>> = {
   [INGRESS_REMOTE]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
   [INGRESS_KEPT]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12 },
   [INGRESS_ITSELF]: { keyType: typeOf('address', 'address'), keyLength: 8 },
+  [INGRESS_TCP]: { keyType: typeOf('protocol', 'port'), keyLength: 8 },
+  [PEERS]: { keyType: typeOf('address'), keyLength: 4 },
 };
 
 /**
@@ -199,14 +213,20 @@ const hopRules: readonly (readonly Expression[])[] = [
   [...timeToLive('above', PASSED_ON.once), ...setTimeToLive(PASSED_ON.once)],
 ].map((rule) => [...connection('state', CONNECTION.isNew), ...toOtherNode, ...rule]);
 
+type LinkRuleset = Pick<Ruleset, 'bridges' | 'ways' | 'dataPort'>;
+
 /** The rules that depend on links. */
-function linkRules({ bridges, ways }: Pick<Ruleset, 'bridges' | 'ways'>): Rule[] {
+function linkRules({ bridges, ways, dataPort }: LinkRuleset): Rule[] {
+  const names = bridges.map(({ name }) => name);
+  const forward = [
+    ...bridges.flatMap(forwardRules),
+    ...wayForwardRules(ways),
+    ...containerForwardRules(dataPort, names),
+  ];
   return [
-    ...wayRules(
-      ways,
-      bridges.map(({ name }) => name),
-    ),
-    ...bridges.flatMap(forwardRules).map((rule): Rule => ['forward', rule]),
+    ...wayRules(ways, names),
+    ...inputRules(ways, dataPort, names).map((rule): Rule => ['input', rule]),
+    ...forward.map((rule): Rule => ['forward', rule]),
     ...(ways ? [['postrouting', keptSource] as const] : []),
     ['postrouting', [...toOtherNode, masquerade]],
     ...bridges.flatMap(masqueradeRules).map((rule): Rule => ['postrouting', rule]),
@@ -214,9 +234,9 @@ function linkRules({ bridges, ways }: Pick<Ruleset, 'bridges' | 'ways'>): Rule[]
   ];
 }
 
-const LINK_CHAINS = ['forward', 'postrouting', 'loopback', 'loopback_back', ...WAY_CHAINS] as const;
+const LINK_CHAINS = ['input', 'forward', 'postrouting', 'loopback', 'loopback_back', ...WAY_CHAINS] as const;
 
-function addLinkRules(batch: NftBatch, ruleset: Pick<Ruleset, 'bridges' | 'ways'>): void {
+function addLinkRules(batch: NftBatch, ruleset: LinkRuleset): void {
   for (const [chain, rule] of linkRules(ruleset)) batch.addRule(chain, rule);
 }
 
@@ -232,6 +252,7 @@ function addSkeleton(batch: NftBatch): void {
   batch.addBaseChain('hops', { type: 'filter', hook: 'postrouting', priority: 90 });
   batch.addBaseChain('postrouting', { type: 'nat', hook: 'postrouting', priority: 100 });
   batch.addBaseChain('forward', { type: 'filter', hook: 'forward', priority: 0 });
+  addDataPortChain(batch);
   addWayChains(batch);
   for (const [chain, rule] of fixedRules()) batch.addRule(chain, rule);
 }
@@ -262,6 +283,14 @@ function changePublished(batch: NftBatch, from: Ruleset['published'], to: Rulese
     batch.addElements(set, come.filter(inSet).map(publishedElement));
   }
 }
+
+/** Of TCP. */
+const ingressPorts = (ingress: Ruleset['ingress']): Keys =>
+  new Map(
+    [...ingress]
+      .filter(([, { protocol }]) => protocol === 'tcp')
+      .map(([text, { port }]) => [text, Buffer.concat([protocolBytes('tcp'), portBytes(port)])]),
+  );
 
 const ingressChain = (rule: IngressRule): string => `ingress_${rule.protocol}_${rule.port}`;
 
@@ -306,6 +335,9 @@ function sameTargets(a: readonly Target[], b: readonly Target[]): boolean {
 
 function changeIngress(batch: NftBatch, from: Ruleset['ingress'], to: Ruleset['ingress']): void {
   if (from === to) return;
+  const [before, after] = [ingressPorts(from), ingressPorts(to)];
+  batch.deleteElements(INGRESS_TCP, elementsOnlyIn(before, after));
+  batch.addElements(INGRESS_TCP, elementsOnlyIn(after, before));
   const usable = [...to.values()].filter((rule) => rule.targets.length > 0);
   const wanted = new Map(usable.map((rule) => [ingressKey(rule), rule]));
   for (const [key, rule] of wanted) {
@@ -366,16 +398,33 @@ function keptElements(remote: Ruleset['remote']): Record<typeof INGRESS_KEPT | t
   };
 }
 
+function changePeers(batch: NftBatch, from: Ruleset['dataPort'], to: Ruleset['dataPort']): void {
+  if (from?.peers === to?.peers) return;
+  const keys = (data: DataPort | undefined): Keys =>
+    new Map(peerElements(data).map(({ key }) => [key.toString('hex'), key]));
+  const [before, after] = [keys(from), keys(to)];
+  batch.deleteElements(PEERS, elementsOnlyIn(before, after));
+  batch.addElements(PEERS, elementsOnlyIn(after, before));
+}
+
 function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
+  changePeers(batch, from.dataPort, to.dataPort);
   changePublished(batch, from.published, to.published);
   changeIngress(batch, from.ingress, to.ingress);
   changeRemote(batch, from.remote, to.remote);
 }
 
+/** Peers change as elements, except from nobody knows to somebody does. */
+const sameLinks = (a: Ruleset, b: Ruleset): boolean =>
+  isDeepStrictEqual(a.bridges, b.bridges) &&
+  isDeepStrictEqual(a.ways, b.ways) &&
+  a.dataPort?.port === b.dataPort?.port &&
+  (a.dataPort?.peers === undefined) === (b.dataPort?.peers === undefined);
+
 /** The transaction from one ruleset to another; undefined when there is nothing to do. */
 export function planChange(table: string, from: Ruleset, to: Ruleset): Buffer | undefined {
   const batch = new NftBatch(table);
-  if (!isDeepStrictEqual(from.bridges, to.bridges) || !isDeepStrictEqual(from.ways, to.ways)) {
+  if (!sameLinks(from, to)) {
     for (const chain of LINK_CHAINS) batch.flushChain(chain);
     addLinkRules(batch, to);
   }
@@ -414,7 +463,7 @@ export function listRows(wanted: Ruleset): ReadonlyMap<string, readonly string[]
 }
 
 /** The elements of each set, as nft-read.ts writes them. For the audit. */
-export function listSets({ published, ingress, remote }: Ruleset): Map<string, Set<string>> {
+export function listSets({ published, ingress, remote, dataPort }: Ruleset): Map<string, Set<string>> {
   const sets = new Map<string, Set<string>>(Object.keys(SETS).map((name) => [name, new Set<string>()]));
   const add = (set: string, { key, data }: Element): void => {
     const value =
@@ -423,6 +472,8 @@ export function listSets({ published, ingress, remote }: Ruleset): Map<string, S
   };
   for (const port of published.values()) add(publishedSet(port), publishedElement(port));
   for (const rule of [...ingress.values()].filter(hasTargets)) add(INGRESS, ingressElement(rule));
+  for (const key of ingressPorts(ingress).values()) add(INGRESS_TCP, { key });
+  for (const element of peerElements(dataPort)) add(PEERS, element);
   for (const target of remote.values()) add(INGRESS_REMOTE, remoteElement(target));
   for (const [set, keys] of Object.entries(keptElements(remote))) sets.set(set, new Set(keys.keys()));
   return sets;

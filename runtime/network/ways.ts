@@ -79,14 +79,15 @@ export class Ways {
     });
   }
 
-  /** Takes up what an earlier daemon made. */
-  async adopt(): Promise<void> {
-    await this.#inTurn(async () => {
+  /** Takes up what an earlier daemon made: the port, if there was anything. */
+  async adopt(): Promise<number | undefined> {
+    return await this.#inTurn(async () => {
       const link = await this.#link();
-      if (!link?.way || !link.up) return;
+      if (!link?.way || !link.up) return undefined;
       this.#open = { port: link.way.port, index: link.index, mac: link.way.mac };
       for (const node of await this.#readNodes(this.#open)) this.#note(node);
       this.#parts.firewall.prepare((wanted) => ({ ...wanted, ways: this.#rules() }));
+      return this.#open.port;
     });
   }
 

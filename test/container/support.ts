@@ -305,6 +305,9 @@ export class FakeNetworks implements Networks {
   openWays(): Promise<boolean> {
     return Promise.resolve(false);
   }
+  knowNodes(): Promise<void> {
+    return Promise.resolve();
+  }
   clearIngress(): Promise<void> {
     return Promise.resolve();
   }

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { parseEndpoint, parseIngress, parseNetwork, parseNetworkService, parseTask } from '../../proto/assignment.ts';
+import {
+  parseEndpoint,
+  parseIngress,
+  parseNetwork,
+  parseNetworkService,
+  parsePeer,
+  parseTask,
+} from '../../proto/assignment.ts';
 import type { KeyringId, NetworkId, Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
 import { Assignments, type Delta } from '../../manager/dispatcher/assignments.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
@@ -39,8 +46,12 @@ async function setUp() {
 const state = (name: Task['status']['state']) => ({ state: name, atMs: 0, message: '' });
 const T1 = anId('task', 1) as TaskId;
 const T2 = anId('task', 2) as TaskId;
+/** Without the nodes, of which everybody is told. */
 const names = (delta: Delta | undefined) =>
-  delta?.items.map(({ kind, id, body }) => `${body ? '' : '-'}${kind} ${id.slice(-1)}`).sort();
+  delta?.items
+    .filter(({ kind }) => kind !== 'peer')
+    .map(({ kind, id, body }) => `${body ? '' : '-'}${kind} ${id.slice(-1)}`)
+    .sort();
 
 describe('assignments', () => {
   it('tell a node of its own tasks once they are assigned, and of nobody else’s', async () => {
@@ -82,6 +93,33 @@ describe('assignments', () => {
     await current();
     const delta = assignments.since(A, applied);
     assert.deepEqual([delta.from, delta.to, names(delta)], [applied, assignments.index, ['-task 1', 'task 2']]);
+    await end();
+  });
+
+  it('tell everybody who the nodes are, and who is none any more', async () => {
+    const { store, assignments, told, current, end } = await setUp();
+    const peers = (delta: Delta | undefined) =>
+      (delta?.items ?? [])
+        .filter(({ kind }) => kind === 'peer')
+        .map(({ id, body }) => `${id.slice(-1)} ${body ? parsePeer(body()).addresses.join() : '-'}`);
+    const known = aNode({ id: B }).status.address;
+    assert.deepEqual(peers(assignments.since(A, 0)), ['1 10.0.0.1', `2 10.0.0.2,${known}`]);
+    const applied = assignments.index;
+    await store.update((tx) => {
+      const node = tx.nodes.get(B) ?? assert.fail();
+      tx.nodes.put({ ...node, status: { ...node.status, state: 'down' } });
+    });
+    await current();
+    assert.deepEqual(told.flatMap(peers), [], 'it may be back');
+    await store.update((tx) => {
+      const node = tx.nodes.get(B) ?? assert.fail();
+      tx.nodes.put({ ...node, dataAddress: '10.0.0.9' });
+    });
+    await current();
+    await store.update((tx) => tx.nodes.remove(B));
+    await current();
+    assert.deepEqual(told.flatMap(peers), [`2 10.0.0.9,${known}`, '2 -']);
+    assert.deepEqual(peers(assignments.since(A, applied)), ['2 -']);
     await end();
   });
 
@@ -180,7 +218,7 @@ describe('assignments of networks', () => {
     assert.deepEqual(told.slice(1).map(names), [['network 1']]);
     const item = assignments.since(A, 0).items.find(({ kind }) => kind === 'network');
     assert.deepEqual(item?.body && parseNetwork(item.body()).encryption, { keys, sendId: 1 });
-    assert.deepEqual(assignments.since(B, 0).items, [], 'a node that is not on the network gets none');
+    assert.deepEqual(names(assignments.since(B, 0)), [], 'a node that is not on the network gets none');
     await end();
   });
 

@@ -140,7 +140,19 @@ describe('the packet rules', () => {
       ingress: [service(90, ['10.0.0.3'])],
     });
     assert.equal(planChange('t', some, structuredClone(some)), undefined);
-    assert.equal(planChange('t', emptyRuleset, ruleset({ ingress: [service(90, [])] })), undefined);
+    assert.equal(planChange('t', emptyRuleset, ruleset({})), undefined);
+  });
+
+  it('knows the ports of services that nobody serves at the moment, and who the nodes are', () => {
+    assert.deepEqual(change(emptyRuleset, ruleset({ ingress: [service(90, [])] })), ['elements ingress_tcp']);
+    const known = (...peers: number[]): Ruleset => ({
+      ...emptyRuleset,
+      dataPort: { port: 4789, ...(peers.length > 0 && { peers: new Set(peers) }) },
+    });
+    assert.equal(change(known(), known(1)).filter((line) => line === 'rule input').length, 2);
+    assert.deepEqual(change(known(1, 2), known(2, 3)), ['delete elements peers', 'elements peers']);
+    assert.deepEqual([...(listSets(known(0x0a000001)).get('peers') ?? [])], ['0a000001']);
+    assert.equal(planChange('t', known(1), known(1)), undefined);
   });
 
   it('changes only the ports that changed', () => {
@@ -155,6 +167,7 @@ describe('the packet rules', () => {
 
   it('makes a new service known only after its chain is whole', () => {
     assert.deepEqual(change(emptyRuleset, ruleset({ ingress: [service(90, ['10.0.0.3', '10.0.0.4'])] })), [
+      'elements ingress_tcp',
       'chain ingress_tcp_90',
       'set __map%d',
       'elements __map%d',
@@ -176,7 +189,7 @@ describe('the packet rules', () => {
     const from = ruleset({ ingress: [service(90, ['10.0.0.3'])] });
     const removal = ['delete elements ingress', 'flush ingress_tcp_90', 'delete chain ingress_tcp_90'];
     assert.deepEqual(change(from, ruleset({ ingress: [service(90, [])] })), removal);
-    assert.deepEqual(change(from, emptyRuleset), removal);
+    assert.deepEqual(change(from, emptyRuleset), ['delete elements ingress_tcp', ...removal]);
   });
 
   it('knows the targets on other nodes, each once', () => {
@@ -191,7 +204,7 @@ describe('the packet rules', () => {
 
   it('renews the rules of the bridges when one comes or goes', () => {
     const lines = change(emptyRuleset, ruleset({ bridges: [bridge] }));
-    assert.deepEqual(lines.slice(0, 2), ['flush forward', 'flush postrouting']);
+    assert.deepEqual(lines.slice(0, 3), ['flush input', 'flush forward', 'flush postrouting']);
     assert.equal(lines.filter((line) => line.startsWith('rule loopback')).length, 0);
     assert.equal(lines.filter((line) => line === 'rule forward').length, 5);
     assert.equal(lines.filter((line) => line === 'rule postrouting').length, 4);

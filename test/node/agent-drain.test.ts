@@ -113,6 +113,7 @@ describe('published tasks on this machine', function () {
       held: () => executor.held(),
       discard: (id, abort) => executor.discard(id, abort),
       openWays: (port) => executor.openWays(port),
+      knowNodes: (addresses) => executor.knowNodes(addresses),
       clearIngress: () => executor.clearIngress(),
       applyNetwork: (index, picture) => executor.applyNetwork(index, picture),
       dropNetwork: (id) => executor.dropNetwork(id),

@@ -88,6 +88,13 @@ export class FakeExecutor implements Executor {
 
   async openWays(): Promise<void> {}
 
+  /** As told last. */
+  nodes: readonly string[] = [];
+
+  async knowNodes(addresses: readonly string[]): Promise<void> {
+    this.nodes = addresses;
+  }
+
   async clearIngress(): Promise<void> {
     this.ingress = [];
   }

@@ -261,6 +261,7 @@ export class FakeMachine implements Runtime {
     adopt: notInThisFake,
     applyIngress: async (index, ports) => void this.ingress.push({ index, ports }),
     openWays: async () => false,
+    knowNodes: async () => undefined,
     clearIngress: async () => void this.ingress.push({ index: -1, ports: [] }),
     breakConnections: notInThisFake,
   };

@@ -266,6 +266,7 @@ export class FakeNetworks implements Networks {
   async adopt() {}
   async applyIngress() {}
   openWays = async () => false;
+  async knowNodes() {}
   async clearIngress() {}
   async breakConnections() {}
 }
