@@ -26,7 +26,7 @@ export class Peers {
 
   /** What a former life knew. */
   restore(entries: readonly PeerEntry[]): void {
-    this.assign(false, new Map(entries.map((entry) => [entry.nodeId, entry])));
+    void this.assign(false, new Map(entries.map((entry) => [entry.nodeId, entry])));
   }
 
   /** `full`: there are no others. Resolves when it has been tried. */
