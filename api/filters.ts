@@ -43,15 +43,15 @@ export class Filters {
     if (value === undefined) return undefined;
     if (['1', 'true', 'True', 'TRUE', 't', 'T'].includes(value)) return true;
     if (['0', 'false', 'False', 'FALSE', 'f', 'F'].includes(value)) return false;
-    return fail('invalid', `invalid filter '${key}=${value}'`);
+    return fail('invalid', `invalid filter '${key}=[${this.values(key).join(' ')}]'`);
   }
 }
 
-/** Unknown keys are refused, so that a misspelt filter never selects everything. */
-export function parseFilters(text: string, known: readonly string[]): Filters {
+/** Unknown keys are refused, so that a misspelt filter never selects everything; but where Docker takes any. */
+export function parseFilters(text: string, known: readonly string[] | 'any'): Filters {
   if (text === '') return new Filters(new Map());
   const entries = Object.entries(asObject(parseJson(text, 'filters'), 'filters'));
-  for (const [key] of entries) if (!known.includes(key)) fail('invalid', `invalid filter '${key}'`);
+  for (const [key] of entries) if (known !== 'any' && !known.includes(key)) fail('invalid', `invalid filter '${key}'`);
   return new Filters(new Map(entries.map(([key, value]) => [key, valuesOf(value, `filters.${key}`)])));
 }
 

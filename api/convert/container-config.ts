@@ -73,7 +73,7 @@ function refuseUnsupported(config: Fields, host: Fields): void {
   if (volumeDriver !== '' && volumeDriver !== 'local') fail('not-found', `plugin "${volumeDriver}" not found`);
   const usernsMode = host.text('UsernsMode');
   if (usernsMode !== '' && usernsMode !== 'host') {
-    fail('not-implemented', `${host.path('UsernsMode')}: user namespaces are not implemented yet`);
+    fail('invalid', `invalid USER mode: ${usernsMode}`);
   }
   const isolation = host.text('Isolation');
   if (isolation !== '' && isolation !== 'default') fail('invalid', `invalid isolation: "${isolation}"`);

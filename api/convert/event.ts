@@ -3,23 +3,6 @@ import type { RuntimeEvent } from '../../runtime/contract.ts';
 import type { Filters } from '../filters.ts';
 import type { EventMessage } from '../types/system.ts';
 
-export const EVENT_FILTERS = [
-  'config',
-  'container',
-  'daemon',
-  'event',
-  'image',
-  'label',
-  'network',
-  'node',
-  'plugin',
-  'scope',
-  'secret',
-  'service',
-  'type',
-  'volume',
-];
-
 export function eventMessage(event: RuntimeEvent): EventMessage {
   const { type, action, id, attributes, scope, timeNs } = event;
   const legacy = type === 'container' || type === 'image' ? { status: action, id, ...from(event) } : {};

@@ -3,6 +3,7 @@
 import type { ContainerConfig, ContainerMount } from '../../runtime/container/contract.ts';
 import type { SystemFacts } from '../deps.ts';
 import { limitsJson, restartJson } from './host-limits.ts';
+import { isBefore } from '../versions.ts';
 import { bindingsOf } from './ports.ts';
 
 const SHM_BYTES = 64 * 1024 * 1024;
@@ -71,7 +72,9 @@ const DEFAULTS = {
 };
 
 /** What this machine gives to a container that does not say. */
-export type HostDefaults = Pick<SystemFacts, 'cgroupVersion' | 'hiddenPaths'>;
+export interface HostDefaults extends Pick<SystemFacts, 'cgroupVersion' | 'hiddenPaths'> {
+  readonly version: string;
+}
 
 export function hostConfigOf(config: ContainerConfig, machine: HostDefaults): Record<string, unknown> {
   return {
@@ -79,6 +82,7 @@ export function hostConfigOf(config: ContainerConfig, machine: HostDefaults): Re
     ...hidden(config, machine),
     ...said(config),
     ...set(config.asRequested['HostConfig']),
+    ...(isBefore(machine.version, '1.42') ? { KernelMemory: 0, KernelMemoryTCP: 0 } : {}),
     ...normal(config, machine),
     ...limitsJson(config.limits),
     RestartPolicy: restartJson(config.restart),
@@ -95,7 +99,6 @@ function said(config: ContainerConfig): Record<string, unknown> {
   const listed = <T>(items: readonly T[]): readonly T[] | null => (items.length > 0 ? items : null);
   const mounts = config.mounts.filter((mount) => !isAnonymous(mount)).map(mountJson);
   return {
-    PortBindings: bindingsOf(config.publish),
     AutoRemove: config.autoRemove,
     CapAdd: listed(config.capabilityAdd),
     CapDrop: listed(config.capabilityDrop),
@@ -131,6 +134,7 @@ const mountJson = (mount: ContainerMount): Record<string, unknown> => ({
 function normal(config: ContainerConfig, { cgroupVersion }: HostDefaults): Record<string, unknown> {
   return {
     NetworkMode: config.network,
+    PortBindings: bindingsOf(config.publish),
     LogConfig: { Type: config.logDriver.name, Config: config.logDriver.options },
     IpcMode: config.ipcMode || 'private',
     CgroupnsMode: config.cgroupNamespaceMode || (cgroupVersion === '2' ? 'private' : 'host'),

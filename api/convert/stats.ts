@@ -44,7 +44,7 @@ export function statsSample(info: ContainerInfo, now: Stats | undefined, before:
     storage_stats: {},
     cpu_stats: cpu(now),
     precpu_stats: cpu(before),
-    memory_stats: now ? { usage: now.memoryUsageBytes, limit: now.memoryLimitBytes, stats: now.memoryStats } : {},
+    memory_stats: memory(now),
     ...(now?.network ? { networks: { [info.endpoint?.interfaceName ?? 'eth0']: network(now.network) } } : {}),
   };
 }
@@ -55,6 +55,7 @@ function cpu(stats: Stats | undefined): object {
       total_usage: stats?.cpuTotalNs ?? 0,
       usage_in_kernelmode: stats?.cpuKernelNs ?? 0,
       usage_in_usermode: stats?.cpuUserNs ?? 0,
+      ...(stats?.cpuPerCoreNs ? { percpu_usage: stats.cpuPerCoreNs } : {}),
     },
     ...(stats ? { system_cpu_usage: stats.systemCpuNs, online_cpus: stats.onlineCpus } : {}),
     throttling_data: {
@@ -65,17 +66,29 @@ function cpu(stats: Stats | undefined): object {
   };
 }
 
-function blkio(stats: Stats | undefined): object {
-  const entries = stats?.blockIo.map(({ major, minor, op, bytes }) => ({ major, minor, op, value: bytes })) ?? [];
+function memory(stats: Stats | undefined): object {
+  if (!stats) return {};
   return {
-    io_service_bytes_recursive: entries,
-    io_serviced_recursive: [],
-    io_queue_recursive: [],
-    io_service_time_recursive: [],
-    io_wait_time_recursive: [],
-    io_merged_recursive: [],
-    io_time_recursive: [],
-    sectors_recursive: [],
+    usage: stats.memoryUsageBytes,
+    ...(stats.memoryUsageMaxBytes === undefined ? {} : { max_usage: stats.memoryUsageMaxBytes }),
+    limit: stats.memoryLimitBytes,
+    stats: stats.memoryStats,
+  };
+}
+
+/** One that does not run has no lists at all; of one that runs, those that the kernel does not keep are empty. */
+function blkio(stats: Stats | undefined): object {
+  const entries = stats?.blockIo.map(({ major, minor, op, bytes }) => ({ major, minor, op, value: bytes }));
+  const none = stats ? [] : null;
+  return {
+    io_service_bytes_recursive: entries ?? none,
+    io_serviced_recursive: none,
+    io_queue_recursive: none,
+    io_service_time_recursive: none,
+    io_wait_time_recursive: none,
+    io_merged_recursive: none,
+    io_time_recursive: none,
+    sectors_recursive: none,
   };
 }
 

@@ -4,6 +4,7 @@ import { errnoOf } from '../../base/errors.ts';
 import type { RegistrySettings } from '../../runtime/registry/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { LocalSwarm } from '../types/system.ts';
+import { isBefore } from '../versions.ts';
 import { goTime } from './time.ts';
 
 /** Names of statfs(2)'s magic numbers, for the file systems that people put data on. */
@@ -35,11 +36,19 @@ function registryConfig({ mirrors, insecure }: RegistrySettings): object {
   return {
     InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8', ...insecure.filter(isCidr)],
     IndexConfigs: { ...Object.fromEntries(indexes), 'docker.io': official },
-    Mirrors: urls.length > 0 ? urls : null,
+    Mirrors: urls,
   };
 }
 
-export async function systemInfo({ runtime, system, clock }: ApiDeps, swarm: LocalSwarm): Promise<object> {
+/** What this engine does not do; newer clients are not told of it. */
+const OF_OLD = { KernelMemory: false, KernelMemoryTCP: false };
+const NONDISTRIBUTABLE = { AllowNondistributableArtifactsCIDRs: [], AllowNondistributableArtifactsHostnames: [] };
+
+export async function systemInfo(
+  { runtime, system, clock }: ApiDeps,
+  swarm: LocalSwarm,
+  version: string,
+): Promise<object> {
   const others = await runtime.ociRuntimes.list();
   const containers = runtime.containers.list();
   const count = (...states: string[]): number => containers.filter(({ state }) => states.includes(state)).length;
@@ -60,6 +69,7 @@ export async function systemInfo({ runtime, system, clock }: ApiDeps, swarm: Loc
     },
     MemoryLimit: true,
     SwapLimit: true,
+    ...(isBefore(version, '1.42') ? OF_OLD : {}),
     CpuCfsPeriod: true,
     CpuCfsQuota: true,
     CPUShares: true,
@@ -82,8 +92,7 @@ export async function systemInfo({ runtime, system, clock }: ApiDeps, swarm: Loc
     Architecture: system.architecture,
     IndexServerAddress: 'https://index.docker.io/v1/',
     RegistryConfig: {
-      AllowNondistributableArtifactsCIDRs: null,
-      AllowNondistributableArtifactsHostnames: null,
+      ...(isBefore(version, '1.49') ? NONDISTRIBUTABLE : {}),
       ...registryConfig(runtime.registries.settings),
     },
     NCPU: system.cpus,

@@ -109,7 +109,7 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
 
   router.add('DELETE', '/containers/{id}', async (request) => {
     const { query } = request;
-    if (query.flag('link')) fail('not-implemented', 'removing links is not implemented yet');
+    if (query.flag('link')) refuseLink(request.param('id'), containers);
     await containers.remove(request.param('id'), { force: query.flag('force'), volumes: query.flag('v') });
     return NO_CONTENT;
   });
@@ -135,6 +135,15 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
   router.add('POST', '/containers/prune', async ({ query, abort }) =>
     json(200, await pruneContainers(runtime, query, clock, abort)),
   );
+}
+
+/** `parent/alias` names a link; Docker's status for a container's own name is 500. */
+function refuseLink(name: string, containers: ApiDeps['runtime']['containers']): never {
+  if (/^\/?[^/]+$/.test(name)) {
+    containers.get(name);
+    throw new Fault(500, 'conflict', 'Conflict, cannot remove the default link name of the container');
+  }
+  return fail('not-implemented', 'removing links is not implemented yet');
 }
 
 export function networkFacts({ networks }: ApiDeps['runtime'], version: string): NetworkFacts {

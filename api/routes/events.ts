@@ -3,7 +3,7 @@ import { BoundedQueue } from '../../base/bounded-queue.ts';
 import { codeOf } from '../../base/errors.ts';
 import type { RuntimeEvent } from '../../runtime/contract.ts';
 import { clusterEvent } from '../convert/cluster-event.ts';
-import { EVENT_FILTERS, eventJson, wantsEvent } from '../convert/event.ts';
+import { eventJson, wantsEvent } from '../convert/event.ts';
 import { parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
 import { type Filters, parseFilters } from '../filters.ts';
@@ -23,7 +23,7 @@ export function addEventRoutes(router: Routes, deps: ApiDeps): void {
     const nowMs = deps.clock.nowMs();
     const sinceNs = parseTimestampNs(query.text('since'), 'since', nowMs);
     const untilNs = parseTimestampNs(query.text('until'), 'until', nowMs);
-    const filters = parseFilters(query.text('filters'), EVENT_FILTERS);
+    const filters = parseFilters(query.text('filters'), 'any');
     return stream('application/json', eventLines(deps, { filters, sinceNs, untilNs }, abort));
   });
 }

@@ -76,7 +76,6 @@ export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDe
 }
 
 async function save(images: Images, names: readonly string[]) {
-  if (names.length === 0) fail('invalid', 'no image named: parameter names is required');
   for (const name of names) images.get(name);
   return stream('application/x-tar', await images.save(names));
 }

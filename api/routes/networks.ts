@@ -22,6 +22,7 @@ import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import type { NetworkJson } from '../types/network.ts';
 
+const NETWORK_TYPES = ['builtin', 'custom'];
 const NETWORK_FILTERS = ['dangling', 'driver', 'id', 'label', 'label!', 'name', 'scope', 'type'];
 
 export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
@@ -29,6 +30,8 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
 
   router.add('GET', '/networks', async ({ query, abort }) => {
     const filters = parseFilters(query.text('filters'), NETWORK_FILTERS);
+    for (const type of filters.values('type'))
+      if (!NETWORK_TYPES.includes(type)) fail('invalid', `invalid filter: 'type'='${type}'`);
     const local = networks.list().filter((network) => isDangling(network, filters));
     const known = await clusterNetworks(deps, abort);
     const own = local.filter(({ id }) => !known.some((network) => network.Id === id));

@@ -42,8 +42,8 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
 
 export function addInfoRoutes(router: Routes, deps: ApiDeps): void {
   const { swarm, clock } = deps;
-  router.add('GET', '/info', async ({ abort }) =>
-    json(200, await systemInfo(deps, await swarmInfoJson(swarm, clock, abort))),
+  router.add('GET', '/info', async ({ version, abort }) =>
+    json(200, await systemInfo(deps, await swarmInfoJson(swarm, clock, abort), version)),
   );
 }
 

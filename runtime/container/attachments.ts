@@ -35,7 +35,7 @@ export function withAttachment(
   }
   if (standsAlone(name))
     throw new CodedError(
-      'forbidden',
+      'invalid',
       'container cannot be connected to host network - container must be created with host network',
     );
   const present = attachmentsOf(config);
@@ -52,18 +52,19 @@ export function withoutAttachment(
   config: ContainerConfig,
   reference: string,
   networkName: (reference: string) => string,
+  containerId: string,
 ): ContainerConfig {
   const name = networkName(reference);
   if (standsAlone(name)) {
     throw new CodedError(
-      'forbidden',
+      'invalid',
       'container cannot be disconnected from host network - container must be created with host network',
     );
   }
   const present = attachmentsOf(config);
   const attachments = present.filter(({ network }) => networkName(network) !== name);
   if (attachments.length === present.length) {
-    return fail('forbidden', `container ${config.name} is not connected to network ${name}`);
+    return fail('forbidden', `container ${containerId} is not connected to network ${name}`);
   }
   const network = attachments[0]?.network ?? 'none';
   return { ...config, network, attachments };

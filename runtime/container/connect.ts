@@ -30,7 +30,7 @@ export async function connect(container: Container, parts: ContainerParts, added
 
 /** The caller holds the lock. */
 export async function disconnect(container: Container, parts: ContainerParts, network: string): Promise<void> {
-  const config = withoutAttachment(container.record.config, network, nameOf(parts));
+  const config = withoutAttachment(container.record.config, network, nameOf(parts), container.id);
   await discardAhead(container);
   await keep(container, config);
   const { id } = parts.networks.get(network);

@@ -231,10 +231,14 @@ export interface Stats {
   readonly cpuTotalNs: number;
   readonly cpuUserNs: number;
   readonly cpuKernelNs: number;
+  /** Cgroup version 1 alone counts by core. */
+  readonly cpuPerCoreNs?: readonly number[];
   readonly systemCpuNs: number;
   readonly onlineCpus: number;
   readonly throttling: { readonly periods: number; readonly throttledPeriods: number; readonly throttledNs: number };
   readonly memoryUsageBytes: number;
+  /** The most that was ever used; cgroup version 1 alone. */
+  readonly memoryUsageMaxBytes?: number;
   readonly memoryLimitBytes: number;
   readonly memoryStats: Readonly<Record<string, number>>;
   readonly pids: number;

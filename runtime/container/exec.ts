@@ -13,6 +13,7 @@ import { raceAbort } from './race.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { securityOfContainer } from './security-of.ts';
 import { isAlive } from './state.ts';
+import { isUserFault } from './user-fault.ts';
 
 interface Exec {
   readonly id: string;
@@ -123,7 +124,9 @@ export class Execs {
 
   /** As Docker: not an error of the request, but text on the stream and an exit code. */
   #failed(exec: Exec, error: unknown, options: { detach: boolean }): AttachedStdio {
-    const reason = `OCI runtime exec failed: exec failed: unable to start container process: ${sentenceOf(error)}: unknown`;
+    const why = sentenceOf(error);
+    const frame = 'OCI runtime exec failed: exec failed: unable to start container process';
+    const reason = isUserFault(why) ? why : `${frame}: ${why}: unknown`;
     const isMissing = /executable file .*not found|no such file or directory/i.test(reason);
     this.#ended(exec, isMissing ? 127 : 126);
     if (options.detach) throw new CodedError('invalid', reason);

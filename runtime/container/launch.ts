@@ -8,6 +8,7 @@ import { type ContainerParts, publishContainer } from './parts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { takeAhead } from './prepare-ahead.ts';
 import { type ContainerStatus, NEW_STATUS } from './record.ts';
+import { isUserFault } from './user-fault.ts';
 
 /** Leaves the container running, or as it was with the error noted. The caller holds the lock. */
 export async function launch(container: Container, parts: ContainerParts): Promise<Shim> {
@@ -83,7 +84,7 @@ export function publishMounts(container: Container, parts: ContainerParts, actio
 function startFailure(error: unknown): CodedError {
   const code = codeOf(error);
   const reason = sentenceOf(error);
-  if (code !== 'invalid' && code !== 'internal') return new CodedError(code, reason);
+  if ((code !== 'invalid' && code !== 'internal') || isUserFault(reason)) return new CodedError(code, reason);
   const frame = 'failed to create task for container: failed to create shim task: OCI runtime create failed';
   return new CodedError(code, `${frame}: ${reason}: unknown`);
 }

@@ -10,7 +10,11 @@ export function parseSignal(text: string): number {
   const name = text.toUpperCase().replace(/^SIG/, '');
   if (/^\d+$/.test(text)) {
     const number = Number(text);
-    return number >= 1 && number <= REALTIME_LAST ? number : fail('invalid', `Invalid signal: ${text}`);
+    if (number >= 1 && number <= REALTIME_LAST) return number;
+    return fail(
+      'invalid',
+      number === 0 ? `Invalid signal: ${text}` : `the linux daemon does not support signal ${text}`,
+    );
   }
   const realtime = /^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name);
   if (realtime) {

@@ -26,7 +26,7 @@ export async function readStats(container: Container, cgroups: Cgroups, nowMs: n
   return { atMs: nowMs, ...cpu, ...memory, ...pids, blockIo, network, systemCpuNs, onlineCpus: availableParallelism() };
 }
 
-type Cpu = Pick<Stats, 'cpuTotalNs' | 'cpuUserNs' | 'cpuKernelNs' | 'throttling'>;
+type Cpu = Pick<Stats, 'cpuTotalNs' | 'cpuUserNs' | 'cpuKernelNs' | 'cpuPerCoreNs' | 'throttling'>;
 
 async function cpuV2(folder: string): Promise<Cpu> {
   const stat = parsePairs(await read(join(folder, 'cpu.stat')));
@@ -43,8 +43,9 @@ async function cpuV2(folder: string): Promise<Cpu> {
 }
 
 async function cpuV1(cpuFolder: string, accountFolder: string): Promise<Cpu> {
-  const [usage, split, stat] = await Promise.all([
+  const [usage, perCore, split, stat] = await Promise.all([
     read(join(accountFolder, 'cpuacct.usage')),
+    read(join(accountFolder, 'cpuacct.usage_percpu')),
     read(join(accountFolder, 'cpuacct.stat')),
     read(join(cpuFolder, 'cpu.stat')),
   ]);
@@ -52,6 +53,7 @@ async function cpuV1(cpuFolder: string, accountFolder: string): Promise<Cpu> {
   const throttle = parsePairs(stat);
   return {
     cpuTotalNs: Number(usage),
+    cpuPerCoreNs: perCore.trim() === '' ? [] : perCore.trim().split(/\s+/).map(Number),
     cpuUserNs: (ticks['user'] ?? 0) * NS_PER_TICK,
     cpuKernelNs: (ticks['system'] ?? 0) * NS_PER_TICK,
     throttling: {
@@ -62,7 +64,7 @@ async function cpuV1(cpuFolder: string, accountFolder: string): Promise<Cpu> {
   };
 }
 
-type Memory = Pick<Stats, 'memoryUsageBytes' | 'memoryLimitBytes' | 'memoryStats'>;
+type Memory = Pick<Stats, 'memoryUsageBytes' | 'memoryUsageMaxBytes' | 'memoryLimitBytes' | 'memoryStats'>;
 
 async function memoryV2(folder: string): Promise<Memory> {
   const [current, max, stat] = await Promise.all(
@@ -72,10 +74,15 @@ async function memoryV2(folder: string): Promise<Memory> {
 }
 
 async function memoryV1(folder: string): Promise<Memory> {
-  const [usage, limit, stat] = await Promise.all(
-    ['memory.usage_in_bytes', 'memory.limit_in_bytes', 'memory.stat'].map((file) => read(join(folder, file))),
+  const [usage, usageMax, limit, stat] = await Promise.all(
+    ['memory.usage_in_bytes', 'memory.max_usage_in_bytes', 'memory.limit_in_bytes', 'memory.stat'].map((file) =>
+      read(join(folder, file)),
+    ),
   );
-  return memoryOf(Number(usage ?? 0), Number(limit), stat ?? '');
+  return {
+    ...memoryOf(Number(usage ?? 0), Number(limit), stat ?? ''),
+    memoryUsageMaxBytes: Number(usageMax),
+  };
 }
 
 /** Without a limit the machine's memory is the limit, as Docker shows it. */

@@ -117,6 +117,12 @@ async function runPs(args: string): Promise<string> {
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT')
       fail('not-implemented', `this machine has no ps command, so only 'ps -ef' is answered, not '${args}'`);
-    return fail('invalid', `error running ps: ${sentenceOf(cause)}`, { cause });
+    return fail('invalid', `ps: ${firstComplaint(cause)}`, { cause });
   }
+}
+
+/** What ps said, without its page of help. */
+function firstComplaint(cause: unknown): string {
+  const { stderr } = Object(cause) as { readonly stderr?: unknown };
+  return (typeof stderr === 'string' ? stderr : '').split('\n').find((line) => line !== '') ?? sentenceOf(cause);
 }

@@ -174,6 +174,9 @@ function check({ name, driver, options }: VolumeRequest): void {
   if (driver !== '' && driver !== 'local') {
     fail('not-found', `create ${name}: error looking up volume plugin ${driver}: plugin "${driver}" not found`);
   }
+  const known = ['type', 'o', 'device', 'size'];
+  const unknown = Object.keys(options).find((option) => !known.includes(option));
+  if (unknown !== undefined) fail('invalid', `create ${name}: invalid option: "${unknown}"`);
   const [option] = Object.keys(options);
   if (option !== undefined)
     fail('not-implemented', `create ${name}: options of local volumes ("${option}") are not there yet`);

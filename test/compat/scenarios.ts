@@ -149,5 +149,6 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
     'docker run --rm --runtime nope bb true',
     'docker run --rm --device /dev/nope bb true',
     'docker run --rm -h bad_host! bb true',
+    'docker run --rm -u nobodyhere bb true',
   ],
 };
