@@ -6,7 +6,7 @@ import { availableParallelism, release } from 'node:os';
 import { join } from 'node:path';
 import { Background } from '../base/background.ts';
 import type { Clock } from '../base/clock.ts';
-import { fail } from '../base/errors.ts';
+import { errnoOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { availableCapabilities } from './container/capabilities.ts';
@@ -106,6 +106,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     hostFiles: new HostFiles(),
     background,
     cpus: availableParallelism(),
+    memoryNodes: await memoryNodes(),
     preparesAhead: true,
     publish,
   });
@@ -160,4 +161,15 @@ async function stopAll(containers: ContainerStore, { graceMs }: { graceMs: numbe
   const results = await Promise.allSettled(up.map(({ id }) => unlessAlreadySo(containers.stop(id, { graceMs }))));
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
   if (failures.length > 0) throw new AggregateError(failures, 'not every container could be stopped');
+}
+
+/** How many memory nodes the machine has: the last of `0-1` and one more; a kernel without nodes has one. */
+async function memoryNodes(): Promise<number> {
+  try {
+    const online = await readFile('/sys/devices/system/node/online', 'utf8');
+    return Number(/\d+$/.exec(online.trim())?.[0] ?? 0) + 1;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    return 1;
+  }
 }

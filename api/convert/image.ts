@@ -37,7 +37,9 @@ export function imageInspect(image: Image, storageDriver: string, version: strin
     DockerVersion: image.dockerVersion,
     Author: image.author,
     Config: imageConfigJson(image.config, version),
-    ...(isBefore(version, '1.45') ? { Container: '', ContainerConfig: imageConfigJson(NO_CONFIG, version) } : {}),
+    ...(isBefore(version, '1.45')
+      ? { Container: '', ContainerConfig: { ...imageConfigJson(NO_CONFIG, version), Labels: null } }
+      : {}),
     Architecture: image.architecture,
     ...(image.variant === '' ? {} : { Variant: image.variant }),
     Os: image.os,
@@ -86,7 +88,7 @@ function imageConfigJson(config: ImageConfig, version: string): object {
     WorkingDir: config.workingDirectory,
     Entrypoint: config.entrypoint ?? null,
     OnBuild: config.onBuild ?? null,
-    Labels: Object.keys(config.labels).length > 0 ? config.labels : null,
+    Labels: { ...config.labels },
     ...(config.stopSignal === '' ? {} : { StopSignal: config.stopSignal }),
     ...(config.shell ? { Shell: config.shell } : {}),
   };

@@ -121,6 +121,7 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
 
   router.add('POST', '/containers/{id}/update', async (request) => {
     const body = new Fields(await request.json());
+    containers.get(request.param('id'));
     refuseUnsupportedResources(body);
     const restart = body.object('RestartPolicy').text('Name') === '' ? {} : { restart: parseRestart(body) };
     await containers.update(request.param('id'), { limits: parseLimitChange(body), ...restart });

@@ -13,7 +13,7 @@ import { raceAbort } from './race.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { securityOfContainer } from './security-of.ts';
 import { isAlive } from './state.ts';
-import { isUserFault } from './user-fault.ts';
+import { isUnframed } from './unframed.ts';
 
 interface Exec {
   readonly id: string;
@@ -126,7 +126,7 @@ export class Execs {
   #failed(exec: Exec, error: unknown, options: { detach: boolean }): AttachedStdio {
     const why = sentenceOf(error);
     const frame = 'OCI runtime exec failed: exec failed: unable to start container process';
-    const reason = isUserFault(why) ? why : `${frame}: ${why}: unknown`;
+    const reason = isUnframed(why) ? why : `${frame}: ${why}: unknown`;
     const isMissing = /executable file .*not found|no such file or directory/i.test(reason);
     this.#ended(exec, isMissing ? 127 : 126);
     if (options.detach) throw new CodedError('invalid', reason);

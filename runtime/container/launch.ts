@@ -8,7 +8,7 @@ import { type ContainerParts, publishContainer } from './parts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { takeAhead } from './prepare-ahead.ts';
 import { type ContainerStatus, NEW_STATUS } from './record.ts';
-import { isUserFault } from './user-fault.ts';
+import { isUnframed } from './unframed.ts';
 
 /** Leaves the container running, or as it was with the error noted. The caller holds the lock. */
 export async function launch(container: Container, parts: ContainerParts): Promise<Shim> {
@@ -84,9 +84,10 @@ export function publishMounts(container: Container, parts: ContainerParts, actio
 function startFailure(error: unknown): CodedError {
   const code = codeOf(error);
   const reason = sentenceOf(error);
-  if ((code !== 'invalid' && code !== 'internal') || isUserFault(reason)) return new CodedError(code, reason);
+  if ((code !== 'invalid' && code !== 'internal') || isUnframed(reason)) return new CodedError(code, reason);
   const frame = 'failed to create task for container: failed to create shim task: OCI runtime create failed';
-  return new CodedError(code, `${frame}: ${reason}: unknown`);
+  const step = reason.startsWith('exec: ') ? 'unable to start container process: ' : '';
+  return new CodedError(code, `${frame}: ${step}${reason}: unknown`);
 }
 
 function exitCodeOf(message: string): number {

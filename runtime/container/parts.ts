@@ -55,6 +55,7 @@ export interface ContainerParts {
   readonly log: Log;
   readonly background: Background;
   readonly cpus: number;
+  readonly memoryNodes: number;
   readonly preparesAhead: boolean;
   readonly publish: (happening: Happening) => void;
   /** Another container, by the reference that a mode such as `container:x` holds. */

@@ -117,7 +117,7 @@ async function runPs(args: string): Promise<string> {
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT')
       fail('not-implemented', `this machine has no ps command, so only 'ps -ef' is answered, not '${args}'`);
-    return fail('invalid', `ps: ${firstComplaint(cause)}`, { cause });
+    return fail('invalid', `ps: ${firstComplaint(cause)}`);
   }
 }
 

@@ -13,7 +13,13 @@ const LOG_OPTIONS = /^(max-size|max-file|compress|mode|max-buffer-size)$/;
 /** What the json-file driver tells of a container beside its lines, when details are asked for. */
 const LOG_DETAILS = /^(labels|labels-regex|env|env-regex|tag)$/;
 
-export function validateConfig(config: ContainerConfig, machine: { cpus: number }): void {
+/** What of the machine decides over a limit. */
+interface Machine {
+  readonly cpus: number;
+  readonly memoryNodes: number;
+}
+
+export function validateConfig(config: ContainerConfig, machine: Machine): void {
   if (config.workingDirectory !== '' && !config.workingDirectory.startsWith('/')) {
     fail('invalid', `the working directory '${config.workingDirectory}' is invalid, it needs to be an absolute path`);
   }
@@ -86,7 +92,7 @@ function validateMounts({ mounts, tmpfs }: ContainerConfig): void {
   }
 }
 
-export function validateLimits(limits: ContainerLimits, { cpus }: { cpus: number }): void {
+export function validateLimits(limits: ContainerLimits, { cpus, memoryNodes }: Machine): void {
   const { memoryBytes, memorySwapBytes, memoryReservationBytes, nanoCpus, cpuQuota, cpuPeriod, cpuShares } = limits;
   if (memoryBytes > 0 && memoryBytes < MEMORY_MIN) fail('invalid', 'Minimum memory limit allowed is 6MB');
   if (memorySwapBytes > 0 && memoryBytes === 0) {
@@ -113,12 +119,9 @@ export function validateLimits(limits: ContainerLimits, { cpus }: { cpus: number
   const { cpusetMems = '', memorySwappiness = 0, blockIoWeight = 0, oomKillDisable = false } = limits;
   const isSet = (text: string): boolean => /^(|\d+(-\d+)?(,\d+(-\d+)?)*)$/.test(text);
   if (!isSet(limits.cpusetCpus)) fail('invalid', `Invalid value ${limits.cpusetCpus} for cpuset cpus`);
-  const beyond = limits.cpusetCpus.split(/[,-]/).some((cpu) => Number(cpu) >= cpus);
-  if (beyond) {
-    const available = `requested ${limits.cpusetCpus}, available: ${cpus === 1 ? '0' : `0-${cpus - 1}`}`;
-    fail('invalid', `Requested CPUs are not available - ${available}`);
-  }
+  requireAvailable('CPUs', limits.cpusetCpus, cpus);
   if (!isSet(cpusetMems)) fail('invalid', `Invalid value ${cpusetMems} for cpuset mems`);
+  requireAvailable('memory nodes', cpusetMems, memoryNodes);
   if (memorySwappiness < 0 || memorySwappiness > 100)
     fail('invalid', `Invalid value: ${memorySwappiness}, valid memory swappiness range is 0-100`);
   if (blockIoWeight !== 0 && (blockIoWeight < 10 || blockIoWeight > 1000))
@@ -128,6 +131,12 @@ export function validateLimits(limits: ContainerLimits, { cpus }: { cpus: number
       'invalid',
       'OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.',
     );
+}
+
+function requireAvailable(what: string, requested: string, count: number): void {
+  if (!requested.split(/[,-]/).some((number) => Number(number) >= count)) return;
+  const available = count === 1 ? '0' : `0-${count - 1}`;
+  fail('invalid', `Requested ${what} are not available - requested ${requested}, available: ${available}`);
 }
 
 export function validateRestart({ name, attemptsMax }: RestartRule): void {

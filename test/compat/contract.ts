@@ -23,7 +23,13 @@ interface Description {
 }
 
 /** Of a path that leads through a table with free keys, nothing is said of the key: what stands there is content. */
-export type Described = { readonly types: readonly string[]; readonly nullable: boolean } | 'free' | 'not described';
+export type Described = Field | 'free' | 'not described';
+
+interface Field {
+  readonly types: readonly string[];
+  readonly nullable: boolean;
+  readonly isTable: boolean;
+}
 
 export class Contract {
   readonly #description: Description;
@@ -40,7 +46,8 @@ export class Contract {
 
   /** `at` as facts.ts writes paths: `.A[].B`, and `.` for the whole. */
   at(method: string, path: string, at: string): Described {
-    const schema = this.#operation(method, path)?.responses['200']?.schema;
+    const responses = this.#operation(method, path)?.responses ?? {};
+    const schema = (responses['200'] ?? responses['201'])?.schema;
     return schema === undefined ? 'not described' : this.#walk(schema, at === '.' ? '' : at);
   }
 
@@ -55,14 +62,13 @@ export class Contract {
 
   #walk(schema: Schema, rest: string): Described {
     const own = this.#merged(schema);
-    if (rest === '') return { types: typesOf(own), nullable: own['x-nullable'] === true };
+    if (rest === '') return fieldOf(own);
     if (rest.startsWith('[]')) return own.items ? this.#walk(own.items, rest.slice(2)) : 'not described';
     const keys = Object.keys(own.properties ?? {}).filter((key) => isAt(rest, key));
     const key = keys.toSorted((a, b) => b.length - a.length)[0];
     if (key !== undefined) return this.#walk(own.properties?.[key] ?? {}, rest.slice(1 + key.length));
-    return typeof own.additionalProperties === 'object'
-      ? this.#inTable(own.additionalProperties, rest)
-      : 'not described';
+    if (typeof own.additionalProperties === 'object') return this.#inTable(own.additionalProperties, rest);
+    return own.type === 'object' && own.properties === undefined ? 'free' : 'not described';
   }
 
   /** Free keys may hold dots, so that the rest of the path begins at some later dot, or at a bracket, or is nothing. */
@@ -75,13 +81,9 @@ export class Contract {
     return typesOf(this.#merged(values)).includes('object') && ends.length > 0 ? 'not described' : 'free';
   }
 
-  #merged(schema: Schema): Schema {
-    const { $ref, allOf = [], ...own } = schema;
+  #merged({ $ref, allOf = [], ...own }: Schema): Schema {
     const parts = [...($ref === undefined ? [] : [this.#resolve($ref)]), ...allOf].map((part) => this.#merged(part));
-    return parts.reduce<Schema>(
-      (all, part) => ({ ...part, ...all, properties: { ...part.properties, ...all.properties } }),
-      own,
-    );
+    return parts.reduce<Schema>((all, part) => ({ ...part, ...all, ...joined(part, all) }), own);
   }
 
   #resolve(reference: string): Schema {
@@ -90,6 +92,15 @@ export class Contract {
     return schema;
   }
 }
+
+const fieldOf = (schema: Schema): Field => ({
+  types: typesOf(schema),
+  nullable: schema['x-nullable'] === true,
+  isTable: typeof schema.additionalProperties === 'object',
+});
+
+const joined = (part: Schema, all: Schema): Pick<Schema, 'properties'> =>
+  part.properties || all.properties ? { properties: { ...part.properties, ...all.properties } } : {};
 
 const pattern = (template: string): RegExp =>
   new RegExp(`^${template.replaceAll('.', String.raw`\.`).replaceAll(/\{\w+\}/g, '.*')}$`);

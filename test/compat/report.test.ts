@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Router } from '../../api/router.ts';
 import { NEEDED } from './coverage.ts';
-import type { Listed } from './differences.ts';
+import type { Listed } from './differences/listed.ts';
 import { factsOf } from './facts.ts';
 import { ROWS } from './raw.ts';
 import { compare } from './report.ts';

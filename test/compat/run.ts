@@ -6,7 +6,9 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { dockerAvailable } from '../bench/engines.ts';
+import { Contract } from './contract.ts';
 import { LISTED } from './differences.ts';
+import { KINDS, touchedBy } from './kinds.ts';
 import { withEngine } from './lab.ts';
 import { PARTS, type Part, partsOf } from './parts.ts';
 import type { Views } from './raw.ts';
@@ -48,14 +50,37 @@ async function viewsOf(parts: readonly Part[], socketPath: string): Promise<View
 }
 
 function print({ equal, listed, unlisted, unused }: Report): number {
-  for (const { request, lines, reasons } of listed) {
-    console.log(`${request}\n${shown(lines)}\n      (${reasons.join('; ')})\n`);
+  for (const { request, lines } of listed) {
+    const reasons = [...new Set(lines.map(({ entry }) => entry.reason))];
+    console.log(`${request}\n${shown(lines.map(({ line }) => line))}\n      (${reasons.join('; ')})\n`);
   }
   for (const { request, lines } of unlisted) console.log(`NOT LISTED: ${request}\n${shown(lines)}\n`);
   for (const { request, lines } of unused) console.log(`DIFFERS NO MORE: ${request} ${lines}`);
   const counts = `${equal} answers are equal, ${listed.length} differ as listed, ${unlisted.length} without a reason`;
   console.log(`${counts}; ${unused.length} of ${LISTED.length} reasons are not needed any more`);
-  return unlisted.length + unused.length === 0 ? 0 : 1;
+  return unlisted.length + unused.length + printTouched(listed) === 0 ? 0 : 1;
+}
+
+/** How many of the listed differences touch what clients rely on, and by what each is proven; answers how many are not. */
+function printTouched(listed: Report['listed']): number {
+  const path = process.env['SHOAL_ENGINE_API'];
+  if (path === undefined) {
+    console.log('Set SHOAL_ENGINE_API to the published description to see which of them clients could notice.');
+    return 0;
+  }
+  const contract = new Contract(path);
+  const touched = listed.flatMap((each) => touchedBy(each, contract).map((touch) => ({ ...touch, ...each })));
+  for (const kind of KINDS) {
+    const ofKind = touched.filter((touch) => touch.kind === kind);
+    const reasons = new Set(ofKind.map(({ because }) => because ?? 'NOTHING'));
+    const counts = [...reasons].map(
+      (reason) => `${ofKind.filter((touch) => (touch.because ?? 'NOTHING') === reason).length} by ${reason}`,
+    );
+    console.log(`${kind}: ${ofKind.length} listed${counts.length > 0 ? `, explained: ${counts.join(', ')}` : ''}`);
+  }
+  const open = touched.filter(({ because }) => because === undefined);
+  for (const { request, kind, line } of open) console.log(`NOT PROVEN: ${request}\n    ${kind}: ${line}`);
+  return open.length;
 }
 
 const SHOWN_MAX = 12;

@@ -120,7 +120,7 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   events: [
     'since=$(date +%s); docker run --rm --name ev bb true; docker events --since $since --until $(($(date +%s)+1)) --filter container=ev --format "{{.Type}} {{.Action}}"',
     'since=$(date +%s); docker run -d --name ev bb sleep 1000 >/dev/null; docker exec ev true; docker kill ev; docker wait ev >/dev/null; docker rm ev >/dev/null; docker events --since $since --until $(($(date +%s)+1)) --filter container=ev --format "{{.Action}}"',
-    'docker events --since 1h --until 0s --filter nope=x',
+    'docker events --since 1h --until 0s --filter nope=x >/dev/null',
   ],
   images: [
     'docker images --format "{{.Repository}}:{{.Tag}}" bb',

@@ -183,11 +183,14 @@ describe('refused configs', () => {
   ];
   for (const [name, change, reason] of cases) {
     it(name, () =>
-      assert.throws(() => validateConfig(aConfig(change), { cpus: 2 }), { code: 'invalid', message: reason }),
+      assert.throws(() => validateConfig(aConfig(change), { cpus: 2, memoryNodes: 1 }), {
+        code: 'invalid',
+        message: reason,
+      }),
     );
   }
   it('accepts the usual', () =>
-    validateConfig(aConfig(limits({ memoryBytes: 5e7, nanoCpus: 5e8, pids: 50 })), { cpus: 2 }));
+    validateConfig(aConfig(limits({ memoryBytes: 5e7, nanoCpus: 5e8, pids: 50 })), { cpus: 2, memoryNodes: 1 }));
 });
 
 describe('cgroups', () => {

@@ -415,6 +415,7 @@ export async function machine(
       hostFiles: new HostFiles(),
       background,
       cpus: 2,
+      memoryNodes: 1,
       preparesAhead: options.preparesAhead ?? false,
       publish: (event) => events.push(event),
     };

@@ -1,0 +1,4 @@
+// What Docker finds out before there is a task or a process, so that its words about it have no frame around them: a user
+// or a group that the container does not have, a device that the machine does not have.
+export const isUnframed = (reason: string): boolean =>
+  /^(unable to find (user|group) |error gathering device information )/.test(reason);
