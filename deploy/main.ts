@@ -6,6 +6,7 @@ import { buildDemoArchive, DEMO_PORT, demoHealthy, deployDemo, loadDemo } from '
 import { askEngine } from './engine.ts';
 import { removeCgroups } from './cgroups.ts';
 import { unmountBelow } from './mounts.ts';
+import { buildHelper, hasHelper } from './helper.ts';
 import { makeNetwork, removeNetwork, subnetsInUse } from './network.ts';
 import { isUp, makeRunDirectory, startDaemon, stopNode } from './node.ts';
 import { type Options, parseOptions } from './options.ts';
@@ -38,6 +39,7 @@ async function start(options: Options): Promise<void> {
   await step('network', () => makeNetwork(plan));
   makeRunDirectory(plan);
   const archive = options.demo ? buildDemoArchive(plan) : undefined;
+  if (!hasHelper(plan)) await step('container helper', () => buildHelper(plan));
   await step(`${plan.nodes.length} ${plan.nodes.length === 1 ? 'node' : 'nodes'}`, () => startNodes(plan));
   await step('swarm', () => formSwarm(plan));
   const first = plan.nodes[0] as NodePlan;

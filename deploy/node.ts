@@ -1,6 +1,6 @@
 // One node: its daemon in the node's own network and UTS namespace and cgroup.
-import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { killNodeCgroup, makeNodeCgroup, nodeCgroupPath, nodeProcesses, removeCgroups } from './cgroups.ts';
 import { callEngine } from './engine.ts';
@@ -19,8 +19,11 @@ export async function isUp(node: NodePlan): Promise<boolean> {
   }
 }
 
-/** Starts the daemon and resolves when it serves its socket. The daemon outlives this process. */
-export async function startDaemon(plan: ClusterPlan, node: NodePlan): Promise<void> {
+/**
+ * Starts the daemon and resolves when it serves its socket. The daemon outlives this process; one that does not answer
+ * in time is ended, so that the next start finds its data free.
+ */
+export async function startDaemon(plan: ClusterPlan, node: NodePlan, readyWithinMs = READY_WITHIN_MS): Promise<void> {
   const cgroupProcesses = makeNodeCgroup(node.cgroup);
   mkdirSync(node.dataRoot, { recursive: true, mode: 0o710 });
   writeFileSync(node.cgroupFile, `${nodeCgroupPath(node.cgroup)}\n`);
@@ -49,24 +52,38 @@ export async function startDaemon(plan: ClusterPlan, node: NodePlan): Promise<vo
     ],
     { detached: true, stdio: ['ignore', log, log, 'pipe'], env: { ...daemonEnvironment(), SHOALD_READY_FD: '3' } },
   );
-  await new Promise<void>((resolve, reject) => {
-    const failed = (why: string): void =>
-      reject(new Error(`${node.name} ${why}; its log: ${node.logFile}\n${lastLines(node.logFile)}`));
-    const timer = setTimeout(() => failed(`did not answer within ${READY_WITHIN_MS / 1000} s`), READY_WITHIN_MS);
-    const ready = child.stdio[3];
-    ready?.on('data', () => {
+  closeSync(log);
+  try {
+    await ready(child, readyWithinMs);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL'); // with what it started
+    throw new Error(`${node.name} ${why}; its log: ${node.logFile}\n${lastLines(node.logFile)}`);
+  } finally {
+    // Nothing of it may keep this process from its end.
+    child.removeAllListeners();
+    child.stdio[3]?.destroy();
+    child.unref();
+  }
+}
+
+/** Resolves when the daemon says on its fourth descriptor that it serves. */
+function ready(child: ChildProcess, withinMs: number): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`did not answer within ${withinMs / 1000} s`)), withinMs);
+    child.stdio[3]?.once('data', () => {
       clearTimeout(timer);
       resolve();
     });
-    child.once('error', reject);
+    child.once('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
     child.once('exit', (code) => {
       clearTimeout(timer);
-      failed(`ended with exit status ${code}`);
+      reject(new Error(`ended with exit status ${code}`));
     });
   });
-  child.removeAllListeners('exit');
-  child.stdio[3]?.destroy();
-  child.unref();
 }
 
 function daemonArguments(plan: ClusterPlan, node: NodePlan): string[] {

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nodeProcesses, removeCgroups } from '../../deploy/cgroups.ts';
+import { startDaemon } from '../../deploy/node.ts';
+import { type NodePlan, planCluster } from '../../deploy/plan.ts';
+import { ended } from '../../deploy/processes.ts';
 import { TestCluster } from '../support/cluster.ts';
 import { leftBehind, machineSnapshot } from '../support/machine.ts';
 import { requireRoot } from '../support/requirements.ts';
@@ -31,6 +38,29 @@ describe('npm start', () => {
     for (const address of addresses) {
       const page = await (await fetch(`${address}plain`)).text();
       assert.match(page, /^version=v1 task=demo_web\.\d\.\w+ node=node\d client=\S+\n$/);
+    }
+  });
+
+  it('gives up a daemon that does not answer, and leaves none of its processes', async () => {
+    const program = mkdtempSync(join(tmpdir(), 'silent-'));
+    mkdirSync(join(program, 'dist/daemon'), { recursive: true });
+    writeFileSync(join(program, 'dist/daemon/main.js'), 'setInterval(() => undefined, 1000);\n');
+    const plan = planCluster({
+      name,
+      nodeCount: 1,
+      runDirectory: program,
+      stateDirectory: program,
+      program,
+      subnet: 1,
+    });
+    const node = { ...(plan.nodes[0] as NodePlan), cgroup: `/${name}/silent` };
+    try {
+      await assert.rejects(startDaemon(plan, node, 500), /^Error: node1 did not answer within 0\.5 s; its log: /);
+      await ended(nodeProcesses(node.cgroup), { withinMs: 10_000, reaped: true });
+      assert.deepEqual(nodeProcesses(node.cgroup), []);
+    } finally {
+      await removeCgroups(node.cgroup);
+      rmSync(program, { recursive: true });
     }
   });
 
