@@ -24,6 +24,9 @@ const PACKAGES_TO_TEST = {
   git: 'git',
   chromium: 'chromium',
   'docker-registry': 'docker-registry',
+  dockerd: 'docker.io', // drives our helper as an OCI runtime
+  runc: 'runc',
+  crun: 'crun',
 };
 
 const COMMANDS = {
