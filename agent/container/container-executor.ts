@@ -76,8 +76,9 @@ export class ContainerExecutor implements Executor {
   }
 
   async openWays(port: number): Promise<void> {
-    if (!(await this.#options.runtime.networks.openWays(port))) return;
-    this.#description = { ...this.#description, wayPort: port };
+    const { wayPort: _, ...description } = this.#description;
+    const isOpen = await this.#options.runtime.networks.openWays(port);
+    this.#description = isOpen ? { ...description, wayPort: port } : description;
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {

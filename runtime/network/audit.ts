@@ -1,4 +1,5 @@
 // Compares what the kernel has with what it should have, and repairs the difference.
+import { sentenceOf } from '../../base/errors.ts';
 import { formatIp } from './addresses.ts';
 import { ensureBridge, type KernelView, missingGateways, viewKernel } from './bridges.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -14,9 +15,12 @@ import type { Ways } from './ways.ts';
 export type Cause = 'bridge' | 'link' | 'rules' | 'overlay' | 'ways';
 
 /** Something in the kernel that is not as the records have it. */
-export interface Finding {
+export interface Difference {
   readonly cause: Cause;
   readonly sentence: string;
+}
+
+interface Finding extends Difference {
   readonly repair: () => Promise<unknown>;
 }
 
@@ -33,58 +37,100 @@ export interface AuditParts {
   readonly networks: readonly NetworkState[];
   readonly endpoints: Endpoints;
   readonly firewall: Firewall;
-  readonly overlays: MachineOverlays;
-  readonly ways: Ways;
+  readonly overlays: Pick<MachineOverlays, 'each'>;
+  readonly ways: Pick<Ways, 'differences' | 'audit'>;
 }
 
 /** Every difference there is now; nothing is changed. */
-export async function findDifferences(parts: AuditParts): Promise<readonly Finding[]> {
-  const view = await viewKernel(parts.netd);
-  const overlays = (await parts.overlays.differences()).map(
-    (sentence): Finding => ({ cause: 'overlay', sentence, repair: () => parts.overlays.audit() }),
-  );
-  const ways = (await parts.ways.differences()).map(
-    (sentence): Finding => ({ cause: 'ways', sentence, repair: () => parts.ways.audit() }),
-  );
-  return [
-    ...ways,
-    ...bridgeFindings(parts, view),
-    ...endpointFindings(parts, view),
-    ...(await ruleFindings(parts)),
-    ...overlays,
-  ];
+export async function findDifferences(parts: AuditParts): Promise<readonly Difference[]> {
+  const found: Difference[] = [];
+  const look = async (cause: Cause, what: string, compare: () => Promise<readonly string[]>): Promise<void> => {
+    try {
+      for (const sentence of await compare()) found.push({ cause, sentence });
+    } catch (error) {
+      found.push({ cause, sentence: notLookedAt(what, error) });
+    }
+  };
+  await look('ways', 'the link to other nodes', () => parts.ways.differences());
+  await look('link', 'bridges and links', async () => {
+    const view = await viewKernel(parts.netd);
+    const findings = [...bridgeFindings(parts, view), ...endpointFindings(parts, view)];
+    found.push(...findings.map(({ cause, sentence }) => ({ cause, sentence })));
+    return [];
+  });
+  await look('rules', 'packet rules', () => parts.firewall.differences());
+  for (const overlay of parts.overlays.each()) {
+    await look('overlay', `network ${overlay.shape.name}`, () => overlay.differences());
+  }
+  return found;
 }
+
+/** One part that can not be looked at hides nothing of the others. */
+const notLookedAt = (what: string, error: unknown): string => `${what} could not be looked at: ${sentenceOf(error)}`;
 
 /** Repairs what is found; `repaired` hears of each. */
 export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) => void): Promise<AuditReport> {
-  const repairs: string[] = [];
-  const failures: string[] = [];
-  const mend = async (findings: readonly Finding[]): Promise<void> => {
+  const work = new Repairs(repaired);
+  await work.part('bridges and links', async () => {
+    const view = await viewKernel(parts.netd);
+    const bridges = bridgeFindings(parts, view);
+    await work.mend(bridges);
+    // A bridge that was gone took its ports with it.
+    await work.mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
+  });
+  await repairRules(parts, work);
+  for (const overlay of parts.overlays.each()) {
+    await work.part(`network ${overlay.shape.name}`, async () => work.took('overlay', await overlay.audit()));
+  }
+  return work.report;
+}
+
+/** As `auditKernel`, of what packet rules are about. */
+export async function auditRules(parts: AuditParts, repaired: (cause: Cause) => void): Promise<AuditReport> {
+  const work = new Repairs(repaired);
+  await repairRules(parts, work);
+  return work.report;
+}
+
+async function repairRules(parts: AuditParts, work: Repairs): Promise<void> {
+  await work.part('the link to other nodes', async () => work.took('ways', await parts.ways.audit()));
+  await work.part('packet rules', async () => work.mend(await ruleFindings(parts)));
+}
+
+class Repairs {
+  readonly report = { repairs: [] as string[], failures: [] as string[] };
+  readonly #repaired: (cause: Cause) => void;
+
+  constructor(repaired: (cause: Cause) => void) {
+    this.#repaired = repaired;
+  }
+
+  /** What fails in it is told, and is nobody else's failure. */
+  async part(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.report.failures.push(notLookedAt(what, error));
+    }
+  }
+
+  async mend(findings: readonly Finding[]): Promise<void> {
     for (const { cause, sentence, repair } of findings) {
       try {
         await repair();
-        repairs.push(sentence);
-        repaired(cause);
+        this.took(cause, [sentence]);
       } catch (error) {
-        failures.push(`${sentence}: ${error instanceof Error ? error.message : String(error)}`);
+        this.report.failures.push(`${sentence}: ${sentenceOf(error)}`);
       }
     }
-  };
-  const view = await viewKernel(parts.netd);
-  const bridges = bridgeFindings(parts, view);
-  await mend(bridges);
-  // A bridge that was gone took its ports with it.
-  await mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
-  for (const sentence of await parts.ways.audit()) {
-    repaired('ways');
-    repairs.push(sentence);
   }
-  await mend(await ruleFindings(parts));
-  for (const sentence of await parts.overlays.audit()) {
-    repaired('overlay');
-    repairs.push(sentence);
+
+  took(cause: Cause, sentences: readonly string[]): void {
+    for (const sentence of sentences) {
+      this.#repaired(cause);
+      this.report.repairs.push(sentence);
+    }
   }
-  return { repairs, failures };
 }
 
 /** All rules are replaced in one go, whatever differs. */

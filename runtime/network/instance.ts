@@ -5,6 +5,7 @@ export interface Instance {
   readonly table: string; // nf_tables
   readonly bridge: string; // the default network's
   readonly wayLink: string; // to other nodes
+  readonly wayMark: number; // of packets on their way into it, two bits free at its end; also the number of its routes' table
   readonly vethPrefix: string;
   readonly linkGroup: number; // all its links, for deletion in one go
 }
@@ -16,6 +17,8 @@ export function instanceOf(dataRoot: string): Instance {
     table: `shoal_${tag.slice(0, 8)}`,
     bridge: `shoal-${tag.slice(0, 8)}`,
     wayLink: `sw${tag.slice(0, 8)}`,
+    // Never a node's number in its MAC address: that ends in other than zero (ways.ts).
+    wayMark: 0x5a_0000 | ((Number.parseInt(tag.slice(0, 4), 16) & 0x3fff) << 2),
     vethPrefix: `sv${tag.slice(0, 5)}`,
     linkGroup: 0x5300_0000 | Number.parseInt(tag.slice(0, 6), 16),
   };
@@ -24,3 +27,6 @@ export function instanceOf(dataRoot: string): Instance {
 /** At most 15 characters, the kernel's limit. */
 export const vethName = (instance: Instance, sandboxId: string): string =>
   `${instance.vethPrefix}${sandboxId.slice(0, 8)}`;
+
+/** Of whichever daemon. */
+export const isWayLink = (name: string): boolean => /^sw[0-9a-f]{8}$/.test(name);

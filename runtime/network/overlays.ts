@@ -99,17 +99,9 @@ export class MachineOverlays implements Overlays {
     if (!this.#hasEncrypted()) await this.#endTunnel();
   }
 
-  /** What the kernel has otherwise than it should; nothing is changed. */
-  async differences(): Promise<string[]> {
-    const found: string[] = [];
-    for (const overlay of this.#all()) found.push(...(await overlay.differences()));
-    return found;
-  }
-
-  async audit(): Promise<string[]> {
-    const repairs: string[] = [];
-    for (const overlay of this.#all()) repairs.push(...(await overlay.audit()));
-    return repairs;
+  /** To be audited one by one. */
+  each(): readonly Pick<Overlay, 'shape' | 'differences' | 'audit'>[] {
+    return this.#all();
   }
 
   /** The node is deleted. */

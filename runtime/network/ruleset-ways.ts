@@ -1,6 +1,6 @@
 // The packet rules by which a connection that is passed on to another node keeps its client's address. The node that was
-// asked leads its packets into the tunnel (`MARK.asked`), to the MAC address made of the other node's address. The other
-// one remembers with the connection from which MAC address it came, and leads the answers back there (`MARK.answer`),
+// asked leads its packets into the tunnel (`askedMark`), to the MAC address made of the other node's address. The other
+// one remembers with the connection from which MAC address it came, and leads the answers back there (`answerMark`),
 // whatever its routes say of the client. Pure.
 // Invariant: two clients' connections that look alike but came through two nodes are two: each node has a zone of its own.
 import { addressBytes } from './addresses.ts';
@@ -35,11 +35,15 @@ import {
 export interface WayRules {
   readonly link: string;
   readonly mtu: number;
+  /** Of packets on their way into the tunnel; as an address of a node it would be nobody's. Its last two bits are free. */
+  readonly mark: number;
 }
 
-/** Of packets on their way into the tunnel. As addresses of nodes both would be nobody's. */
-export const MARK = { asked: 0x5a01, answer: 0x5a02 } as const;
 export const MARK_MASK = 0xffff_fffc;
+/** On the way to the node that has a task. */
+export const askedMark = (mark: number): number => mark | 1;
+/** On the way back to the node that was asked. */
+const answerMark = (mark: number): number => mark | 2;
 
 /** Ports of other nodes that take connections with their client's address. */
 export const INGRESS_KEPT = 'ingress_kept';
@@ -55,14 +59,14 @@ const setMark = (mark: number): Expression[] => [loadConstant(u32(mark)), setMet
 const isSide = (side: Buffer): Expression[] => [loadConntrack('direction'), compare('equal', side)];
 
 /** An answer to a connection that another node has passed on. */
-const toTheOneThatPassedOn: readonly Expression[] = [
+const toTheOneThatPassedOn = (mark: number): Expression[] => [
   ...onlyIpv4,
   ...isSide(ANSWERING),
   loadConntrack('zone'),
   compare('not-equal', Buffer.alloc(2)),
   loadConntrack('mark'),
   compare('not-equal', u32(0)),
-  ...setMark(MARK.answer),
+  ...setMark(answerMark(mark)),
 ];
 
 export const WAY_CHAINS = ['way_zones', 'way_answers', 'way_own_answers', 'way_asked', 'way_out'] as const;
@@ -93,8 +97,8 @@ export function wayRules(way: WayRules | undefined, bridges: readonly string[]):
       'way_answers',
       [...into, ...onlyIpv4, ...connection('state', CONNECTION.isNew), loadPayload('sourceMac'), setConntrack('mark')],
     ],
-    ['way_answers', toTheOneThatPassedOn],
-    ['way_own_answers', toTheOneThatPassedOn],
+    ['way_answers', toTheOneThatPassedOn(way.mark)],
+    ['way_own_answers', toTheOneThatPassedOn(way.mark)],
     // A second node on the way would have to remember two others with one connection.
     ...[way.link, ...bridges].map((name): Rule => ['way_asked', [...link('iifname', 'equal', name), back]]),
     [
@@ -102,9 +106,9 @@ export function wayRules(way: WayRules | undefined, bridges: readonly string[]):
       [
         ...onlyIpv4,
         loadConntrack('mark'),
-        compare('equal', u32(MARK.asked)),
+        compare('equal', u32(askedMark(way.mark))),
         ...isSide(ASKING),
-        ...setMark(MARK.asked),
+        ...setMark(askedMark(way.mark)),
         back,
       ],
     ],
@@ -115,31 +119,37 @@ export function wayRules(way: WayRules | undefined, bridges: readonly string[]):
     // Later packets go the same way, whatever the map says by then.
     [
       'way_asked',
-      [...chosen, ...loadAddressProtocolPort, lookup(INGRESS_KEPT), ...setMark(MARK.asked), setConntrack('mark')],
+      [
+        ...chosen,
+        ...loadAddressProtocolPort,
+        lookup(INGRESS_KEPT),
+        ...setMark(askedMark(way.mark)),
+        setConntrack('mark'),
+      ],
     ],
     ['way_out', [...outOf, ...tcp, ...begins, ...setLargestSegment(way.mtu - TCP_HEADERS)]],
     // From here on the mark says where to.
-    ['way_out', [...outOf, ...isMarked(MARK.answer), loadConntrack('mark'), setMeta('mark')]],
+    ['way_out', [...outOf, ...isMarked(answerMark(way.mark)), loadConntrack('mark'), setMeta('mark')]],
   ];
 }
 
 /** First of all in `postrouting`: its source stays as it is. */
-export const keptSource: readonly Expression[] = [...isMarked(MARK.asked), back];
+export const keptSource = ({ mark }: WayRules): Expression[] => [...isMarked(askedMark(mark)), back];
 
 /** The frames of the link itself, in a table of its own. */
-export function planFrames(table: string, { link: name }: WayRules): NftBatch {
+export function planFrames(table: string, way: WayRules): NftBatch {
   const batch = new NftBatch(table, 'netdev');
   batch.addTable();
   batch.deleteTable();
   batch.addTable();
-  addFrameRules(batch, name);
+  addFrameRules(batch, way);
   return batch;
 }
 
-function addFrameRules(batch: NftBatch, name: string): void {
+function addFrameRules(batch: NftBatch, { link: name, mark }: WayRules): void {
   batch.addLinkChain('out', 'egress', name);
   batch.addLinkChain('in', 'ingress', name);
-  const asked = [...isMarked(MARK.asked), loadPayload('destinationAddress'), writeMac('destinationMac')];
+  const asked = [...isMarked(askedMark(mark)), loadPayload('destinationAddress'), writeMac('destinationMac')];
   // The tunnel's own packet would be led back into the tunnel by the mark.
   batch.addRule('out', [...asked, ...setMark(0), verdict({ kind: 'accept' })]);
   batch.addRule('out', [loadMeta('mark'), writeMac('destinationMac')]);

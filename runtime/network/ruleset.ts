@@ -227,7 +227,7 @@ function linkRules({ bridges, ways, dataPort }: LinkRuleset): Rule[] {
     ...wayRules(ways, names),
     ...inputRules(ways, dataPort, names).map((rule): Rule => ['input', rule]),
     ...forward.map((rule): Rule => ['forward', rule]),
-    ...(ways ? [['postrouting', keptSource] as const] : []),
+    ...(ways ? [['postrouting', keptSource(ways)] as const] : []),
     ['postrouting', [...toOtherNode, masquerade]],
     ...bridges.flatMap(masqueradeRules).map((rule): Rule => ['postrouting', rule]),
     ...loopbackRules6(bridges.find(({ gateway6 }) => gateway6 !== undefined)?.gateway6),

@@ -5,17 +5,15 @@ import type { Clock } from '../../base/clock.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { type AuditParts, type AuditReport, auditKernel, type Cause, findDifferences } from './audit.ts';
+import { type AuditParts, type AuditReport, auditKernel, auditRules, type Cause, findDifferences } from './audit.ts';
 import type { NetworkReport } from './contract.ts';
 import type { LinkEvent } from './netd-protocol.ts';
-import type { Firewall } from './firewall.ts';
 
 export interface UpkeepParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly background: Background;
-  readonly firewall: Firewall;
   readonly audited: () => AuditParts;
   /** Before the containers of an earlier daemon are adopted, there is nothing to compare with. */
   readonly isReady: () => boolean;
@@ -50,9 +48,8 @@ export class Upkeep {
     };
   }
 
-  #count(cause: Cause, times = 1): void {
-    if (times === 0) return;
-    this.#repaired.set(cause, (this.#repaired.get(cause) ?? 0) + times);
+  #count(cause: Cause): void {
+    this.#repaired.set(cause, (this.#repaired.get(cause) ?? 0) + 1);
   }
 
   /** A link or an address went away, or a link went down or left its bridge. If it is one of ours, all are looked at. */
@@ -105,14 +102,8 @@ export class Upkeep {
   }
 
   async #repairRules(): Promise<void> {
-    const ways = await this.#parts.audited().ways.audit();
-    this.#count('ways', ways.length);
-    const rules = await this.#parts.firewall.differences();
-    const repairs = [...ways, ...rules];
-    if (repairs.length === 0) return;
-    if (rules.length > 0) await this.#parts.firewall.rebuild();
-    this.#count('rules', rules.length);
-    this.#report('foreign change of packet rules', { repairs, failures: [] });
+    const repaired = (cause: Cause): void => this.#count(cause);
+    this.#report('foreign change of packet rules', await auditRules(this.#parts.audited(), repaired));
   }
 
   #report(reason: string, { repairs, failures }: AuditReport): void {

@@ -33,7 +33,7 @@ import {
   PERMANENT,
   SELF,
 } from './rtnetlink.ts';
-import { MARK, MARK_MASK } from './ruleset-ways.ts';
+import { askedMark, MARK_MASK } from './ruleset-ways.ts';
 
 const RTA = { link: 4, gateway: 5, table: 15 } as const;
 const ON_LINK = 4;
@@ -45,7 +45,8 @@ const WAY_VNI = 4096;
 /** A node that is heard of again within that time is where it was; longer than the kernel remembers connections. */
 const LEARNED_SECONDS = 7 * 24 * 3600;
 const NODES_MAX = 65_536;
-const TABLE = 23_040;
+/** The rules of all daemons here stand together. */
+const PRIORITY = 23_040;
 const GATEWAY = 0xa9fe_4d01; // 169.254.77.1: nobody; frames get their MAC address last
 
 /** Frames to the node with this address of four bytes; those back to one that passed on begin with 02:5b. */
@@ -83,30 +84,32 @@ export function addWayLink(
 }
 
 /** What is marked goes into the tunnel. Each is put in the place of an equal one. */
-export function putRoute(writer: MessageWriter, index: number): void {
+export function putRoute(writer: MessageWriter, index: number, table: number): void {
   neighbour(writer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, { family: AF_INET, index, flags: 0 }, () => {
     writer.bytes(NDA_DST, addressBytes(GATEWAY));
     writer.bytes(NDA_LLADDR, macOfNode(0));
   });
   const route = Buffer.from([AF_INET, 0, 0, 0, 0, 3, 0, 1, ON_LINK, 0, 0, 0]);
   writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, route, () => {
-    writer.u32(RTA.table, TABLE);
+    writer.u32(RTA.table, table);
     writer.u32(RTA.link, index);
     writer.bytes(RTA.gateway, addressBytes(GATEWAY));
   });
 }
 
-function ruleMessage(writer: MessageWriter, type: number, flags: number): void {
+/** What is marked goes by the table of the mark's own number. */
+function ruleMessage(writer: MessageWriter, type: number, flags: number, mark: number): void {
   writer.message(type, flags | NLM_F_ACK, Buffer.from([AF_INET, 0, 0, 0, 0, 0, 0, TO_TABLE, 0, 0, 0, 0]), () => {
-    writer.u32(RULE.priority, TABLE);
-    writer.u32(RULE.mark, MARK.asked & MARK_MASK);
+    writer.u32(RULE.priority, PRIORITY);
+    writer.u32(RULE.mark, (askedMark(mark) & MARK_MASK) >>> 0);
     writer.u32(RULE.mask, MARK_MASK);
-    writer.u32(RULE.table, TABLE);
+    writer.u32(RULE.table, mark);
   });
 }
 
-export const addMarkRule = (writer: MessageWriter): void => ruleMessage(writer, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
-export const deleteMarkRule = (writer: MessageWriter): void => ruleMessage(writer, RTM_DELRULE, 0);
+export const addMarkRule = (writer: MessageWriter, mark: number): void =>
+  ruleMessage(writer, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, mark);
+export const deleteMarkRule = (writer: MessageWriter, mark: number): void => ruleMessage(writer, RTM_DELRULE, 0, mark);
 
 export function dumpRules(): Buffer {
   const writer = new MessageWriter();
@@ -114,18 +117,18 @@ export function dumpRules(): Buffer {
   return writer.finish();
 }
 
-export const hasMarkRule = (dump: Buffer): boolean =>
+export const hasMarkRule = (dump: Buffer, mark: number): boolean =>
   [...readMessages(dump)].some(({ type, body }) => {
     const attributes = readAttributes(body.subarray(12));
-    return type === RTM_NEWRULE && attributes.get(RULE.table)?.readUInt32LE(0) === TABLE;
+    return type === RTM_NEWRULE && attributes.get(RULE.table)?.readUInt32LE(0) === mark;
   });
 
-/** Of dumps of routes and of neighbours: does the route lead into the link, and to somebody? */
-export function hasRoute(routes: Buffer, neighbours: Buffer, index: number): boolean {
+/** Of dumps of routes and of neighbours: does the table's route lead into the link, and to somebody? */
+export function hasRoute(routes: Buffer, neighbours: Buffer, index: number, mark: number): boolean {
   const isRoute = [...readMessages(routes)].some(({ type, body }) => {
     const attributes = readAttributes(body.subarray(12));
     const table = attributes.get(RTA.table)?.readUInt32LE(0);
-    return type === RTM_NEWROUTE && table === TABLE && attributes.get(RTA.link)?.readInt32LE(0) === index;
+    return type === RTM_NEWROUTE && table === mark && attributes.get(RTA.link)?.readInt32LE(0) === index;
   });
   const isNeighbour = [...readMessages(neighbours)].some(({ type, body }) => {
     const address = readAttributes(body.subarray(12)).get(NDA_DST);

@@ -7,7 +7,7 @@ import type { Random } from '../../base/random.ts';
 import { parseAddress } from './addresses.ts';
 import type { IngressPort } from './contract.ts';
 import type { Firewall } from './firewall.ts';
-import type { Instance } from './instance.ts';
+import { type Instance, isWayLink } from './instance.ts';
 import { changeLink, deleteLink, dumpLinks, dumpRoutes, type Link, readLinks } from './link-messages.ts';
 import { type Netd, StepError } from './netd.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE, type Step } from './netd-protocol.ts';
@@ -63,9 +63,9 @@ export class Ways {
   /** True: this node passes on, and takes, connections with their client's address. */
   async open(port: number): Promise<boolean> {
     return await this.#inTurn(async () => {
-      if (this.#open?.port === port) return true;
       try {
-        await this.#mustBeAble();
+        await this.#mustBeAble(port);
+        if (this.#open?.port === port) return true;
         if (this.#open) await this.#remove();
         await this.#ensure(port, this.#open?.mac ?? this.#newMac());
         return true;
@@ -73,7 +73,7 @@ export class Ways {
         this.#parts.log.warn('services see this node as the client of connections that it passes on', {
           reason: sentenceOf(error),
         });
-        await this.#remove();
+        await this.#giveUp();
         return false;
       }
     });
@@ -93,10 +93,7 @@ export class Ways {
 
   async close(): Promise<void> {
     await this.#inTurn(async () => {
-      if (!this.#open) return;
-      this.#open = undefined;
-      await this.#parts.firewall.set((wanted) => ({ ...wanted, ways: undefined }));
-      await this.#remove();
+      if (this.#open) await this.#giveUp();
     });
   }
 
@@ -109,7 +106,11 @@ export class Ways {
 
   /** What the kernel lacks; nothing is changed. */
   differences(): Promise<string[]> {
-    return this.#inTurn(() => this.#compare());
+    return this.#inTurn(async () => {
+      const found = await this.#compare();
+      const strict = this.#open && (await this.#strictFilter());
+      return strict ? [...found, strict] : found;
+    });
   }
 
   /** Puts it right; a sentence for each thing that was wrong. */
@@ -132,7 +133,7 @@ export class Ways {
   }
 
   #rules(): WayRules {
-    return { link: this.#name, mtu: this.#parts.mtu() - HEADERS };
+    return { link: this.#name, mtu: this.#parts.mtu() - HEADERS, mark: this.#parts.instance.wayMark };
   }
 
   /** Unlike others, so that nodes know each other apart by it; the kernel is told it with the link. */
@@ -148,13 +149,31 @@ export class Ways {
     this.#nodes.set(wayKey(node), node);
   }
 
-  async #mustBeAble(): Promise<void> {
+  /** Nothing marks packets any more before what they would be led into goes. */
+  async #giveUp(): Promise<void> {
+    this.#open = undefined;
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ways: undefined }));
+    await this.#remove();
+  }
+
+  async #mustBeAble(port: number): Promise<void> {
+    const links = readLinks(await this.#parts.netd().dump('listing links', dumpLinks()));
+    const others = links.find((link) => isWayLink(link.name) && link.name !== this.#name && link.way?.port === port);
+    if (others) {
+      const why = `the link ${others.name} of another daemon on this machine has UDP port ${port}`;
+      throw new CodedError('conflict', `${why}: give one of the two another data path port`);
+    }
+    const strict = await this.#strictFilter();
+    if (strict) throw new CodedError('unavailable', strict);
+  }
+
+  /** Why packets would be dropped that come from elsewhere than the routes say. */
+  async #strictFilter(): Promise<string | undefined> {
     const name = 'ipv4/conf/all/rp_filter';
     const [filter] = await this.#parts.netd().run([{ do: 'read-sysctl', where: '', name }]);
-    if (filter?.errno === 0 && filter.bytes.toString().trim() === STRICT) {
-      const why = 'net.ipv4.conf.all.rp_filter is 1: the kernel drops packets whose source is elsewhere by its routes';
-      throw new CodedError('unavailable', `${why} (2 lets them pass)`);
-    }
+    if (filter?.errno !== 0 || filter.bytes.toString().trim() !== STRICT) return undefined;
+    const why = 'net.ipv4.conf.all.rp_filter is 1: the kernel drops packets whose source is elsewhere by its routes';
+    return `${why} (2 lets them pass)`;
   }
 
   async #ensure(port: number, mac: Uint8Array): Promise<void> {
@@ -180,8 +199,10 @@ export class Ways {
     if (!link?.way) throw new CodedError('internal', `the link ${name} is not there`);
     const routed = new MessageWriter();
     changeLink(routed, { index: link.index, up: true });
-    putRoute(routed, link.index);
-    if (!hasMarkRule(await netd().dump('listing routing rules', dumpRules()))) addMarkRule(routed);
+    putRoute(routed, link.index, instance.wayMark);
+    if (!hasMarkRule(await netd().dump('listing routing rules', dumpRules()), instance.wayMark)) {
+      addMarkRule(routed, instance.wayMark);
+    }
     await netd().do('leading packets to other nodes', [
       { do: 'netlink', family: NETLINK_ROUTE, where: '', messages: routed.finish() },
     ]);
@@ -220,11 +241,13 @@ export class Ways {
     const link = await this.#link();
     if (!link?.way || !link.up || link.index !== open.index) return [`the link ${this.#name} to other nodes was gone`];
     const found: string[] = [];
-    if (!hasMarkRule(await netd().dump('listing routing rules', dumpRules()))) {
+    if (!hasMarkRule(await netd().dump('listing routing rules', dumpRules()), instance.wayMark)) {
       found.push('the routing rule for connections to other nodes was gone');
     }
     const routes = await netd().dump('listing routes', dumpRoutes());
-    if (!hasRoute(routes, await netd().dump('listing neighbours', dumpAddressNeighbours()), open.index)) {
+    if (
+      !hasRoute(routes, await netd().dump('listing neighbours', dumpAddressNeighbours()), open.index, instance.wayMark)
+    ) {
       found.push('the route to other nodes was gone');
     }
     const has = new Set((await this.#readNodes(open)).map(wayKey));
@@ -265,7 +288,7 @@ export class Ways {
     const link = new MessageWriter();
     deleteLink(link, this.#name);
     const rule = new MessageWriter();
-    deleteMarkRule(rule);
+    deleteMarkRule(rule, instance.wayMark);
     const step = (messages: Buffer): Step => ({
       do: 'netlink',
       family: NETLINK_ROUTE,

@@ -7,7 +7,7 @@ import { planFrames, wayRules } from '../../runtime/network/ruleset-ways.ts';
 import { addMarkRule, hasMarkRule, putNode, readNodes, wayKey } from '../../runtime/network/way-messages.ts';
 import { wayNodes } from '../../runtime/network/ways.ts';
 
-const WAYS = { link: 'sw01234567', mtu: 1450 };
+const WAYS = { link: 'sw01234567', mtu: 1450, mark: 0x5a_0400 };
 const elsewhere = { address: '192.0.2.2', port: 8080, wayPort: 4789 };
 const map = (protocol: 'tcp' | 'udp', ...remote: { address: string; port: number; wayPort?: number }[]) => [
   { protocol, publishedPort: 8080, local: [], remote },
@@ -51,10 +51,11 @@ describe('ways to other nodes', () => {
     assert.deepEqual(readNodes(bytes, 7, 4789), nodes);
     assert.deepEqual(readNodes(bytes, 8, 4789), []);
     const rule = new MessageWriter();
-    addMarkRule(rule);
+    addMarkRule(rule, WAYS.mark);
     const asked = rule.finish();
     assert.equal([...readMessages(asked)].length, 1);
-    assert.ok(hasMarkRule(asked));
-    assert.ok(!hasMarkRule(bytes));
+    assert.ok(hasMarkRule(asked, WAYS.mark));
+    assert.ok(!hasMarkRule(asked, 0x5a_0404), 'of another daemon');
+    assert.ok(!hasMarkRule(bytes, WAYS.mark));
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import { type Log, silentLog } from '../../base/log.ts';
 import type { Endpoint, IngressPort } from '../../runtime/network/contract.ts';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
 import { joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
@@ -197,10 +198,11 @@ describe('ingress', function () {
       await joinContainer(first);
       await first.applyIngress(1, [passed(two)]);
       const link = /(sw[0-9a-f]{8})/.exec(await one.run('ip', '-o', 'link'))?.[1] ?? '';
+      const table = /^23040:.* lookup (\d+)/m.exec(await one.run('ip', 'rule'))?.[1] ?? '';
       for (const damage of [
         ['ip', 'link', 'delete', link],
-        ['ip', 'rule', 'delete', 'table', '23040'],
-        ['ip', 'route', 'flush', 'table', '23040'],
+        ['ip', 'rule', 'delete', 'table', table],
+        ['ip', 'route', 'flush', 'table', table],
         ['bridge', 'fdb', 'del', `02:5a:c0:00:02:02`, 'dev', link, 'dst', two.address, 'self'],
         ['nft', 'flush', 'ruleset'],
       ]) {
@@ -211,6 +213,47 @@ describe('ingress', function () {
       await first.clearIngress();
       assert.doesNotMatch(await one.run('ip', '-o', 'link'), /sw[0-9a-f]{8}/);
       assert.doesNotMatch(await one.run('ip', 'rule'), /23040/);
+    });
+
+    it('leaves those of another daemon on the machine alone, and says who has the port', async () => {
+      await using lab = await NetworkLab.open();
+      const [[one, first], [two, second]] = (await nodes(lab, 2)) as [
+        [LabMachine, MachineNetworks],
+        [LabMachine, MachineNetworks],
+      ];
+      const outside = await lab.machine();
+      const warnings: string[] = [];
+      const log: Log = { ...silentLog, warn: (_, fields) => void warnings.push(String(fields?.['reason'])) };
+      const other = await one.networks({ ...lab.directories(one, 'other'), log });
+      await second.applyIngress(1, [to([await task(lab, second, 'far')])]);
+      await first.applyIngress(1, [passed(two)]);
+      assert.equal(await other.openWays(WAY), false);
+      assert.match(warnings.join(), /link sw[0-9a-f]{8} of another daemon on this machine has UDP port 4789/);
+      assert.equal(await other.openWays(WAY + 100), true);
+      const asked = async (): Promise<string> => await lab.ask(outside.namespace, one.address, PORT);
+      assert.equal(await asked(), `far ${outside.address}`);
+      assert.deepEqual([(await first.report()).differences, (await other.report()).differences], [[], []]);
+      await other.clearIngress();
+      assert.equal(await asked(), `far ${outside.address}`);
+      assert.deepEqual((await first.report()).differences, []);
+    });
+
+    it('gives them up when the kernel is told to drop what comes from elsewhere, and takes them up again', async () => {
+      await using lab = await NetworkLab.open();
+      const [machine] = [await lab.machine()];
+      const networks = await machine.networks();
+      assert.equal(await networks.openWays(WAY), true);
+      await networks.shutdown({ keep: true });
+      await machine.run('sysctl', '-w', 'net.ipv4.conf.all.rp_filter=1');
+      const next = await machine.networks();
+      assert.equal(await next.openWays(WAY), false);
+      assert.doesNotMatch(await machine.run('ip', '-o', 'link'), /sw[0-9a-f]{8}/);
+      assert.deepEqual(await next.audit(), { repairs: [], failures: [] }, 'nothing of it is wanted any more');
+      assert.doesNotMatch(await machine.run('nft', 'list', 'ruleset'), /sw[0-9a-f]{8}/);
+      await machine.run('sysctl', '-w', 'net.ipv4.conf.all.rp_filter=0');
+      assert.equal(await next.openWays(WAY), true);
+      await machine.run('sysctl', '-w', 'net.ipv4.conf.all.rp_filter=1');
+      assert.match((await next.report()).differences.map(({ sentence }) => sentence).join(), /rp_filter is 1/);
     });
 
     it('hides the client where the kernel would drop what comes from elsewhere', async () => {

@@ -86,6 +86,12 @@ export class NetworkLab implements AsyncDisposable {
     return join(this.#directory, machine.address, 'run');
   }
 
+  /** For one more daemon on a machine. */
+  directories(machine: LabMachine, name: string): Pick<NetworksOptions, 'dataRoot' | 'execRoot'> {
+    const root = join(this.#directory, `${machine.address}-${name}`);
+    return { dataRoot: join(root, 'data'), execRoot: join(root, 'run') };
+  }
+
   /** A TCP server that answers each connection with `text` and the client's address; resolves when it listens. */
   async serve(namespace: string, port: number, text: string, on = '0.0.0.0'): Promise<ChildProcess> {
     return await this.#script(

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { type AuditParts, auditKernel, auditRules, type Cause, findDifferences } from '../../runtime/network/audit.ts';
+
+const broken = (): Promise<never> => Promise.reject(new Error('no such thing'));
+
+/** A machine of which every part but the rules and one network is out of order. */
+function parts(): AuditParts {
+  const overlay = (name: string, audit: () => Promise<string[]>) => ({ shape: { name }, audit, differences: audit });
+  const firewall = { differences: async () => ['a rule was gone'], rebuild: async () => undefined };
+  return {
+    netd: { dump: broken },
+    networks: [],
+    firewall,
+    ways: { audit: broken, differences: broken },
+    overlays: { each: () => [overlay('red', broken), overlay('blue', async () => ['a row was gone'])] },
+  } as unknown as AuditParts;
+}
+
+describe('an audit of which parts fail', () => {
+  it('does the others, and tells what failed', async () => {
+    const counted: Cause[] = [];
+    const { repairs, failures } = await auditKernel(parts(), (cause) => counted.push(cause));
+    assert.deepEqual(repairs, ['a rule was gone', 'a row was gone']);
+    assert.deepEqual(counted, ['rules', 'overlay']);
+    assert.deepEqual(failures, [
+      'bridges and links could not be looked at: no such thing',
+      'the link to other nodes could not be looked at: no such thing',
+      'network red could not be looked at: no such thing',
+    ]);
+  });
+
+  it('of the rules alone does so, too', async () => {
+    const { repairs, failures } = await auditRules(parts(), () => undefined);
+    assert.deepEqual(repairs, ['a rule was gone']);
+    assert.equal(failures.length, 1);
+  });
+
+  it('shows what it can', async () => {
+    const found = await findDifferences(parts());
+    assert.deepEqual(
+      found.map(({ cause }) => cause),
+      ['ways', 'link', 'rules', 'overlay', 'overlay'],
+    );
+  });
+});
