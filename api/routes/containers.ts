@@ -11,7 +11,7 @@ import { parseFilters } from '../filters.ts';
 import { CodedError, codeOf, fail, sentenceOf } from '../../base/errors.ts';
 import type { ContainerConfig } from '../../runtime/container/contract.ts';
 import { networkToJoin } from '../cluster-network.ts';
-import { Fault } from '../faults.ts';
+import { Fault, notImplemented } from '../faults.ts';
 import { empty, json } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
@@ -64,6 +64,7 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
 
   router.add('POST', '/containers/{id}/start', async (request) => {
     refuseHostConfig(request);
+    if (request.query.text('checkpoint') !== '') throw notImplemented('checkpoints');
     await startAsDocker(containers.start(request.param('id')));
     return NO_CONTENT;
   });

@@ -4,6 +4,7 @@ import { join, posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
+import { archiveFault } from '../image/archive.ts';
 import { decompressor, sniff } from '../image/compression.ts';
 import { applyChanges } from '../image/changes.ts';
 import type { FileChange, FileStat, FileView } from '../native/contract.ts';
@@ -61,6 +62,7 @@ export class FilesOfContainers implements ContainerFiles {
     const bytes = Readable.from(archive.iterator({ destroyOnReturn: false }), { objectMode: false });
     const fed = pipeline([bytes, decompressor(kind), input], { signal: options.abort });
     const [feeding, applied] = await Promise.allSettled([fed, done]);
+    if (feeding.status === 'rejected' && isDamaged(feeding.reason)) throw archiveFault(feeding.reason);
     // The helper's reason is the better one: a refused entry also breaks our pipe.
     if (applied.status === 'rejected') await saying(reference, Promise.reject(applied.reason as Error));
     if (feeding.status === 'rejected') throw feeding.reason;
@@ -182,6 +184,10 @@ function until(archive: AsyncIterable<Buffer>, access: Access): AsyncIterable<Bu
     }
   })();
 }
+
+/** What was compressed can not be uncompressed: the helper only sees an archive that ends early. */
+const isDamaged = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^Z(STD)?_/.test(String(error.code));
 
 /** Docker names the container as it was asked for. */
 async function saying<T>(reference: string, work: Promise<T>): Promise<T> {

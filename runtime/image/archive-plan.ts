@@ -1,9 +1,10 @@
 // What an archive says it holds: for each image its config, its layer files in order, and its tags.
 // docker-archive (manifest.json) is preferred where both are there, as Docker does.
-import { asArray, asObject, asString, type Json, optional } from '../../base/parse.ts';
+import { asArray, asObject, asString, type Json, optional, parseJson } from '../../base/parse.ts';
 import { fail } from '../../base/errors.ts';
 import type { Archive } from './archive.ts';
 import { sha256 } from './digest.ts';
+import { documentKind } from './document-kind.ts';
 import { asDigest } from './image-config.ts';
 import { parseReference, tagKey } from './reference.ts';
 
@@ -64,8 +65,10 @@ async function ociImages(
     const tags = tagsOf(descriptor) ?? inherited;
     const name = blobName(asDigest(descriptor['digest'], `${indexName}.manifests.digest`));
     const kind = optional(descriptor['mediaType'], 'mediaType', asString) ?? '';
-    if (/index|manifest\.list/.test(kind)) images.push(...(await ociImages(archive, name, platform, depth + 1, tags)));
-    else images.push(await ociImage(archive, name, tags));
+    const document = await verified(archive, name);
+    const inside = optional(document['mediaType'], 'mediaType', asString) ?? '';
+    if (documentKind(document, [inside, kind]) === 'image') images.push(ociImage(document, name, tags));
+    else images.push(...(await ociImages(archive, name, platform, depth + 1, tags)));
   }
   return images;
 }
@@ -83,10 +86,13 @@ function tagsOf(descriptor: Json): string[] | undefined {
   return name !== undefined && /[:/]/.test(name) ? [tagKey(parseReference(name))] : undefined;
 }
 
-async function ociImage(archive: Archive, name: string, tags: readonly string[]): Promise<ArchivedImage> {
+async function verified(archive: Archive, name: string): Promise<Json> {
   const bytes = await archive.bytes(name);
   if (blobName(sha256(bytes)) !== name) fail('invalid', `the digest of '${name}' does not match its content`);
-  const manifest = asObject(await archive.json(name), name);
+  return asObject(parseJson(bytes.toString('utf8'), `'${name}'`), name);
+}
+
+function ociImage(manifest: Json, name: string, tags: readonly string[]): ArchivedImage {
   const config = asDigest(asObject(manifest['config'], `${name}.config`)['digest'], `${name}.config.digest`);
   const layers = asArray(manifest['layers'], `${name}.layers`, (value, path) =>
     asDigest(asObject(value, path)['digest'], `${path}.digest`),

@@ -149,6 +149,8 @@ static int make_link(struct unpacker *unpacker, const char *name) {
   if (result < 0 && errno == ENOENT)
     fault_say(unpacker->fault, FAULT_NOT_FOUND, "hard link %.200s: its target %.200s is not in this archive",
               unpacker->entry.path, unpacker->entry.target);
+  else if (result < 0 && (errno == EPERM || errno == EXDEV || errno == ELOOP || errno == ENOTDIR)) // to a folder, or onto another mount
+    fault_invalid(unpacker->fault, "link %s", unpacker->entry.path);
   else if (result < 0) fault_set(unpacker->fault, "link %s", unpacker->entry.path);
   if (folder >= 0) close(folder);
   return result;

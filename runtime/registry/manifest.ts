@@ -2,6 +2,7 @@
 // bounds; what is no container image is refused by name.
 import { fail } from '../../base/errors.ts';
 import { asArray, asInteger, asObject, asString, type Json, optional, parseJson } from '../../base/parse.ts';
+import { documentKind } from '../image/document-kind.ts';
 import { asDigest } from '../image/image-config.ts';
 import type { Descriptor, Platform } from './contract.ts';
 
@@ -47,7 +48,8 @@ const FOREIGN = /foreign|nondistributable/;
 export function parseManifest(bytes: Buffer, contentType: string): ImageManifest | ImageIndex {
   const json = asObject(parseJson(bytes.toString('utf8'), 'the manifest'), 'the manifest');
   const sent = contentType.split(';')[0]?.trim() ?? '';
-  const mediaType = optional(json['mediaType'], 'mediaType', asString) ?? sent;
+  const named = optional(json['mediaType'], 'mediaType', asString) ?? '';
+  const mediaType = named === '' ? sent : named;
   if (json['schemaVersion'] === 1) {
     fail(
       'not-implemented',
@@ -55,9 +57,7 @@ export function parseManifest(bytes: Buffer, contentType: string): ImageManifest
     );
   }
   if (json['schemaVersion'] !== 2) fail('invalid', 'the manifest has no schemaVersion 2');
-  if (mediaType === MEDIA.index || mediaType === MEDIA.list || Array.isArray(json['manifests']))
-    return indexOf(json, mediaType);
-  return imageOf(json, mediaType);
+  return documentKind(json, [named, sent]) === 'index' ? indexOf(json, mediaType) : imageOf(json, mediaType);
 }
 
 function indexOf(json: Json, mediaType: string): ImageIndex {

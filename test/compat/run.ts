@@ -19,7 +19,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [what = '', count = ''] = args;
   if (what === 'fuzz') return longForm('api/fuzz.test.js', { FUZZ_PER_ROUTE: count || '10000' });
   if (what === 'leaks') return longForm('node/leaks.test.js', { LEAK_RUNS: count || '1000' });
-  if (what === 'attacks') return runUndefended(count) === 0 ? 0 : 1;
+  if (what === 'attacks') return (await runUndefended(count)) === 0 ? 0 : 1;
   if (!dockerAvailable()) {
     console.log('Docker Engine is not installed (Debian: apt install docker.io), so there is nothing to compare with.');
     return 1;

@@ -256,7 +256,7 @@ describe('files of containers', () => {
     await ok('rmi', 'same:1');
   });
 
-  it('can not be swapped for a link to the host while they are copied', async function () {
+  it('can not be swapped for a link to the host while they are copied (CVE-2018-15664)', async function () {
     this.timeout(120_000); // the helper may have to be compiled
     const host = join(client.lab.root, 'outside');
     mkdirSync(host);

@@ -13,7 +13,7 @@ import { HOSTILE_TARS, type HostileTar, type Outcome } from '../support/hostile-
 import { requireRoot } from '../support/requirements.ts';
 import { eventually, RuntimeLab } from '../support/runtime-lab.ts';
 
-describe('an archive that', function () {
+describe('past escapes by archives (CVE-2014-6407, CVE-2014-9356, CVE-2017-14992, CVE-2021-32760, CVE-2025-48387): one that', function () {
   this.timeout(60_000);
   let lab: RuntimeLab;
   let registry: FakeRegistry;

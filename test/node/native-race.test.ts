@@ -25,7 +25,7 @@ describe('races for mount points', function () {
     bench.dispose();
   });
 
-  it('does nothing outside while a shared volume’s folder and a link to the host change places', async () => {
+  it('does nothing outside while a shared volume’s folder and a link to the host change places (CVE-2021-30465, CVE-2024-45310)', async () => {
     const canary = join(bench.directory, 'canary');
     const volume = join(bench.directory, 'volume');
     mkdirSync(join(canary, 'sub'), { recursive: true });

@@ -66,7 +66,7 @@ describe('names in networks that users make', function () {
     assert.deepEqual(outside.asked, ['web', 'web']);
   });
 
-  it('of an internal network never leave the machine', async () => {
+  it('of an internal network never leave the machine (CVE-2024-29018)', async () => {
     await using outside = await outsideResolver();
     await using lab = await NetworkLab.open();
     const networks = await (await lab.machine()).networks({ upstreams: async () => [outside.upstream] });

@@ -40,6 +40,34 @@ describe('a registry’s challenge', () => {
   });
 });
 
+describe('a manifest that is two things', () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const config = { mediaType: MEDIA.dockerConfig, size: 2, digest };
+  const parse = (sent: string, fields: object) =>
+    parseManifest(Buffer.from(JSON.stringify({ schemaVersion: 2, ...fields })), sent);
+  const image = { config, layers: [] };
+
+  for (const [what, sent, fields] of [
+    ['has the fields of both', MEDIA.manifest, { ...image, manifests: [] }],
+    ['has the fields of both, and no name', '', { ...image, manifests: [] }],
+    ['is called an index and has layers', MEDIA.index, image],
+    ['is called an image and has manifests', MEDIA.manifest, { manifests: [] }],
+    ['is called one inside and another outside', MEDIA.index, { mediaType: MEDIA.manifest, ...image }],
+  ] as const) {
+    it(`is refused: ${what} (CVE-2021-41190)`, () =>
+      assert.throws(() => parse(sent, fields), {
+        code: 'invalid',
+        message: /the manifest (is called|has the fields)/,
+      }));
+  }
+
+  it('is told from one that is named inside, outside, or by its fields alone', () => {
+    assert.equal(parse('application/json', { mediaType: MEDIA.docker, ...image }).mediaType, MEDIA.docker);
+    assert.equal(parse(`${MEDIA.manifest}; charset=utf-8`, image).kind, 'image');
+    assert.equal(parse('text/plain', { manifests: [] }).kind, 'index');
+  });
+});
+
 describe('platforms', () => {
   for (const [text, expected] of [
     ['linux/arm64', 'linux/arm64/'],
@@ -131,11 +159,11 @@ describe('manifests', () => {
   const layer = { mediaType: MEDIA.dockerLayer, digest, size: 3 };
   const parse = (json: unknown, type: string = MEDIA.docker) => parseManifest(Buffer.from(JSON.stringify(json)), type);
 
-  it('are read by what they say themselves, then by how they came', () => {
+  it('are read by what they say themselves, or by how they came', () => {
     const image = parse({ schemaVersion: 2, config, layers: [layer] });
     assert.equal(image.mediaType, MEDIA.docker);
     assert.equal(image.kind, 'image');
-    const index = parse({ schemaVersion: 2, mediaType: MEDIA.index, manifests: [{ ...config, platform: own }] });
+    const index = parse({ schemaVersion: 2, mediaType: MEDIA.index, manifests: [{ ...config, platform: own }] }, '');
     assert.equal(index.kind, 'index');
   });
 
@@ -170,8 +198,12 @@ describe('manifests', () => {
       /not a digest/,
     ],
     ['too many layers', { schemaVersion: 2, config, layers: Array(501).fill(layer) }, /501 layers/],
-    ['too many entries', { schemaVersion: 2, manifests: Array(1_001).fill(config) }, /more than 1000/],
+    [
+      'too many entries',
+      { schemaVersion: 2, mediaType: MEDIA.index, manifests: Array(1_001).fill(config) },
+      /more than 1000/,
+    ],
   ] as const) {
-    it(`refuse ${name}`, () => assert.throws(() => parse(json), reason));
+    it(`refuse ${name}`, () => assert.throws(() => parse(json, 'application/json'), reason));
   }
 });
