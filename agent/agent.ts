@@ -11,7 +11,9 @@ import type { Credentials } from '../proto/credentials.ts';
 import type { ClusterNews } from '../proto/gen/shoal/dispatcher/v1/ClusterNews.ts';
 import type { OpenStream } from '../proto/gen/shoal/dispatcher/v1/OpenStream.ts';
 import { encodeLogRecord, parseLogOptions } from '../proto/log-record.ts';
+import type { NodePath } from '../proto/node-path.ts';
 import type { NodeRole, TaskId } from '../proto/objects.ts';
+import type { AskNode } from './ask-node.ts';
 import type { Executor } from './executor.ts';
 import { Guests } from './guests.ts';
 import type { AgentMemory, LocalDb } from './local-db.ts';
@@ -33,6 +35,8 @@ export interface AgentOptions {
   /** Where other nodes reach this one's published ports; '': where the manager sees it. */
   readonly dataAddress: string;
   readonly dataPort: number;
+  /** Absent: nobody asks whether other nodes are reached. */
+  readonly askNode?: AskNode;
   /** The managers want this node's certificate to say so. */
   readonly onRole: (role: NodeRole) => void;
 }
@@ -75,6 +79,10 @@ export class Agent {
 
   get state(): AgentState {
     return { connectedTo: this.#session?.address, error: this.#error };
+  }
+
+  paths(): readonly NodePath[] {
+    return this.#worker.paths();
   }
 
   /** Takes up the tasks of an earlier life and connects. */

@@ -16,6 +16,8 @@ export interface IngressDeps {
   readonly log: Log;
   /** Resolves when every other ready node has applied the index, or `withinMs` has passed. */
   readonly awaitOthers: (index: number, withinMs: number) => Promise<boolean>;
+  /** Nodes that this one does not reach at the moment. */
+  readonly isSuspected: (nodeAddress: string) => boolean;
 }
 
 const RETRY_MS = 500;
@@ -63,6 +65,18 @@ export class Ingress {
     this.assign(index, (map) => {
       for (const entry of entries) map.set(entry.serviceId, entry);
     });
+  }
+
+  /** Addresses of nodes that connections may be passed on to. */
+  *nodes(): Iterable<string> {
+    for (const { nodes } of this.#entries.values()) {
+      for (const { nodeId, address } of nodes) if (nodeId !== this.#deps.nodeId) yield address;
+    }
+  }
+
+  /** Nodes came under suspicion, or out of it. */
+  review(addresses: ReadonlySet<string>): void {
+    if ([...this.nodes()].some((address) => addresses.has(address))) this.#changed();
   }
 
   entries(): readonly IngressEntry[] {
@@ -148,7 +162,9 @@ export class Ingress {
   #targets(): IngressTarget[] {
     return [...this.#entries.values()].flatMap((entry) => {
       const localTasks = this.#localTasks(entry);
-      const others = entry.nodes.filter(({ nodeId }) => nodeId !== this.#deps.nodeId);
+      const all = entry.nodes.filter(({ nodeId }) => nodeId !== this.#deps.nodeId);
+      const reached = all.filter(({ address }) => !this.#deps.isSuspected(address));
+      const others = reached.length > 0 ? reached : all;
       const remotes = others.map(({ address, wayPort }) => ({ address, ...(wayPort !== undefined && { wayPort }) }));
       return entry.ports.map(({ protocol, publishedPort, targetPort }) => ({
         protocol,

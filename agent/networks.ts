@@ -14,6 +14,7 @@ import {
 } from '../proto/assignment.ts';
 import type { Task } from '../proto/objects.ts';
 import type { Executor } from './executor.ts';
+import { preferReached } from './paths.ts';
 
 export interface NetworksDeps {
   readonly executor: Pick<Executor, 'applyNetwork' | 'dropNetwork' | 'heldNetworks'>;
@@ -22,6 +23,8 @@ export interface NetworksDeps {
   readonly log: Log;
   /** Resolves when every other ready node has applied the index, or `withinMs` has passed. */
   readonly awaitOthers: (index: number, withinMs: number) => Promise<boolean>;
+  /** Nodes that this one does not reach at the moment. */
+  readonly isSuspected: (nodeAddress: string) => boolean;
 }
 
 export type NetworkKind = 'network' | 'service' | 'endpoint';
@@ -90,6 +93,23 @@ export class Networks {
     if (!settled) this.#deps.log.warn('other nodes may still send connections to a task', { taskId: id });
   }
 
+  /** Nodes that have something on a network of this one: their addresses, with the ports of their data paths. */
+  *nodes(): Iterable<readonly [address: string, port: number]> {
+    for (const { endpoints } of this.#known.values()) {
+      for (const { nodeId, nodeAddress, nodePort } of endpoints.values()) {
+        if (nodeId !== this.#deps.nodeId) yield [nodeAddress, nodePort];
+      }
+    }
+  }
+
+  /** Nodes came under suspicion, or out of it. */
+  review(addresses: ReadonlySet<string>): void {
+    const concerned = [...this.#known].flatMap(([id, { endpoints }]) =>
+      [...endpoints.values()].some(({ nodeAddress }) => addresses.has(nodeAddress)) ? [id] : [],
+    );
+    if (concerned.length > 0) this.#again(new Set(concerned));
+  }
+
   #take({ kind, id, body }: NetworkChange): void {
     const networkId = id.split('/')[0] ?? id;
     this.#dirty.add(networkId);
@@ -132,7 +152,7 @@ export class Networks {
   }
 
   async #apply(id: string): Promise<void> {
-    const { executor, nodeId } = this.#deps;
+    const { executor, nodeId, isSuspected } = this.#deps;
     const known = this.#known.get(id);
     if (!known?.network) {
       if (executor.heldNetworks().includes(id)) await executor.dropNetwork(id);
@@ -143,7 +163,10 @@ export class Networks {
       nodeId,
       network,
       services: [...services.values()],
-      endpoints: [...endpoints.values()],
+      endpoints: preferReached(
+        [...endpoints.values()],
+        (each) => each.nodeId !== nodeId && isSuspected(each.nodeAddress),
+      ),
     });
   }
 }

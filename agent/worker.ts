@@ -4,20 +4,27 @@ import { Background } from '../base/background.ts';
 import type { Clock } from '../base/clock.ts';
 import { codeOf, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
 import { type IngressEntry, parseIngress, parsePeer, parseTask, type PeerEntry } from '../proto/assignment.ts';
 import type { Assignments } from '../proto/gen/shoal/dispatcher/v1/Assignments.ts';
+import type { NodePath } from '../proto/node-path.ts';
 import type { Task, TaskId, TaskStatus } from '../proto/objects.ts';
+import type { AskNode } from './ask-node.ts';
 import type { Controller, Executor } from './executor.ts';
 import { Ingress, type IngressDeps } from './ingress.ts';
 import type { AgentMemory } from './local-db.ts';
 import { isNetworkKind, type NetworkChange, Networks } from './networks.ts';
 import { Peers } from './peers.ts';
+import { Paths, type PathsDeps } from './paths.ts';
 import { serves, TaskRunner } from './task-runner.ts';
 
-export interface WorkerDeps extends Omit<IngressDeps, 'executor'> {
+export interface WorkerDeps extends Omit<IngressDeps, 'executor' | 'isSuspected'> {
   readonly executor: Executor;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
+  /** Absent: nobody asks whether other nodes are reached. */
+  readonly askNode?: AskNode;
   /** A task of this node reached a state. */
   readonly report: (taskId: TaskId, status: TaskStatus) => void;
   /** Something worth remembering changed. */
@@ -30,12 +37,14 @@ interface Held {
 }
 
 const REMOVE_RETRY_MS = 1_000;
+const USUAL_DATA_PORT = 4789;
 
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #ingress: Ingress;
   readonly #networks: Networks;
   readonly #peers: Peers;
+  readonly #paths: Paths | undefined;
   readonly #background: Background;
   readonly #held = new Map<TaskId, Held>();
   readonly #releasing = new Set<TaskId>();
@@ -46,9 +55,11 @@ export class Worker {
 
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
-    this.#ingress = new Ingress(deps);
-    this.#networks = new Networks(deps);
     this.#peers = new Peers(deps);
+    const isSuspected = (address: string): boolean => this.#paths?.isSuspected(address) ?? false;
+    this.#ingress = new Ingress({ ...deps, isSuspected });
+    this.#networks = new Networks({ ...deps, isSuspected });
+    this.#paths = deps.askNode && new Paths({ ...deps, ask: deps.askNode, ...this.#pathUsers() });
     this.#parts = emptyParts(false);
     this.#background = new Background({
       onFailure: (name, error) => deps.log.error('a task stopped being looked after', { name, error }),
@@ -67,6 +78,7 @@ export class Worker {
     const serving = memory.tasks.flatMap(({ task, status }) => (serves(task, status) ? [task] : []));
     this.#ingress.restore(memory.appliedIndex, memory.ingress, serving);
     for (const { task, status } of memory.tasks) this.#hold(task, status);
+    this.#paths?.peersChanged();
   }
 
   /** Another manager will speak: what the last one left half said counts for nothing. */
@@ -88,10 +100,16 @@ export class Worker {
     this.#networks.assign(message.toIndex, full, networks.values());
     this.#assignTasks(full, tasks);
     this.#assignIngress(full, ingress);
+    this.#paths?.peersChanged();
     this.#deps.changed();
     if (!this.#swept) this.#sweep();
     await Promise.all([this.#ingress.settled(), this.#networks.settled(), known]);
     return message.toIndex;
+  }
+
+  /** How other nodes are reached from here. */
+  paths(): readonly NodePath[] {
+    return this.#paths?.list() ?? [];
   }
 
   statuses(): readonly { readonly taskId: TaskId; readonly status: TaskStatus }[] {
@@ -111,8 +129,23 @@ export class Worker {
     };
   }
 
+  #pathUsers(): Pick<PathsDeps, 'peers' | 'onChange'> {
+    return {
+      peers: () => {
+        const ports = new Map([...this.#ingress.nodes()].map((address) => [address, USUAL_DATA_PORT]));
+        for (const [address, port] of this.#networks.nodes()) ports.set(address, port || USUAL_DATA_PORT);
+        return ports;
+      },
+      onChange: (addresses) => {
+        this.#networks.review(addresses);
+        this.#ingress.review(addresses);
+      },
+    };
+  }
+
   /** Stops looking after the tasks; what runs, runs on. */
   async stop(): Promise<void> {
+    this.#paths?.[Symbol.dispose]();
     await this.#background.stop();
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { ClusterControl } from '../proto/control.ts';
+import type { NodePath } from '../proto/node-path.ts';
 import type { NodeAvailability } from '../proto/objects.ts';
 import type { Runtime } from '../runtime/contract.ts';
 
@@ -79,6 +80,8 @@ export interface SwarmAccess {
   info(): SwarmInfo;
   /** Throws `unavailable` with Docker's words when this node is not a manager. */
   control(): ClusterControl;
+  /** How this node reaches those that it has to do with. */
+  paths(): readonly NodePath[];
   /** Resolves with this node's id once the one-node cluster answers. `unavailable`: already part of a swarm. */
   init(request: SwarmInitRequest): Promise<string>;
   /** Resolves when the node is a member. */

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import type { SwarmAccess, SwarmInfo, SwarmInitRequest, SwarmJoinRequest, SwarmRestoreRequest } from '../api/deps.ts';
 import { CodedError } from '../base/errors.ts';
 import type { ClusterControl } from '../proto/control.ts';
+import type { NodePath } from '../proto/node-path.ts';
 import { swarmFolder } from './data-root.ts';
 import type { SwarmNode, SwarmNodeOptions } from './swarm-node.ts';
 import { NOT_IN_SWARM, OPENING } from './swarm-sentences.ts';
@@ -36,6 +37,10 @@ export class LateSwarm implements SwarmAccess, AsyncDisposable {
 
   info(): SwarmInfo {
     return this.#node?.info() ?? { state: this.#isMember ? 'pending' : 'inactive', ...NOBODY };
+  }
+
+  paths(): readonly NodePath[] {
+    return this.#node?.paths() ?? [];
   }
 
   control(): ClusterControl {

@@ -1,6 +1,7 @@
 // A node that is part of a swarm, while it is: its agent, its certificate's renewal, and its manager as long as the
 // certificate says that it is one. Roles change here without a restart.
 import { Agent } from '../agent/agent.ts';
+import { askNode } from '../agent/ask-node.ts';
 import { CertificateRenewal } from '../agent/certificate-renewal.ts';
 import type { Executor } from '../agent/executor.ts';
 import { LocalDb } from '../agent/local-db.ts';
@@ -14,6 +15,7 @@ import type { Random } from '../base/random.ts';
 import { type Manager, type ManagerStart, startManager } from '../manager/manager.ts';
 import type { Credentials } from '../proto/credentials.ts';
 import { DEFAULT_CLUSTER_SPEC } from '../proto/defaults.ts';
+import type { NodePath } from '../proto/node-path.ts';
 import type { NodeId, NodeRole } from '../proto/objects.ts';
 import { Channel } from '../proto/rpc.ts';
 import { Managers } from '../proto/services.ts';
@@ -73,6 +75,7 @@ export class SwarmMember {
       remotes: this.#remotes,
       dataAddress: state.dataAddress,
       dataPort: state.dataPort,
+      askNode,
       onRole: (role) => this.#onRole(role),
     });
     credentials.onChange(() => this.#background.run('role', () => this.#followRole()));
@@ -107,6 +110,11 @@ export class SwarmMember {
   /** What keeps this node from doing its part; '' when nothing does. */
   get error(): string {
     return this.#managerError || (this.#manager ? '' : this.#agent.state.error);
+  }
+
+  /** How this node reaches those that it has to do with. */
+  paths(): readonly NodePath[] {
+    return this.#agent.paths();
   }
 
   managers(): readonly { readonly nodeId: string; readonly address: string }[] {

@@ -17,6 +17,7 @@ import type { ClusterControl } from '../proto/control.ts';
 import { Credentials } from '../proto/credentials.ts';
 import type { CertificateMaterial } from '../proto/identity.ts';
 import { parseJoinToken } from '../proto/join-token.ts';
+import type { NodePath } from '../proto/node-path.ts';
 import type { ClusterId, NodeId } from '../proto/objects.ts';
 import type { Runtime } from '../runtime/contract.ts';
 import { foundCluster, managerFromBackup } from './found-cluster.ts';
@@ -123,6 +124,10 @@ export class SwarmNode implements SwarmAccess, AsyncDisposable {
       error: member.error,
       remoteManagers: member.managers(),
     };
+  }
+
+  paths(): readonly NodePath[] {
+    return this.#member?.paths() ?? [];
   }
 
   control(): ClusterControl {

@@ -77,7 +77,9 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   });
 
   // Not part of Docker's API: what `shoal network doctor` shows.
-  router.add('GET', '/shoal/networks/report', async () => json(200, await networks.report()));
+  router.add('GET', '/shoal/networks/report', async () =>
+    json(200, { ...(await networks.report()), paths: deps.swarm.paths() }),
+  );
 
   router.add('DELETE', '/networks/{id}', async (request) => {
     const id = request.param('id');

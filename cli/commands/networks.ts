@@ -6,7 +6,18 @@ import { table } from '../table.ts';
 interface NetworkReport {
   readonly differences: readonly { readonly cause: string; readonly sentence: string }[];
   readonly repaired: Readonly<Record<string, number>>;
+  readonly paths: readonly {
+    readonly address: string;
+    readonly state: 'reached' | 'suspected' | 'silent';
+    readonly roundTripMs?: number;
+  }[];
 }
+
+const PATHS = {
+  reached: 'reached',
+  suspected: 'not reached: its tasks get no new connections from here while there are others',
+  silent: 'not known: it has never answered (a firewall?)',
+} as const;
 
 export function addNetworkCommands(program: Command, context: () => CommandContext): void {
   const network = program.command('network').description('networks of this machine');
@@ -16,11 +27,18 @@ export function addNetworkCommands(program: Command, context: () => CommandConte
     .action(() => doctor(context()));
 }
 
-/** Ends with 1 when something differs. The daemon repairs by itself; this only looks. */
+const milliseconds = (value: number | undefined): string => (value === undefined ? '' : `${value.toFixed(1)} ms`);
+
+/** Ends with 1 when something differs or a node is not reached. The daemon repairs by itself; this only looks. */
 async function doctor(context: CommandContext): Promise<void> {
-  const { differences, repaired } = await context.engine.json<NetworkReport>('/shoal/networks/report');
+  const { differences, repaired, paths } = await context.engine.json<NetworkReport>('/shoal/networks/report');
   const counts = Object.entries(repaired).map(([cause, count]) => `${count} × ${cause}`);
   context.print(counts.length === 0 ? 'Nothing had to be repaired.' : `Repaired so far: ${counts.join(', ')}.`);
+  if (paths.length > 0) {
+    const rows = paths.map(({ address, state, roundTripMs }) => [address, PATHS[state], milliseconds(roundTripMs)]);
+    context.print(table(['NODE', 'PATH', 'LAST ANSWER'], rows));
+  }
+  if (paths.some(({ state }) => state === 'suspected')) process.exitCode = 1;
   if (differences.length === 0) return context.print('The kernel holds what it should.');
   context.print(
     table(

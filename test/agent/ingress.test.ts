@@ -16,7 +16,7 @@ const task = (number: number): Task => ({
 });
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-function setUp(options: { held?: boolean } = {}) {
+function setUp(options: { held?: boolean; suspected?: string[]; third?: boolean } = {}) {
   const applied: { index: number; local: number; remote: readonly string[] }[] = [];
   const waits: number[] = [];
   const broken: (readonly string[])[] = [];
@@ -36,6 +36,7 @@ function setUp(options: { held?: boolean } = {}) {
       breakConnections: async (addresses) => void broken.push(addresses),
     },
     nodeId: me,
+    isSuspected: (address) => options.suspected?.includes(address) ?? false,
     clock,
     log: silentLog,
     awaitOthers: (index) => {
@@ -47,6 +48,7 @@ function setUp(options: { held?: boolean } = {}) {
   const nodes = [
     { nodeId: me, address: '10.0.0.1' },
     { nodeId: anId('node', 2), address: '10.0.0.2' },
+    ...(options.third ? [{ nodeId: anId('node', 3), address: '10.0.0.3' }] : []),
   ];
   const assign = (index: number, lost: readonly string[] = []): void =>
     ingress.assign(index, (entries) => entries.set(serviceId, { serviceId, ports: [port], nodes, lost }));
@@ -70,6 +72,24 @@ describe('published ports', () => {
     await ingress.enter(task(1));
     assert.deepEqual(applied.at(0), { index: 30, local: 0, remote: ['10.0.0.2'] });
     assert.equal(applied.at(-1)?.local, 1);
+  });
+
+  it('lead to nodes that are reached, or to all while none is', async () => {
+    const suspected: string[] = [];
+    const { ingress, applied } = setUp({ suspected, third: true });
+    const after = async (...addresses: string[]): Promise<readonly string[] | undefined> => {
+      const changed = new Set([...suspected, ...addresses]);
+      suspected.splice(0, suspected.length, ...addresses);
+      ingress.review(changed);
+      await ingress.settled();
+      return applied.at(-1)?.remote;
+    };
+    assert.deepEqual(await after('10.0.0.2'), ['10.0.0.3']);
+    assert.deepEqual(await after('10.0.0.2', '10.0.0.3'), ['10.0.0.2', '10.0.0.3']);
+    assert.deepEqual(await after(), ['10.0.0.2', '10.0.0.3']);
+    const count = applied.length;
+    await after('10.0.0.9');
+    assert.equal(applied.length, count, 'nobody here is concerned');
   });
 
   it('have let go of a task before it is stopped', async () => {

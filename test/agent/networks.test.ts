@@ -42,20 +42,54 @@ function setUp() {
   const executor = new FakeExecutor();
   const clock = new ManualClock();
   const awaited: number[] = [];
+  const suspected = new Set<string>();
   const networks = new Networks({
     executor,
     clock,
     nodeId: 'n',
+    isSuspected: (address) => suspected.has(address),
     log: silentLog,
     awaitOthers: async (index) => {
       awaited.push(index);
       return true;
     },
   });
-  return { executor, clock, networks, awaited };
+  return { executor, clock, networks, awaited, suspected };
 }
 
 describe('networks on an agent', () => {
+  it('send nobody to a node that is not reached while a service has other tasks, and there again once it is', async () => {
+    const { executor, networks, suspected } = setUp();
+    const on = (task: string, serviceId: string, nodeId: string, nodeAddress: string) => ({
+      ...ENDPOINT,
+      ...{ taskId: task, serviceId, nodeId, nodeAddress },
+    });
+    const all = [on('a', 's', 'n', '192.0.2.1'), on('b', 's', 'm', '192.0.2.2'), on('c', 'alone', 'm', '192.0.2.2')];
+    networks.assign(7, false, [
+      change('network', 'net', NETWORK),
+      ...all.map((each) => change('endpoint', `net/${each.taskId}`, each)),
+    ]);
+    assert.deepEqual(
+      [...networks.nodes()],
+      [
+        ['192.0.2.2', 0],
+        ['192.0.2.2', 0],
+      ],
+    );
+    const ready = async (): Promise<string[]> => {
+      await networks.settled();
+      const { endpoints = [] } = executor.networks.get('net')?.picture ?? {};
+      return endpoints.flatMap((each) => (each.ready ? [each.taskId] : []));
+    };
+    assert.deepEqual(await ready(), ['a', 'b', 'c']);
+    suspected.add('192.0.2.1').add('192.0.2.2'); // its own address means nothing
+    networks.review(new Set(['192.0.2.2']));
+    assert.deepEqual(await ready(), ['a', 'c']);
+    suspected.clear();
+    networks.review(new Set(['192.0.2.2']));
+    assert.deepEqual(await ready(), ['a', 'b', 'c']);
+  });
+
   it('are handed on whole, with the index that they are true for', async () => {
     const { executor, networks } = setUp();
     networks.assign(7, false, [change('network', 'net', NETWORK), change('endpoint', 'net/a', ENDPOINT)]);

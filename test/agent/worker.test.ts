@@ -4,6 +4,7 @@ import { EMPTY_MEMORY } from '../../agent/local-db.ts';
 import { Worker } from '../../agent/worker.ts';
 import { systemClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
+import { seededRandom } from '../../base/random.ts';
 import { encodeJson, type IngressEntry } from '../../proto/assignment.ts';
 import type { NodeId, Task, TaskId, TaskStatus } from '../../proto/objects.ts';
 import { FakeExecutor } from '../support/fake-executor.ts';
@@ -34,6 +35,7 @@ function setUp() {
     executor,
     nodeId: me,
     clock: systemClock,
+    random: seededRandom(1),
     log: silentLog,
     report: () => {},
     changed: () => {},

@@ -66,6 +66,10 @@ export class FakeSwarm implements SwarmAccess {
     return this.current;
   }
 
+  paths() {
+    return [];
+  }
+
   control(): ClusterControl {
     return this.current.controlAvailable ? this.cluster : fail('unavailable', NOT_A_MANAGER);
   }
