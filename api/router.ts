@@ -13,12 +13,14 @@ interface Route<H> {
   readonly handler: H;
 }
 
+type Wrap<H> = (handler: H, method: string, pattern: string) => H;
+
 export class Router<H> {
   readonly #routesByRoom: Map<string, Route<H>[]>;
-  readonly #wrap: (handler: H) => H;
+  readonly #wrap: Wrap<H>;
 
   /** `into`: adds its routes to those of another router, each wrapped. */
-  constructor(into?: { readonly router: Router<H>; readonly wrap: (handler: H) => H }) {
+  constructor(into?: { readonly router: Router<H>; readonly wrap: Wrap<H> }) {
     this.#routesByRoom = into ? into.router.#routesByRoom : new Map<string, Route<H>[]>();
     this.#wrap = into?.wrap ?? ((handler) => handler);
   }
@@ -27,7 +29,7 @@ export class Router<H> {
     const segments = pattern.slice(1).split('/');
     const room = segments[0] ?? '';
     const routes = this.#routesByRoom.get(room) ?? [];
-    routes.push({ method, segments, handler: this.#wrap(handler) });
+    routes.push({ method, segments, handler: this.#wrap(handler, method, pattern) });
     this.#routesByRoom.set(room, routes);
   }
 

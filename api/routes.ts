@@ -24,20 +24,25 @@ import { addVolumeRoutes } from './routes/volumes.ts';
 export type Handler = (request: ApiRequest) => Promise<Reply>;
 export type Routes = Router<Handler>;
 
+/** What a daemon that just began knows before it has taken over containers and swarm of the last one. */
+const KNOWN_AT_ONCE = new Set(['/_ping', '/version', '/containers/json', '/containers/{id}/json']);
+
 export function createRoutes(deps: ApiDeps): Routes {
   const router: Routes = new Router();
-  const ofSwarm = afterSwarm(router, deps);
-  addSystemRoutes(router, deps);
+  const { runtime, swarm } = deps;
+  const ofMachine = after(() => runtime.adopted, router);
+  const ofSwarm = after(() => swarm.opened, router);
+  addSystemRoutes(ofMachine, deps);
   addInfoRoutes(ofSwarm, deps);
-  addEventRoutes(router, deps);
-  addContainerRoutes(router, deps);
-  addContainerStreamRoutes(router, deps);
-  addContainerFileRoutes(router, deps);
-  addExecRoutes(router, deps);
-  addImageRoutes(router, deps);
-  addRegistryRoutes(router, deps);
+  addEventRoutes(ofMachine, deps);
+  addContainerRoutes(ofMachine, deps);
+  addContainerStreamRoutes(ofMachine, deps);
+  addContainerFileRoutes(ofMachine, deps);
+  addExecRoutes(ofMachine, deps);
+  addImageRoutes(ofMachine, deps);
+  addRegistryRoutes(ofMachine, deps);
   addNetworkRoutes(ofSwarm, deps);
-  addVolumeRoutes(router, deps);
+  addVolumeRoutes(ofMachine, deps);
   addSwarmRoutes(ofSwarm, deps);
   addSwarmBackupRoutes(ofSwarm, deps);
   addNodeRoutes(ofSwarm, deps);
@@ -48,13 +53,14 @@ export function createRoutes(deps: ApiDeps): Routes {
   return router;
 }
 
-/** For what asks the swarm: a daemon that just began answers of its containers earlier than of its swarm. */
-function afterSwarm(router: Routes, { swarm }: ApiDeps): Routes {
-  const wrap =
-    (handler: Handler): Handler =>
-    async (request) => {
-      await swarm.opened;
+/** Routes that wait: a client that comes early gets its answer a moment later, not a wrong one. */
+function after(ready: () => Promise<void>, router: Routes): Routes {
+  const wrap = (handler: Handler, method: string, pattern: string): Handler => {
+    if (method !== 'POST' && KNOWN_AT_ONCE.has(pattern)) return handler;
+    return async (request) => {
+      await ready();
       return await handler(request);
     };
+  };
   return new Router({ router, wrap });
 }

@@ -15,7 +15,7 @@ import type { ClusterControl } from '../proto/control.ts';
 import { nativeBinary } from '../runtime/native/binary.ts';
 import { DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS } from '../runtime/native/defaults.ts';
 import { openNativeRuntime } from '../runtime/native/native-runtime.ts';
-import { createNetworks } from '../runtime/network/networks.ts';
+import { beginNetworks } from '../runtime/network/networks.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import type { DaemonConfig } from './config.ts';
 import { checkFormat, daemonId, lockDataRoot, makeFolder } from './data-root.ts';
@@ -50,20 +50,24 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   const native = undo.own(
     await openNativeRuntime({ runDirectory: join(execRoot, 'z'), binary, cacheDirectory, log, clock }),
   );
-  const networks = await createNetworks({
+  const { networks, open: networksOpen } = beginNetworks({
     netd: { command: binary.path, args: ['netd', binary.sourceHash] },
     dataRoot,
     execRoot,
     bridge: bridgeOptions(config),
     ...deps,
   });
-  undo.defer(() => networks.shutdown({ keep: true }));
+  undo.defer(async () => {
+    await networksOpen.catch(() => undefined); // why they could not be opened is the start's failure
+    await networks.shutdown({ keep: true });
+  });
   const runtime = undo.own(
     await createRuntime({
       dataRoot,
       execRoot,
       native,
       networks,
+      networksOpen,
       cgroupParent: config.cgroupParent,
       registries: config.registries,
       ociRuntimes: config.ociRuntimes,
@@ -90,6 +94,7 @@ export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promi
   const api = createApiServer({ runtime, swarm, system, clock, random, log, dashboard });
   undo.defer(() => api.close());
   await listenAll(api, config);
+  await runtime.adopted;
   await swarm.open();
   late.dashboard = await openDashboard(config, deps, () => swarm.control(), undo);
   return undo.handOver();

@@ -49,6 +49,11 @@ export interface Volumes {
 }
 
 export interface Runtime extends AsyncDisposable {
+  /**
+   * Resolves when the containers of an earlier daemon are in their networks and watched again. They can be listed and
+   * inspected before; whatever changes something has to wait.
+   */
+  readonly adopted: Promise<void>;
   readonly containers: Containers;
   readonly images: Images;
   readonly registries: Registries;

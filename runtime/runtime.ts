@@ -36,6 +36,8 @@ export interface RuntimeOptions {
   readonly execRoot: string;
   readonly native: NativeRuntime;
   readonly networks: Networks;
+  /** Of networks that are still being opened: they are not needed before the containers are known. */
+  readonly networksOpen?: Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -91,7 +93,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     onFailure: (name, error) => log.error('background work failed', { name, error }),
   });
   setMaxListeners(0, background.abort); // one for each running container and exec
-  const containers = await ContainerStore.open({
+  const { containers, left } = await ContainerStore.open({
     ...common,
     containersRoot: join(dataRoot, 'containers'),
     runRoot: join(execRoot, 'c'),
@@ -110,8 +112,11 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     preparesAhead: true,
     publish,
   });
-  await images.collectGarbage();
+  await options.networksOpen;
+  const adopted = containers.takeOver(left).then(() => images.collectGarbage());
+  adopted.catch(() => undefined); // whoever waits for it has its failure
   return {
+    adopted,
     containers,
     images,
     registries,
@@ -121,6 +126,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     networks: options.networks,
     stopAll: (choice) => stopAll(containers, choice),
     async [Symbol.asyncDispose]() {
+      await adopted.catch(() => undefined);
       await background.stop();
       registries[Symbol.dispose]();
       await containers.flush();

@@ -52,19 +52,21 @@ export class ContainerStore implements Containers {
     this.#flusher = new RecordFlusher(parts);
   }
 
-  /** Takes over what the last daemon left. What has to be restarted comes up in the background. */
-  static async open(parts: Omit<ContainerParts, 'find'>): Promise<ContainerStore> {
+  /** Knows what the last daemon left; nothing may be changed before `takeOver` is through. */
+  static async open(
+    parts: Omit<ContainerParts, 'find'>,
+  ): Promise<{ containers: ContainerStore; left: readonly Adopted[] }> {
     await openFormat(parts.containersRoot, FORMAT);
     const store = new ContainerStore(parts);
     const left = await findLeftContainers(store.#parts);
     parts.background.run('spread folders', () => parts.native.spread([parts.containersRoot, parts.runRoot]));
     for (const { container } of left) store.#keep(container);
-    await store.#continue(left);
-    return store;
+    return { containers: store, left };
   }
 
-  async #continue(left: readonly Adopted[]): Promise<void> {
-    await continueContainers(this.#parts, left);
+  /** What has to be restarted comes up in the background. */
+  takeOver(left: readonly Adopted[]): Promise<void> {
+    return continueContainers(this.#parts, left);
   }
 
   /** What the daemon has to have done before it goes. */

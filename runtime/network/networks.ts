@@ -85,10 +85,19 @@ export interface MachineNetworks extends Networks, AsyncDisposable {
 
 export async function createNetworks(options: NetworksOptions): Promise<MachineNetworks> {
   await using undo = new Scope();
-  const networks = undo.own(new BridgeNetworks(options));
-  await networks.open();
+  const { networks, open } = beginNetworks(options);
+  undo.own(networks);
+  await open;
   undo.handOver();
   return networks;
+}
+
+/** For who has something else to do until they are open. */
+export function beginNetworks(options: NetworksOptions): { networks: MachineNetworks; open: Promise<void> } {
+  const networks = new BridgeNetworks(options);
+  const open = networks.open();
+  open.catch(() => undefined); // whoever waits for it has its failure
+  return { networks, open };
 }
 
 class BridgeNetworks implements MachineNetworks {

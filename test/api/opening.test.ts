@@ -32,6 +32,25 @@ describe('a daemon that has just begun', () => {
     assert.equal(answered.length, 7);
   });
 
+  it('says what it knows of containers before it has taken them over, and changes nothing until then', async () => {
+    await using api = await ApiFixture.start();
+    const id = await api.create({}, 'web');
+    let tellAdopted = (): void => undefined;
+    api.runtime.adopted = new Promise((resolve) => {
+      tellAdopted = resolve;
+    });
+    let isStarted = false;
+    const started = api.call('POST', `/containers/${id}/start`).then(({ status }) => {
+      isStarted = true;
+      return status;
+    });
+    assert.equal((await api.call('GET', '/containers/json?all=1')).json<object[]>().length, 1);
+    assert.equal((await api.call('GET', '/containers/web/json')).status, 200);
+    assert.equal(isStarted, false);
+    tellAdopted();
+    assert.equal(await started, 204);
+  });
+
   it('makes a container on a network of the swarm only once it knows its networks', async () => {
     await using api = await ApiFixture.start();
     let tellOpened = (): void => undefined;

@@ -392,7 +392,7 @@ export async function machine(
   );
   await mkdir(join(root, 'run'));
   const backgrounds: Background[] = [];
-  const open = (): Promise<ContainerStore> => {
+  const open = async (): Promise<ContainerStore> => {
     const background = new Background({ onFailure: (name, error) => failures.push(`${name}: ${String(error)}`) });
     backgrounds.push(background);
     const parts: Omit<ContainerParts, 'find'> = {
@@ -419,7 +419,9 @@ export async function machine(
       preparesAhead: options.preparesAhead ?? false,
       publish: (event) => events.push(event),
     };
-    return ContainerStore.open(parts);
+    const { containers, left } = await ContainerStore.open(parts);
+    await containers.takeOver(left);
+    return containers;
   };
   const store = await open();
   return {

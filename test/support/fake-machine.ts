@@ -69,6 +69,7 @@ export function anImage(id: string, ...tags: string[]): Image {
 const notInThisFake = (): never => fail('internal', 'not in this fake');
 
 export class FakeMachine implements Runtime {
+  readonly adopted = Promise.resolve();
   /** In order: 'create NAME', 'start NAME', 'stop NAME', 'remove NAME', 'volume NAME'. */
   readonly calls: string[] = [];
   readonly configs: ContainerConfig[] = [];

@@ -169,13 +169,13 @@ export function openLabNative(root: string): Promise<NativeRuntime> {
   return openNativeRuntime({ runDirectory: join(root, 'z'), cacheDirectory: NATIVE_CACHE, log: LAB_LOG });
 }
 
-export function openLabRuntime(options: {
+export async function openLabRuntime(options: {
   root: string;
   cgroupParent: string;
   native: NativeRuntime;
   networks: MachineNetworks;
 }): Promise<MachineRuntime> {
-  return createRuntime({
+  const runtime = await createRuntime({
     dataRoot: join(options.root, 'data'),
     execRoot: options.root,
     native: options.native,
@@ -185,6 +185,8 @@ export function openLabRuntime(options: {
     log: LAB_LOG,
     cgroupParent: options.cgroupParent,
   });
+  await runtime.adopted;
+  return runtime;
 }
 
 function leftIn(directory: string): string[] {

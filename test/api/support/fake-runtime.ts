@@ -272,6 +272,7 @@ export class FakeNetworks implements Networks {
 }
 
 export class FakeRuntime implements Runtime {
+  adopted = Promise.resolve();
   readonly containers = new FakeContainers();
   readonly images = new FakeImages();
   readonly registries = new FakeRegistries();
