@@ -30,6 +30,8 @@ export class Container {
   shim: Shim | undefined;
   /** Its process is gone, and it waits for our word that the exit is recorded. */
   exitedShim: Shim | undefined;
+  /** Takes away what the last run left, outside of the lock: a removal need not wait for it, the next run has to. */
+  clearing: Promise<void> = Promise.resolve();
   ahead: Ahead | undefined;
   restartTimer: Timer | undefined;
   restartDelayMs = 0;

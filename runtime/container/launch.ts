@@ -12,6 +12,7 @@ import { isUnframed } from './unframed.ts';
 
 /** Leaves the container running, or as it was with the error noted. The caller holds the lock. */
 export async function launch(container: Container, parts: ContainerParts): Promise<Shim> {
+  await container.clearing;
   try {
     return await startCommand(container, parts, (await takeAhead(container)) ?? (await prepare(container, parts)));
   } catch (error) {

@@ -45,6 +45,7 @@ async function takeAway(container: Container, parts: ContainerParts, options: { 
 
 /** Nobody can see it any more; what a crash interrupts here, the next daemon finishes. */
 async function clearAway(container: Container, parts: ContainerParts, doomed: string): Promise<void> {
+  await container.clearing;
   await container.exitedShim?.acknowledgeExit();
   if (container.hasRunFolders) await clearRun(container, parts);
   await rm(doomed, { recursive: true, force: true });

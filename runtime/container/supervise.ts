@@ -22,12 +22,19 @@ export function supervise(container: Container, parts: ContainerParts, shim: Shi
   container.stopProbing = watchHealth(container, parts, shim);
   parts.background.run(`supervise ${container.id.slice(0, 12)}`, async (abort) => {
     const exit = await raceAbort(shim.exited, abort); // on shutdown the container runs on without us
-    if (exit) await container.lock.run(() => onExit(container, parts, shim, exit));
+    const followsUp = exit && (await container.lock.run(() => onExit(container, parts, shim, exit)));
+    await followsUp?.();
   });
 }
 
-async function onExit(container: Container, parts: ContainerParts, shim: Shim, exit: ExitRecord): Promise<void> {
-  if (container.shim !== shim || !isAlive(container.state)) return;
+/** Resolves with what is left to be done once the lock is free. */
+async function onExit(
+  container: Container,
+  parts: ContainerParts,
+  shim: Shim,
+  exit: ExitRecord,
+): Promise<(() => Promise<void>) | undefined> {
+  if (container.shim !== shim || !isAlive(container.state)) return undefined;
   const { status } = container;
   const ranMs = Math.max(0, exit.atMs - status.startedAtMs);
   container.shim = undefined;
@@ -58,15 +65,21 @@ async function onExit(container: Container, parts: ContainerParts, shim: Shim, e
   const removesItself = delayMs === 'never' && container.record.config.autoRemove;
   // Removal clears what the run left as well; whoever asked for it by force is waiting for us.
   if (!removesItself && !container.isBeingRemoved) {
-    await tolerate(container, parts, 'clearing after the run', () => clearAfterExit(container, parts));
+    await tolerate(container, parts, 'noting the exit', () => container.save());
+    container.clearing = tolerate(container, parts, 'clearing after the run', () => clearAfterExit(container, parts));
   } else if (!container.isBeingRemoved) {
     await tolerate(container, parts, 'removing after the exit', () => removeNow(container, parts, { volumes: true }));
   }
-  whatFollows(container, parts, delayMs);
+  if (delayMs !== 'never') restartLater(container, parts, delayMs);
+  else container.restartDelayMs = 0;
+  return async () => {
+    await container.clearing;
+    if (delayMs === 'never') tellDown(container);
+  };
 }
 
+/** The daemon's word that the exit is on disk lets the shim go. */
 async function clearAfterExit(container: Container, parts: ContainerParts): Promise<void> {
-  await container.save();
   await container.exitedShim?.acknowledgeExit();
   container.exitedShim = undefined;
   await clearRun(container, parts);
@@ -83,6 +96,10 @@ function nextDelay(container: Container, parts: ContainerParts, exit: ExitRecord
 function whatFollows(container: Container, parts: ContainerParts, delayMs: number | 'never'): void {
   if (delayMs !== 'never') return restartLater(container, parts, delayMs);
   container.restartDelayMs = 0;
+  tellDown(container);
+}
+
+function tellDown(container: Container): void {
   container.waiters.tell('down', { exitCode: container.status.exitCode, error: '' });
 }
 
