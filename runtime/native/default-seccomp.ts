@@ -90,8 +90,18 @@ const BY_ARCHITECTURE: Readonly<Record<string, readonly string[]>> = {
 
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = { x86_64: ['x86'], aarch64: ['arm'] };
 
+const POLICIES_MAX = 64;
+const policies = new Map<string, SeccompPolicy>(); // one object for all with the same capabilities
+
 /** The default filter for a container with these capabilities on this machine (`x86_64`, `aarch64`). */
 export function defaultSeccomp(capabilities: readonly string[], architecture: string): SeccompPolicy {
+  const key = [architecture, ...capabilities].join(' ');
+  const policy = policies.get(key) ?? policyFor(capabilities, architecture);
+  if (policies.size < POLICIES_MAX) policies.set(key, policy);
+  return policy;
+}
+
+function policyFor(capabilities: readonly string[], architecture: string): SeccompPolicy {
   const opened = capabilities.flatMap((name) => BY_CAPABILITY[name] ?? []);
   const everyone = [...FILES, ...WAITING, ...MEMORY, ...PROCESSES, ...CLOCKS, ...TALKING];
   const rules = [

@@ -250,7 +250,21 @@ function writeProcess(writer: FrameWriter, process: ProcessSpec): void {
   writer.i32(process.oomScoreAdjustment);
 }
 
+/** Some hundred strings that are the same for nearly all containers and their execs. */
+const seccompFields = new WeakMap<SeccompPolicy, Buffer>();
+
 function writeSeccomp(writer: FrameWriter, policy: SeccompPolicy): void {
+  let fields = seccompFields.get(policy);
+  if (fields === undefined) {
+    const own = new FrameWriter(FRAME.launch);
+    writePolicy(own, policy);
+    fields = own.fields();
+    seccompFields.set(policy, fields);
+  }
+  writer.raw(fields);
+}
+
+function writePolicy(writer: FrameWriter, policy: SeccompPolicy): void {
   writeAction(writer, policy.defaultAction);
   writer.strings(policy.architectures).list(policy.rules, (rule) => {
     writer.strings(rule.names);

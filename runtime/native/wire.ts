@@ -4,6 +4,7 @@ import { fail } from '../../base/errors.ts';
 
 export const PROTOCOL = { min: 1, max: 1 } as const;
 export const FRAME_BYTES_MAX = 2 << 20;
+const HEAD_BYTES = 5; // length and type
 /** Standard input travels in frames of at most this many bytes. */
 export const CHUNK_BYTES = 16_384;
 
@@ -41,7 +42,7 @@ export interface Frame {
 /** Builds one frame. */
 export class FrameWriter {
   #buffer = Buffer.allocUnsafe(4096);
-  #length = 5;
+  #length = HEAD_BYTES;
   readonly #type: number;
 
   constructor(type: number) {
@@ -83,6 +84,18 @@ export class FrameWriter {
     this.u32(bytes);
     this.#length += this.#room(bytes + 1).write(text, this.#length);
     return this.u8(0);
+  }
+
+  /** Fields that were written before, by `fields`. */
+  raw(fields: Buffer): this {
+    this.#room(fields.length);
+    this.#length += fields.copy(this.#buffer, this.#length);
+    return this;
+  }
+
+  /** What was written, without the frame around it, to be written again. */
+  fields(): Buffer {
+    return Buffer.from(this.#buffer.subarray(HEAD_BYTES, this.#length));
   }
 
   list<T>(items: readonly T[], write: (item: T) => void): this {
