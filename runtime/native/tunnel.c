@@ -22,6 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+#define SOCKET_UDP 17
+
 enum { BATCH = 64, BUCKETS = 4096, SOCKET_BUFFER = 8 << 20, LINES_MAX = 64 << 20, LOOK_MS = 2000, ROOM_BEFORE = 64, HUNG_S = 30 };
 
 static struct tunnel_pair **pairs, **coming;
@@ -36,15 +41,9 @@ static const char *coming_fault; // what was wrong among the lines since `begin`
 static uint64_t strays; // datagrams of no pair that is known here
 static int64_t due_ms; // when somebody is to be asked again, or files looked for
 
-// What is to leave is gathered, and sent by one call.
 static uint8_t slots[BATCH][ROOM_BEFORE + TUNNEL_SLOT];
-static struct {
-  struct mmsghdr messages[BATCH];
-  struct iovec parts[BATCH];
-  struct sockaddr_in to[BATCH];
-  uint8_t copies[BATCH][256]; // of short ones, whose bytes do not stay
-  unsigned count;
-} outgoing;
+static struct tunnel_burst outward, inward; // to other nodes, and to the links of this one
+static struct sockaddr_in vxlan;
 
 static void die(const char *what) {
   fprintf(stderr, "tunnel: %s: %s\n", what, strerror(errno));
@@ -58,34 +57,17 @@ static int64_t now_ms(void) {
 }
 
 static void flush(void) {
-  for (unsigned at = 0; at < outgoing.count;) {
-    int sent = sendmmsg(udp_fd, outgoing.messages + at, outgoing.count - at, 0);
-    at += sent > 0 ? (unsigned)sent : 1; // one that can not be sent is lost, as on a wire
-  }
-  outgoing.count = 0;
+  tunnel_burst_flush(&outward);
+  tunnel_burst_flush(&inward);
 }
 
-static void send_datagram(const struct sockaddr_in *to, const uint8_t *bytes, size_t length) {
-  unsigned at = outgoing.count++;
-  int is_slot = bytes >= slots[0] && bytes < slots[0] + sizeof slots;
-  if (!is_slot && length > sizeof outgoing.copies[0]) {
-    outgoing.count--;
-    sendto(udp_fd, bytes, length, 0, (const struct sockaddr *)to, sizeof *to);
-    return;
-  }
-  if (!is_slot) bytes = memcpy(outgoing.copies[at], bytes, length);
-  outgoing.to[at] = *to;
-  outgoing.parts[at] = (struct iovec){(void *)bytes, length};
-  outgoing.messages[at].msg_hdr = (struct msghdr){.msg_name = &outgoing.to[at],
-                                                  .msg_namelen = sizeof outgoing.to[at],
-                                                  .msg_iov = &outgoing.parts[at],
-                                                  .msg_iovlen = 1};
-  if (outgoing.count == BATCH) flush();
+static void send_datagram(const struct sockaddr_in *to, uint8_t *bytes, size_t length) {
+  int stays = bytes >= slots[0] && bytes < slots[0] + sizeof slots;
+  if (stays) tunnel_burst_add(&outward, to, bytes, length);
+  else tunnel_burst_add_copy(&outward, to, bytes, length);
 }
 
-static void deliver(struct tunnel_pair *pair, uint8_t *frame, size_t length) {
-  tunnel_link_write(link_fd, pair->inner, frame, length);
-}
+static void deliver(uint8_t *frame, size_t length) { tunnel_burst_add(&inward, &vxlan, frame, length); }
 
 static const struct tunnel_ways ways = {send_datagram, deliver};
 
@@ -326,19 +308,37 @@ static void read_link(void) {
   flush();
 }
 
+// How long the datagrams are that the kernel has put together into this one; 0: it is one.
+static size_t size_of_each(struct msghdr *header) {
+  int size = 0;
+  for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control; control = CMSG_NXTHDR(header, control))
+    if (control->cmsg_level == SOCKET_UDP && control->cmsg_type == UDP_GRO) memcpy(&size, CMSG_DATA(control), sizeof size);
+  return size > 0 ? (size_t)size : 0;
+}
+
+static void take_datagram(uint8_t *datagram, size_t length) {
+  struct tunnel_pair *pair = find_tag(tunnel_tag_of(datagram, length));
+  if (pair) tunnel_pair_receive(pair, datagram, length, now_ms(), &ways);
+  else strays++;
+}
+
 static void read_datagrams(void) {
   static struct mmsghdr messages[BATCH];
   static struct iovec parts[BATCH];
+  static _Alignas(16) uint8_t controls[BATCH][64];
   for (int i = 0; i < BATCH; i++) {
     parts[i] = (struct iovec){slots[i] + ROOM_BEFORE, TUNNEL_SLOT};
-    messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    messages[i].msg_hdr = (struct msghdr){
+        .msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = controls[i], .msg_controllen = sizeof controls[i]};
   }
   int count = recvmmsg(udp_fd, messages, BATCH, MSG_DONTWAIT, NULL);
   for (int i = 0; i < count; i++) {
     uint8_t *datagram = slots[i] + ROOM_BEFORE;
-    struct tunnel_pair *pair = find_tag(tunnel_tag_of(datagram, messages[i].msg_len));
-    if (pair) tunnel_pair_receive(pair, datagram, messages[i].msg_len, now_ms(), &ways);
-    else strays++;
+    size_t left = messages[i].msg_len, each = size_of_each(&messages[i].msg_hdr);
+    for (size_t part = 0; left > 0; datagram += part, left -= part) {
+      part = each > 0 && each < left ? each : left;
+      take_datagram(datagram, part);
+    }
   }
   flush();
 }
@@ -367,6 +367,7 @@ static int open_udp(uint16_t port) {
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), size = SOCKET_BUFFER;
   struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
   if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0) return -1;
+  setsockopt(fd, SOCKET_UDP, UDP_GRO, &(int){1}, sizeof(int)); // without it they come one by one
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   return fd;
 }
@@ -398,7 +399,8 @@ int tunnel_main(int argc, char **argv) {
   snprintf(greeting, sizeof greeting, "tunnel 2 %d %s %s %" PRIu64 "\n", (int)getpid(), argv[4], argv[5], (uint64_t)namespace.st_ino);
   udp_fd = open_udp((uint16_t)atoi(argv[4]));
   if (udp_fd < 0) die("open the UDP port");
-  link_fd = tunnel_link_open(argv[3]);
+  outward.fd = udp_fd;
+  link_fd = tunnel_link_open(argv[3], &inward.fd, &vxlan);
   if (link_fd < 0) die("open the link");
   listen_fd = open_listener(argv[2]);
   if (listen_fd < 0) die("open the socket");

@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 enum {
   TUNNEL_KEYS = 4,        // of one pair at a time
@@ -17,7 +19,7 @@ enum {
   TUNNEL_WINDOW = 2048,   // how far back a packet may come late
   TUNNEL_HEADER = 24,     // of a datagram with a frame
   TUNNEL_SLOT = 65536,
-  TUNNEL_INNER = 28,      // IP and UDP, which do not travel
+  TUNNEL_BURST = 64,      // datagrams that leave together, as many as the kernel divides one into
   TUNNEL_GREETERS = 8,    // sessions whose greetings are answered at a time
 };
 
@@ -76,11 +78,26 @@ struct tunnel_pair {
   int is_kept;
 };
 
-// Sealed datagrams leave through `send`; opened frames, with TUNNEL_INNER bytes of room before them, through `deliver`.
+// Sealed datagrams leave through `send`, opened frames through `deliver`.
 struct tunnel_ways {
-  void (*send)(const struct sockaddr_in *to, const uint8_t *bytes, size_t length);
-  void (*deliver)(struct tunnel_pair *pair, uint8_t *frame, size_t length);
+  void (*send)(const struct sockaddr_in *to, uint8_t *bytes, size_t length);
+  void (*deliver)(uint8_t *frame, size_t length);
 };
+
+// What is gathered to leave by one socket.
+struct tunnel_burst {
+  int fd;
+  unsigned count, alone; // flushes for which nothing goes down as one
+  struct sockaddr_in to[TUNNEL_BURST];
+  struct iovec parts[TUNNEL_BURST];
+  struct mmsghdr messages[TUNNEL_BURST];
+  _Alignas(16) uint8_t controls[TUNNEL_BURST][32];
+  uint8_t copies[TUNNEL_BURST][256];
+};
+// The bytes stay where they are until the flush; of a copy they need not.
+void tunnel_burst_add(struct tunnel_burst *burst, const struct sockaddr_in *to, uint8_t *bytes, size_t length);
+void tunnel_burst_add_copy(struct tunnel_burst *burst, const struct sockaddr_in *to, const uint8_t *bytes, size_t length);
+void tunnel_burst_flush(struct tunnel_burst *burst);
 
 // A pair as it was said: with the secrets of its keys.
 void tunnel_pair_begin(struct tunnel_pair *pair);
@@ -97,12 +114,11 @@ int64_t tunnel_pair_tick(struct tunnel_pair *pair, int64_t now_ms, const struct 
 
 uint64_t tunnel_tag_of(const uint8_t *datagram, size_t length); // 0: none of ours
 
-// The link in the namespace of the tunnel: answers its descriptor.
-int tunnel_link_open(const char *namespace_path);
+// The link in the namespace of the tunnel: answers its descriptor. Opened frames go in by `inward`, a socket in there, to
+// where the kernel's VXLAN listens: by datagrams it takes many at a time, through the link one by one.
+int tunnel_link_open(const char *namespace_path, int *inward, struct sockaddr_in *vxlan);
 // The frame of an IP packet that came out of the link: 0 if it is none.
 size_t tunnel_link_read(uint8_t *packet, size_t length, uint32_t *inner, uint32_t *vni, uint8_t **frame);
-// Puts the headers before the frame and gives it to the link.
-void tunnel_link_write(int fd, uint32_t from, uint8_t *frame, size_t length);
 // Gives up every capability and all but a few system calls; what is open stays open.
 int tunnel_confine(struct fault *fault);
 uint32_t tunnel_vni_of(const uint8_t *frame);

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { OWN = 0x0a000001, MASK = 0xff000000, MTU = 65000, QUEUE_LENGTH = 4000 };
+enum { OWN = 0x0a000001, MASK = 0xff000000, MTU = 65000, QUEUE_LENGTH = 4000, SEND_BUFFER = 8 << 20 };
 enum { VXLAN_PORT = 4789, VXLAN_HEADER = 8, UDP = 17 };
 
 static void put_address(struct sockaddr *at, uint32_t address) {
@@ -36,7 +36,19 @@ static int set_up(int control, const char *name) {
   return ioctl(control, SIOCSIFFLAGS, &link);
 }
 
-int tunnel_link_open(const char *namespace_path) {
+static int set_up_loopback(int control) {
+  struct ifreq link = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  return ioctl(control, SIOCSIFFLAGS, &link);
+}
+
+static int open_inward(void) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), size = SEND_BUFFER;
+  if (fd < 0) return -1;
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  return fd;
+}
+
+int tunnel_link_open(const char *namespace_path, int *inward, struct sockaddr_in *vxlan) {
   int namespace = open(namespace_path, O_RDONLY | O_CLOEXEC);
   if (namespace < 0 || setns(namespace, CLONE_NEWNET) < 0) return -1;
   close(namespace);
@@ -45,14 +57,14 @@ int tunnel_link_open(const char *namespace_path) {
   int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 || ioctl(fd, TUNSETIFF, &link) < 0) return -1;
   int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (control < 0 || set_up(control, link.ifr_name) < 0) return -1;
+  if (control < 0 || set_up(control, link.ifr_name) < 0 || set_up_loopback(control) < 0) return -1;
   close(control);
-  return fd;
+  *inward = open_inward();
+  *vxlan = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(VXLAN_PORT), .sin_addr.s_addr = htonl(OWN)};
+  return *inward < 0 ? -1 : fd;
 }
 
 static uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
-static void put16(uint8_t *at, uint32_t value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
-static void put32(uint8_t *at, uint32_t value) { put16(at, value >> 16), put16(at + 2, value); }
 
 uint32_t tunnel_vni_of(const uint8_t *frame) {
   return (uint32_t)frame[4] << 16 | (uint32_t)frame[5] << 8 | frame[6];
@@ -68,24 +80,4 @@ size_t tunnel_link_read(uint8_t *packet, size_t length, uint32_t *inner, uint32_
   *frame = packet + header + 8;
   *vni = tunnel_vni_of(*frame);
   return length - header - 8;
-}
-
-void tunnel_link_write(int fd, uint32_t from, uint8_t *frame, size_t length) {
-  uint8_t *ip = frame - TUNNEL_INNER, *udp = ip + 20;
-  uint32_t sum = 0;
-  memset(ip, 0, TUNNEL_INNER);
-  ip[0] = 0x45;
-  put16(ip + 2, (uint32_t)(length + TUNNEL_INNER));
-  ip[8] = 64;
-  ip[9] = UDP;
-  put32(ip + 12, from);
-  put32(ip + 16, OWN);
-  for (int at = 0; at < 20; at += 2) sum += get16(ip + at);
-  sum = (sum & 0xffff) + (sum >> 16);
-  put16(ip + 10, ~(sum + (sum >> 16)));
-  put16(udp, VXLAN_PORT);
-  put16(udp + 2, VXLAN_PORT);
-  put16(udp + 4, (uint32_t)(length + 8)); // the checksum is none: the seal was one
-  ssize_t written = write(fd, ip, length + TUNNEL_INNER);
-  (void)written; // a full queue loses packets, as every link's does
 }

@@ -280,7 +280,7 @@ static void take_frame(struct tunnel_pair *pair, struct tunnel_key *key, uint8_t
   }
   mark(&pair->window, counter);
   pair->counts.received++;
-  ways->deliver(pair, frame, length - TUNNEL_HEADER - AEAD_TAG);
+  ways->deliver(frame, length - TUNNEL_HEADER - AEAD_TAG);
 }
 
 void tunnel_pair_receive(struct tunnel_pair *pair, uint8_t *datagram, size_t length, int64_t now_ms,

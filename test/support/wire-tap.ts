@@ -31,6 +31,8 @@ export async function tapWire(options: {
   const { namespace, link, pattern, port, mode, directory } = options;
   const program = join(directory, `wire-tap-${++programs}`); // one that runs can not be written
   await run('cc', ['-O2', '-D_GNU_SOURCE', '-o', program, SOURCE]);
+  // What the kernel would divide behind this link is divided before it, as it would be seen on a cable.
+  await run('nsenter', [`--net=${namespace}`, 'ip', 'link', 'set', 'dev', link, 'gso_max_segs', '1']);
   const args = [`--net=${namespace}`, program, link, Buffer.from(pattern).toString('hex'), String(port), mode];
   const child = spawn('nsenter', args, { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(child.stdout, 'readable');
