@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_ASIDE = 3, KIND_GENERATION = 100, KIND_LINK = 101 };
+enum { KIND_HELLO = 1, KIND_RUN = 2, KIND_ASIDE = 3, KIND_GENERATION = 100, KIND_LINK = 101, KIND_HEARD = 102 };
 enum { STEP_MAY_FAIL = 1 };
 
 static int watch_fd = -1, links_fd = -1;
@@ -117,6 +117,7 @@ static netd_step *const STEPS[] = {
     [4] = netd_sysctl_write,     [5] = netd_sysctl_read,      [6] = netd_port_reserve,
     [7] = netd_port_release,     [8] = netd_conntrack_delete, [9] = watch,
     [10] = netd_namespace_hold,  [11] = netd_namespace_drop,
+    [12] = netd_probe,
 };
 
 netd_step *netd_step_of(uint16_t operation) {
@@ -178,6 +179,13 @@ static void send_link(const struct netd_link_event *event) {
   struct netd_bytes frame = {0};
   frame_begin(&frame, 0, KIND_LINK);
   netd_bytes_add(&frame, event, sizeof *event);
+  frame_send(&frame);
+}
+
+static void send_heard(const uint8_t address[4]) {
+  struct netd_bytes frame = {0};
+  frame_begin(&frame, 0, KIND_HEARD);
+  netd_bytes_add(&frame, address, 4);
   frame_send(&frame);
 }
 
@@ -292,11 +300,13 @@ int netd_main(int argc, char **argv) {
   allow_many_descriptors();
   if (netd_home_open() < 0) die("open own network namespace");
   for (;;) {
-    struct pollfd fds[] = {{0, POLLIN, 0}, {watch_fd, POLLIN, 0}, {aside_fd, POLLIN, 0}, {links_fd, POLLIN, 0}};
-    if (poll(fds, 4, -1) < 0 && errno != EINTR) die("poll");
+    struct pollfd fds[] = {{0, POLLIN, 0}, {watch_fd, POLLIN, 0}, {aside_fd, POLLIN, 0}, {links_fd, POLLIN, 0},
+                           {netd_probe_fd(), POLLIN, 0}};
+    if (poll(fds, 5, -1) < 0 && errno != EINTR) die("poll");
     if (fds[0].revents) read_input(&input);
     if (fds[2].revents) netd_aside_receive(answer_aside);
     if (fds[1].revents && netd_watch_read(watch_fd, send_generation) < 0) die("read nf_tables notices");
     if (fds[3].revents && netd_links_read(links_fd, send_link) < 0) die("read notices of links");
+    if (fds[4].revents) netd_probe_read(send_heard);
   }
 }

@@ -22,7 +22,7 @@ export interface IngressParts {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly firewall: Firewall;
   readonly forgetter: Forgetter;
-  readonly ways: Pick<Ways, 'know'>;
+  readonly ways: Pick<Ways, 'know' | 'answers'>;
   readonly ports: Ports;
   readonly background: Background;
   readonly log: Log;
@@ -45,7 +45,7 @@ export class IngressMap {
   /** Prepares what the last daemon applied; the kernel, which has it already, gets it with the first rules. */
   async restore(): Promise<void> {
     this.#ports = await loadIngress(this.#parts.path);
-    const ingress = ingressRules(this.#ports);
+    const ingress = this.#rules();
     this.#parts.firewall.prepare((wanted) => ({ ...wanted, ingress, remote: this.#remote.next(ingress) }));
     await this.#holdNow(this.#ports);
   }
@@ -53,16 +53,25 @@ export class IngressMap {
   /** Replaces the map, unless a later one is here already. Resolves when the kernel has this one or a later one. */
   async apply(index: number, ports: readonly IngressPort[]): Promise<void> {
     if (index < this.#index) return await this.#parts.firewall.sync();
-    const before = this.#parts.firewall.wanted.ingress;
-    const rules = ingressRules(ports);
     this.#index = index;
     this.#ports = ports;
-    const remote = this.#remote.next(rules);
     // Nobody is sent to where there is no way.
     await this.#parts.ways.know(wayNodes(ports));
-    await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress: rules, remote }));
-    await this.#parts.forgetter.forget(staleDatagrams(before, rules));
+    const before = this.#parts.firewall.wanted.ingress;
+    await this.refresh();
+    await this.#parts.forgetter.forget(staleDatagrams(before, this.#parts.firewall.wanted.ingress));
     this.#record();
+  }
+
+  /** Brings the kernel to the latest map and to what is known of the nodes in it. */
+  async refresh(): Promise<void> {
+    const ingress = this.#rules();
+    const remote = this.#remote.next(ingress);
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress, remote }));
+  }
+
+  #rules(): Ruleset['ingress'] {
+    return ingressRules(this.#ports, (address) => this.#parts.ways.answers(address));
   }
 
   async clear(): Promise<void> {
@@ -126,17 +135,23 @@ export class RemoteTargets {
   }
 }
 
-/** Own tasks first; other nodes only when there is none here. Sorted, so that order alone is no change. */
-export function ingressRules(ports: readonly IngressPort[]): Map<string, IngressRule> {
+/**
+ * Own tasks first; other nodes only when there is none here. Sorted, so that order alone is no change. Connections keep
+ * their client's address on the way to nodes that take such and that answer.
+ */
+export function ingressRules(
+  ports: readonly IngressPort[],
+  answers: (address: number) => boolean = () => true,
+): Map<string, IngressRule> {
   const rules = ports.map(({ protocol, publishedPort, local, remote }): IngressRule => {
     const useRemote = local.length === 0;
-    const isKept = (target: object): boolean => protocol === 'tcp' && 'wayPort' in target;
+    const isKept = (target: object, address: number): boolean =>
+      protocol === 'tcp' && 'wayPort' in target && answers(address);
     const targets = (useRemote ? remote : local)
-      .map((target) => ({
-        address: parseAddress(target.address),
-        port: target.port,
-        ...(isKept(target) && { kept: true }),
-      }))
+      .map((target) => {
+        const address = parseAddress(target.address);
+        return { address, port: target.port, ...(isKept(target, address) && { kept: true }) };
+      })
       .sort((a, b) => a.address - b.address || a.port - b.port);
     return { protocol, port: publishedPort, targets, remote: useRemote };
   });

@@ -7,7 +7,7 @@ import { type Ip, ipBytes, isSix } from './addresses.ts';
 export const PROTOCOL = { min: 2, max: 2 } as const;
 const FRAME_MAX = 16 * 1024 * 1024;
 
-export const KIND = { hello: 1, run: 2, aside: 3, generation: 100, link: 101 } as const;
+export const KIND = { hello: 1, run: 2, aside: 3, generation: 100, link: 101, heard: 102 } as const;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
@@ -47,6 +47,8 @@ export type Step = { readonly mayFail?: boolean } & (
   | { readonly do: 'watch' }
   /** Answers a descriptor (u32) by which link messages may name the namespace until netd ends or it is dropped. */
   | { readonly do: 'hold-namespace'; readonly path: string }
+  /** Asks nodes over a link that packets with the mark go into; netd tells who answers (`readHeard`). */
+  | { readonly do: 'probe'; readonly mark: number; readonly addresses: readonly number[] }
   | { readonly do: 'drop-namespace'; readonly descriptor: number }
 );
 
@@ -62,6 +64,7 @@ const OPERATION = {
   watch: 9,
   'hold-namespace': 10,
   'drop-namespace': 11,
+  probe: 12,
 } as const satisfies Record<Step['do'], number>;
 
 const MAY_FAIL = 1;
@@ -130,6 +133,8 @@ function stepBody(step: Step): Uint8Array {
         u16(step.first),
         u16(step.last),
       ]);
+    case 'probe':
+      return Buffer.concat([u32(step.mark), ...step.addresses.map(ip)]);
     case 'drop-namespace':
       return u32(step.descriptor);
     case 'release-port':
@@ -249,6 +254,9 @@ export function readLinkEvent(body: Buffer): LinkEvent {
     name: name.toString('latin1', 0, name.indexOf(0)),
   };
 }
+
+/** The address of a node that has answered. */
+export const readHeard = (body: Buffer): number => body.readUInt32BE(0);
 
 export interface NetlinkFailure {
   readonly index: number; // which message

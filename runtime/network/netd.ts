@@ -19,6 +19,7 @@ import {
   NETLINK_ROUTE,
   type NetlinkFailure,
   PROTOCOL,
+  readHeard,
   readHello,
   readLinkEvent,
   readNetlinkResult,
@@ -44,6 +45,8 @@ export interface NetdOptions {
   readonly onGeneration: (pid: number) => void;
   /** A link or an address of the node changed or went away, by whomever. */
   readonly onLink: (event: LinkEvent) => void;
+  /** The node with this address has answered a probe. */
+  readonly onHeard: (address: number) => void;
   /** A new netd runs after one was lost: ports must be held again. */
   readonly onRestart: () => void;
 }
@@ -190,6 +193,10 @@ export class Netd {
       }
       if (frame.kind === KIND.link) {
         this.#options.onLink(readLinkEvent(frame.body));
+        continue;
+      }
+      if (frame.kind === KIND.heard) {
+        this.#options.onHeard(readHeard(frame.body));
         continue;
       }
       const waiting = this.#waiting.get(frame.id);

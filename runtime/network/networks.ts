@@ -70,6 +70,8 @@ export interface NetworksOptions {
   readonly bridge?: { readonly name?: string; readonly subnet?: string; readonly mtu?: number };
   readonly poolSize?: number;
   readonly auditPeriodMs?: number; // 0: never by itself
+  /** How often other nodes are asked whether they hear this one. */
+  readonly probePeriodMs?: number;
   /** What is asked for names that no network of ours has; absent: what the machine's resolv.conf says. */
   readonly upstreams?: () => Promise<readonly Upstream[]>;
 }
@@ -186,7 +188,13 @@ class BridgeNetworks implements MachineNetworks {
       save: () => this.#saveRegistry(),
     });
     this.#endpoints = new Endpoints(shared);
-    this.#ways = new Ways({ ...shared, instance: this.#instance, mtu: () => this.#mtu });
+    this.#ways = new Ways({
+      ...shared,
+      instance: this.#instance,
+      mtu: () => this.#mtu,
+      probePeriodMs: options.probePeriodMs,
+      onChange: () => this.#background.run('review-ingress', () => this.#ingress.refresh()),
+    });
     this.#dataPort = new DataPortGuard({ netd, firewall: this.#firewall, table: this.#instance.table });
     this.#ingress = new IngressMap({ ...shared, ways: this.#ways, path: join(execRoot, 'ingress.json') });
     this.#changes = new NetworkChanges({
@@ -223,6 +231,7 @@ class BridgeNetworks implements MachineNetworks {
       random,
       log,
       onGeneration: () => this.#upkeep.checkRules(),
+      onHeard: (address) => this.#ways.heard(address),
       onLink: (event) => this.#upkeep.onLink(event),
       onRestart: () => this.#background.run('hold-ports-again', () => this.#afterNetdRestart()),
     });
@@ -251,6 +260,7 @@ class BridgeNetworks implements MachineNetworks {
     if (dataPort !== undefined) await this.#dataPort.adopt(dataPort);
     await this.#ingress.restore();
     this.#sandboxes.fill();
+    this.#background.run('ask-nodes', (abort) => this.#ways.keepAsking(abort));
     const periodMs = this.#options.auditPeriodMs ?? AUDIT_PERIOD_MS;
     if (periodMs > 0) this.#background.run('audit', (abort) => this.#upkeep.runPeriodically(periodMs, abort));
   }

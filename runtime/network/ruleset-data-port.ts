@@ -29,6 +29,8 @@ export const PEERS = 'peers';
 /** Every TCP port that a service publishes, whether somebody serves it now or not. */
 export const INGRESS_TCP = 'ingress_tcp';
 
+const ICMP = 1;
+
 export function addDataPortChain(batch: NftBatch): void {
   batch.addBaseChain('input', { type: 'filter', hook: 'input', priority: 0 });
 }
@@ -58,6 +60,8 @@ export function inputRules(
   const rules: Expression[][] = [];
   if (way) {
     const outOf = link('iifname', 'equal', way.link);
+    // Nodes ask each other whether this link leads there and back (way-probes.ts).
+    rules.push([...outOf, loadMeta('l4proto'), compare('equal', Buffer.from([ICMP])), accept]);
     // A task on the machine's own network serves its port itself; where nobody does, the kernel says so.
     rules.push([...outOf, ...loadProtocolAndPort, lookup(INGRESS_TCP), accept], [...outOf, drop]);
   }

@@ -2,6 +2,7 @@
 // what is marked, and rules that mark (ruleset-ways.ts). A node is known here from when a connection may be passed on to
 // it, and for as long as the link lives: connections outlast their service's tasks there.
 import { CodedError, sentenceOf } from '../../base/errors.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { parseAddress } from './addresses.ts';
@@ -14,6 +15,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE, type Step } from './netd-protocol.ts'
 import { MessageWriter } from './netlink.ts';
 import { listRules } from './nft-read.ts';
 import { dumpAddressNeighbours } from './overlay-messages.ts';
+import { WayProbes } from './way-probes.ts';
 import { planFrames, planFramesRemoval, type WayRules } from './ruleset-ways.ts';
 import {
   addMarkRule,
@@ -34,13 +36,20 @@ import {
 const HEADERS = 50;
 const STRICT = '1';
 
+/** How often nodes are asked whether they hear us. */
+const PROBE_PERIOD_MS = 2_000;
+
 export interface WaysParts {
   readonly netd: () => Netd;
   readonly instance: Instance;
   readonly random: Random;
   readonly log: Log;
   readonly firewall: Firewall;
+  readonly clock: Clock;
   readonly mtu: () => number;
+  readonly probePeriodMs?: number | undefined;
+  /** Other nodes than before take connections with their client's address. */
+  readonly onChange: () => void;
 }
 
 interface Open {
@@ -55,9 +64,13 @@ export class Ways {
   #open: Open | undefined;
   #known = new Set<string>(); // that the kernel has
   #last: Promise<unknown> = Promise.resolve();
+  readonly #probes: WayProbes;
+  #inUse: readonly number[] = [];
 
   constructor(parts: WaysParts) {
     this.#parts = parts;
+    const { instance, probePeriodMs } = parts;
+    this.#probes = new WayProbes({ ...parts, mark: instance.wayMark, periodMs: probePeriodMs ?? PROBE_PERIOD_MS });
   }
 
   /** True: this node passes on, and takes, connections with their client's address. */
@@ -68,6 +81,8 @@ export class Ways {
         if (this.#open?.port === port) return true;
         if (this.#open) await this.#remove();
         await this.#ensure(port, this.#open?.mac ?? this.#newMac());
+        await this.#probes.use(this.#inUse);
+        this.#parts.onChange();
         return true;
       } catch (error) {
         this.#parts.log.warn('services see this node as the client of connections that it passes on', {
@@ -86,6 +101,7 @@ export class Ways {
       if (!link?.way || !link.up) return undefined;
       this.#open = { port: link.way.port, index: link.index, mac: link.way.mac };
       for (const node of await this.#readNodes(this.#open)) this.#note(node);
+      this.#probes.adopt([...this.#nodes.values()].map(({ address }) => address));
       this.#parts.firewall.prepare((wanted) => ({ ...wanted, ways: this.#rules() }));
       return this.#open.port;
     });
@@ -102,6 +118,31 @@ export class Ways {
     const fresh = nodes.filter((node) => !this.#nodes.has(wayKey(node)));
     for (const node of fresh) this.#note(node);
     if (fresh.length > 0) await this.#inTurn(() => this.#bringNodes());
+    this.#inUse = [...new Set(nodes.map(({ address }) => address))];
+    if (this.#open) await this.#probes.use(this.#inUse);
+  }
+
+  /** A node that was made known takes connections with their client's address, and its answers find back. */
+  answers(address: number): boolean {
+    return this.#probes.answers(address);
+  }
+
+  heard(address: number): void {
+    this.#probes.heard(address);
+  }
+
+  /** Asks the nodes that connections are passed on to, again and again. */
+  async keepAsking(abort: AbortSignal): Promise<void> {
+    await this.#probes.run(abort);
+  }
+
+  /** To which nodes connections are passed on under this node's address, and why. */
+  #hindrances(): string[] {
+    if (!this.#open) return [];
+    const { port } = this.#open;
+    return this.#probes
+      .silent()
+      .map((node) => `node ${node} does not answer at UDP ${port}: services there see this node as their client`);
   }
 
   /** What the kernel lacks; nothing is changed. */
@@ -109,7 +150,7 @@ export class Ways {
     return this.#inTurn(async () => {
       const found = await this.#compare();
       const strict = this.#open && (await this.#strictFilter());
-      return strict ? [...found, strict] : found;
+      return [...found, ...(strict ? [strict] : []), ...this.#hindrances()];
     });
   }
 

@@ -4,6 +4,7 @@ import { type Log, silentLog } from '../../base/log.ts';
 import type { Endpoint, IngressPort } from '../../runtime/network/contract.ts';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
 import { joinContainer, type LabMachine, NetworkLab } from '../support/network-lab.ts';
+import { until } from '../support/until.ts';
 import { requireRoot } from '../support/requirements.ts';
 
 const PORT = 8080;
@@ -254,6 +255,38 @@ describe('ingress', function () {
       assert.equal(await next.openWays(WAY), true);
       await machine.run('sysctl', '-w', 'net.ipv4.conf.all.rp_filter=1');
       assert.match((await next.report()).differences.map(({ sentence }) => sentence).join(), /rp_filter is 1/);
+    });
+
+    it('hides the client from a node that does not hear this one, and only while it does not', async () => {
+      await using lab = await NetworkLab.open();
+      const [one, two, outside] = [await lab.machine(), await lab.machine(), await lab.machine()];
+      const [first, second] = [await one.networks({ probePeriodMs: 50 }), await two.networks()];
+      assert.ok((await first.openWays(WAY)) && (await second.openWays(WAY)));
+      const wall = (verb: string): Promise<string> =>
+        two.run(
+          'sh',
+          '-c',
+          `nft ${verb} table inet wall && [ ${verb} = delete ] || nft -f - <<'END'
+          table inet wall { chain in { type filter hook input priority -10; udp dport ${WAY} drop; }; }
+END`,
+        );
+      await wall('add');
+      await second.applyIngress(1, [to([await task(lab, second, 'far')])]);
+      await first.applyIngress(1, [passed(two)]);
+      const asked = async (): Promise<string> => await lab.ask(outside.namespace, one.address, PORT);
+      const sentences = async (): Promise<string> =>
+        (await first.report()).differences.map(({ sentence }) => sentence).join();
+      assert.equal(await asked(), `far ${one.address}`, 'a wall from the beginning');
+      assert.match(await sentences(), /node 192\.0\.2\.2 does not answer at UDP 4789/);
+      await wall('delete');
+      await until('it answers', async () => (await asked()) === `far ${outside.address}`);
+      assert.equal(await sentences(), '');
+      await wall('add');
+      await until('it is found silent', async () => (await sentences()) !== '');
+      assert.equal(await asked(), `far ${one.address}`, 'a wall that came later');
+      await wall('delete');
+      await until('it answers again', async () => (await asked()) === `far ${outside.address}`);
+      assert.deepEqual(await first.audit(), { repairs: [], failures: [] });
     });
 
     it('hides the client where the kernel would drop what comes from elsewhere', async () => {
