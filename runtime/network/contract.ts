@@ -213,6 +213,16 @@ export interface NetworkReport {
   readonly differences: readonly { readonly cause: string; readonly sentence: string }[];
   /** How often something was put right since the daemon started, by cause. */
   readonly repaired: Readonly<Record<string, number>>;
+  /** By which means encrypted networks could reach other nodes, and do. */
+  readonly encryption: readonly EncryptionMeans[];
+}
+
+export interface EncryptionMeans {
+  readonly means: 'tunnel' | 'esp' | 'wireguard';
+  readonly isThere: boolean;
+  readonly isUsed: boolean;
+  /** Why it is not there, or not used. */
+  readonly reason: string;
 }
 
 /** Gets containers places on networks of the cluster that this machine is, or is not yet, on. */

@@ -9,6 +9,7 @@ const FRAME_MAX = 16 * 1024 * 1024;
 
 export const KIND = { hello: 1, run: 2, aside: 3, generation: 100, link: 101, heard: 102 } as const;
 export const NETLINK_ROUTE = 0;
+export const NETLINK_XFRM = 6;
 export const NETLINK_NETFILTER = 12;
 
 export type PortProtocol = 'tcp' | 'udp' | 'sctp';

@@ -351,9 +351,9 @@ class BridgeNetworks implements MachineNetworks {
     await this.#forgetter.forget(addresses.map((address) => ({ serverAddress: parseIp(address) })));
   }
 
-  report(): Promise<NetworkReport> {
+  async report(): Promise<NetworkReport> {
     this.#mustBeOpen();
-    return this.#upkeep.report();
+    return { ...(await this.#upkeep.report()), encryption: await this.overlays.means() };
   }
 
   audit(): Promise<AuditReport> {

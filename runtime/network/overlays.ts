@@ -4,9 +4,19 @@ import type { Clock } from '../../base/clock.ts';
 import { mkdir, readdir } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { Mutex } from '../../base/mutex.ts';
 import { formatAddress6, parseAddress, parseSubnet, parseSubnet6 } from './addresses.ts';
 import { bridgeOf } from './bridges.ts';
-import type { NameRecord, NameSource, OverlayNetwork, OverlayPair, Overlays, OverlayState } from './contract.ts';
+import type {
+  EncryptionMeans,
+  NameRecord,
+  NameSource,
+  OverlayNetwork,
+  OverlayPair,
+  Overlays,
+  OverlayState,
+} from './contract.ts';
+import { findMeans } from './encryption-means.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
@@ -42,6 +52,7 @@ export class MachineOverlays implements Overlays {
   /** As they were put, by network. */
   readonly #names = new Map<string, { readonly index: number; readonly records: ReadonlyMap<string, string> }>();
   readonly #sealed: SealedNetworks;
+  readonly #looking = new Mutex();
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
@@ -80,6 +91,12 @@ export class MachineOverlays implements Overlays {
 
   pairs(networkId: string): Promise<readonly OverlayPair[]> {
     return this.#sealed.pairs(networkId);
+  }
+
+  /** Those that this machine has, and why it lacks the others. */
+  means(): Promise<readonly EncryptionMeans[]> {
+    const { netd, directory } = this.#parts;
+    return this.#looking.run(() => findMeans(netd(), join(directory, 'means')));
   }
 
   async drop(networkId: string): Promise<void> {

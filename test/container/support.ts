@@ -254,7 +254,7 @@ export class FakeNative implements NativeRuntime {
 export class FakeNetworks implements Networks {
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {} });
+    return Promise.resolve({ differences: [], repaired: {}, encryption: [] });
   }
   readonly overlays = noOverlays;
   readonly joined = new Map<string, Endpoint>();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createCipheriv, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -321,6 +321,32 @@ describe('an encrypted network between nodes', function () {
     swarm.networks[0] = networks;
     assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
     assert.equal(await lab.evaluate(first.sandboxPath, talk('10.0.8.11', 1, 1000)), '1');
+  });
+
+  it('says which means of encryption the kernel has, as iproute2 finds them, and leaves no trace of the question', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const networks = await machine.networks();
+    const { encryption } = await networks.report();
+    const state = 'xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel aead';
+    const key = `0x${'00'.repeat(20)}`;
+    const can = (...args: string[]): Promise<boolean> =>
+      machine.run('ip', ...args).then(
+        () => true,
+        () => false,
+      );
+    const esp = await can(...state.split(' '), 'rfc4106(gcm(aes))', key, '128');
+    const wireguard = await can('link', 'add', 'wg-test', 'type', 'wireguard');
+    assert.deepEqual(
+      encryption.map(({ means, isThere, isUsed }) => [means, isThere, isUsed]),
+      [
+        ['tunnel', true, true],
+        ['esp', esp, false],
+        ['wireguard', wireguard, false],
+      ],
+    );
+    assert.ok(encryption.every(({ reason }) => reason.length > 10));
+    assert.equal(existsSync(join(lab.execRoot(machine), 'overlay', 'means')), false);
   });
 
   it('is not carried at all before its keys are known', async () => {

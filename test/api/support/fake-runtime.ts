@@ -230,7 +230,7 @@ const BRIDGE: NetworkInfo = {
 export class FakeNetworks implements Networks {
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {} });
+    return Promise.resolve({ differences: [], repaired: {}, encryption: [] });
   }
   readonly overlays = noOverlays;
   networks: NetworkInfo[] = [BRIDGE];

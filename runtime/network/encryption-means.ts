@@ -1,0 +1,68 @@
+// By which means this machine could encrypt what goes to other nodes: asked of the kernel itself, in a namespace that is
+// made for it and removed again. Asking may load the kernel's module, as using it would.
+import { accessSync, constants } from 'node:fs';
+import { sentenceOf } from '../../base/errors.ts';
+import { parseAddress } from './addresses.ts';
+import type { EncryptionMeans } from './contract.ts';
+import { failureText, type Netd } from './netd.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM, readNetlinkResult } from './netd-protocol.ts';
+import { MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts';
+import { IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK } from './rtnetlink.ts';
+import { addEspState } from './xfrm-messages.ts';
+
+const TUN = '/dev/net/tun';
+const NOT_USED = 'the kernel has it; this version encrypts by the tunnel everywhere';
+
+/** `namespacePath`: where a namespace may be made for this. One that an earlier look left behind is replaced. */
+export async function findMeans(netd: Netd, namespacePath: string): Promise<EncryptionMeans[]> {
+  const remove = { do: 'remove-namespace', path: namespacePath } as const;
+  await netd.run([{ ...remove, mayFail: true }]);
+  await netd.do('making a namespace to look at means of encryption', [{ do: 'create-namespace', path: namespacePath }]);
+  try {
+    const [esp, wireguard] = await Promise.all([
+      refusal(netd, namespacePath, NETLINK_XFRM, askForEsp()),
+      refusal(netd, namespacePath, NETLINK_ROUTE, askForWireguard()),
+    ]);
+    return [tunnel(), kernels('esp', esp), kernels('wireguard', wireguard)];
+  } finally {
+    await netd.doAside('removing a network namespace', remove);
+  }
+}
+
+function tunnel(): EncryptionMeans {
+  try {
+    accessSync(TUN, constants.R_OK | constants.W_OK);
+    return { means: 'tunnel', isThere: true, isUsed: true, reason: 'a process of ours seals every packet' };
+  } catch (error) {
+    return { means: 'tunnel', isThere: false, isUsed: false, reason: sentenceOf(error) };
+  }
+}
+
+function kernels(means: 'esp' | 'wireguard', refused: string | undefined): EncryptionMeans {
+  return { means, isThere: refused === undefined, isUsed: false, reason: refused ?? NOT_USED };
+}
+
+/** Why the kernel does not take the messages; undefined: it does. */
+async function refusal(netd: Netd, where: string, family: number, messages: Buffer): Promise<string | undefined> {
+  const [result] = await netd.run([{ do: 'netlink', family, where, messages, mayFail: true }]);
+  if (!result) return 'the kernel was not asked';
+  if (result.errno !== 0) return `the kernel has no such interface: ${result.bytes.toString()}`;
+  const [failure] = readNetlinkResult(result.bytes).failures;
+  return failure && failureText(failure);
+}
+
+function askForEsp(): Buffer {
+  const writer = new MessageWriter();
+  const [source, destination] = [parseAddress('192.0.2.1'), parseAddress('192.0.2.2')];
+  addEspState(writer, { source, destination, spi: 0x1000, request: 1, replayWindow: 32, key: Buffer.alloc(20) });
+  return writer.finish();
+}
+
+function askForWireguard(): Buffer {
+  const writer = new MessageWriter();
+  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, Buffer.alloc(16), () => {
+    writer.text(IFLA_IFNAME, 'wg0');
+    writer.nested(IFLA_LINKINFO, () => writer.text(IFLA_INFO_KIND, 'wireguard'));
+  });
+  return writer.finish();
+}
