@@ -48,6 +48,7 @@ export interface AgentState {
 }
 
 const BACKOFF = { baseMs: 100, maxMs: 8_000 } as const;
+const SPREAD_MS = 200;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -59,6 +60,7 @@ export class Agent {
   #sessionId: string; // the last one that a manager took
   #nextSessionId: string | undefined;
   #error = 'not connected yet';
+  #waiting: AbortController | undefined; // for the next attempt
 
   constructor(options: AgentOptions) {
     const { log, db, remotes, credentials } = options;
@@ -72,6 +74,7 @@ export class Agent {
       nodeId: credentials.identity.nodeId,
       report: (taskId, status) => this.#reporter.report(taskId, status),
       changed: () => db.touch(),
+      onReached: () => this.#waiting?.abort(),
       awaitOthers: (index, withinMs) => this.#session?.awaitOthers(index, withinMs) ?? Promise.resolve(true),
     });
     db.keep(() => ({ sessionId: this.#sessionId, managers: remotes.addresses(), ...this.#worker.memory() }));
@@ -110,7 +113,7 @@ export class Agent {
   }
 
   async #sessions(abort: AbortSignal): Promise<void> {
-    const { remotes, clock, random, log } = this.#options;
+    const { remotes, random, log } = this.#options;
     await this.#openWays();
     let failures = 0;
     while (!abort.aborted) {
@@ -131,7 +134,24 @@ export class Agent {
       }
       // Every known manager is tried once before the waits begin to grow.
       const round = Math.max(0, failures - remotes.addresses().length);
-      await clock.sleep(backoffMs(round, BACKOFF, random), { abort });
+      if (await this.#pause(backoffMs(round, BACKOFF, random), abort)) failures = 0;
+    }
+  }
+
+  /** True: it was cut short, as a node is reached again that was not. Nodes that all see that do not all come at once. */
+  async #pause(waitMs: number, abort: AbortSignal): Promise<boolean> {
+    const { clock, random } = this.#options;
+    this.#waiting = new AbortController();
+    const early = this.#waiting.signal;
+    try {
+      await clock.sleep(waitMs, { abort: AbortSignal.any([abort, early]) });
+      return false;
+    } catch (error) {
+      if (abort.aborted || !early.aborted) throw error;
+      await clock.sleep(random.fraction() * SPREAD_MS, { abort });
+      return true;
+    } finally {
+      this.#waiting = undefined;
     }
   }
 

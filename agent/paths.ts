@@ -18,6 +18,8 @@ export interface PathsDeps {
   readonly peers: () => ReadonlyMap<string, number>;
   /** These came under suspicion, or out of it. */
   readonly onChange: (addresses: ReadonlySet<string>) => void;
+  /** Somebody is reached again: perhaps it was our own cable. */
+  readonly onReached: () => void;
 }
 
 /** Of the nodes in one state; with many of them each is asked the less often. */
@@ -135,10 +137,11 @@ export class Paths implements Disposable {
     peer.nextAtMs = this.#nextAtMs(peer);
     if (!wasSuspected) return;
     this.#suspected.delete(address);
-    // Perhaps it was our own cable: all others are asked at once.
+    // All others are asked at once.
     const nowMs = this.#deps.clock.monotonicMs();
     for (const each of this.#peers.values()) if (each.state === 'suspected') each.nextAtMs = nowMs;
     this.#changed(address, 'a node is reached again');
+    this.#deps.onReached();
   }
 
   #missed(address: string, peer: Peer, startMs: number): void {

@@ -25,6 +25,8 @@ export interface WorkerDeps extends Omit<IngressDeps, 'executor' | 'isSuspected'
   readonly log: Log;
   /** Absent: nobody asks whether other nodes are reached. */
   readonly askNode?: AskNode;
+  /** A node that was not is reached again. */
+  readonly onReached: () => void;
   /** A task of this node reached a state. */
   readonly report: (taskId: TaskId, status: TaskStatus) => void;
   /** Something worth remembering changed. */
@@ -129,13 +131,14 @@ export class Worker {
     };
   }
 
-  #pathUsers(): Pick<PathsDeps, 'peers' | 'onChange'> {
+  #pathUsers(): Pick<PathsDeps, 'peers' | 'onChange' | 'onReached'> {
     return {
       peers: () => {
         const ports = new Map([...this.#ingress.nodes()].map((address) => [address, USUAL_DATA_PORT]));
         for (const [address, port] of this.#networks.nodes()) ports.set(address, port || USUAL_DATA_PORT);
         return ports;
       },
+      onReached: () => this.#deps.onReached(),
       onChange: (addresses) => {
         this.#networks.review(addresses);
         this.#ingress.review(addresses);

@@ -15,6 +15,7 @@ class World implements Disposable {
   readonly asked: string[] = [];
   readonly changes: string[] = [];
   peers: string[];
+  returns = 0;
   underWay = 0;
   mostUnderWay = 0;
   readonly paths: Paths;
@@ -28,6 +29,7 @@ class World implements Disposable {
       ask: (address, _port, withinMs) => this.#ask(address, withinMs),
       peers: () => new Map(this.peers.map((address) => [address, 4789])),
       onChange: (addresses) => this.changes.push(...addresses),
+      onReached: () => void (this.returns += 1),
     });
     this.paths.peersChanged();
   }
@@ -82,6 +84,7 @@ describe('paths to other nodes', () => {
       await world.pass(1_000);
     }
     assert.deepEqual(world.changes, Array(10).fill(first));
+    assert.equal(world.returns, 5);
   });
 
   it('are never doubted when they were silent from the beginning', async () => {

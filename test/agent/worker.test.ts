@@ -36,6 +36,7 @@ function setUp() {
     nodeId: me,
     clock: systemClock,
     random: seededRandom(1),
+    onReached: () => {},
     log: silentLog,
     report: () => {},
     changed: () => {},

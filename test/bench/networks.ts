@@ -1,5 +1,6 @@
 // `npm run bench -- --networks`: what networks cost on this machine, in network namespaces of their own, without
-// containers: wiring, names, balancing, and the way of packets beside a plain pair of links. About a minute.
+// containers: wiring, names, balancing, and the way of packets beside a plain pair of links; then, in a swarm of three
+// nodes, how soon they agree. About two minutes; `--only machine` and `--only swarm` are its halves.
 import { execFileSync, type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -9,6 +10,8 @@ import { join, resolve } from 'node:path';
 import { Scope } from '../../base/scope.ts';
 import type { Endpoint, OverlayState } from '../../runtime/network/contract.ts';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
+import { ms, type Row } from './network-rows.ts';
+import { inSwarm } from './network-swarm.ts';
 import { joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
 
 const ROUNDS = 3;
@@ -29,12 +32,6 @@ const NETWORK = {
   options: {},
 } as const;
 const [HERE, THERE, VIRTUAL] = ['10.64.0.3', '10.64.0.4', '10.64.0.2'] as const;
-
-interface Row {
-  readonly what: string;
-  readonly measured: string;
-  readonly goal: string;
-}
 
 /** Built as the demo's server is, into a folder of its own. */
 class Wire implements Disposable {
@@ -80,8 +77,14 @@ interface Way {
   readonly port?: string;
 }
 
-export async function networksBench(): Promise<void> {
+/** `only`: `machine` or `swarm`; '' is both. */
+export async function networksBench(only: string): Promise<void> {
   const startMs = performance.now();
+  const rows = [...('machine'.includes(only) ? await onMachines() : []), ...(await inSwarm(only))];
+  print(rows, performance.now() - startMs);
+}
+
+async function onMachines(): Promise<Row[]> {
   await using owned = new Scope();
   const lab = owned.own(await NetworkLab.open());
   const wire = new Wire();
@@ -107,7 +110,7 @@ export async function networksBench(): Promise<void> {
     virtual: { from: here.sandboxPath, to: VIRTUAL },
   };
   rows.push(...packets(wire, ways));
-  print(rows, performance.now() - startMs);
+  return rows;
 }
 
 /** Two namespaces, one pair of links, nothing between. */
@@ -313,7 +316,6 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
-const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const perSecond = (rates: readonly Rate[]): string => median(rates.map((each) => each.perSecond)).toFixed(0);
 
 function print(rows: readonly Row[], tookMs: number): void {

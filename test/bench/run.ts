@@ -37,7 +37,7 @@ async function main(): Promise<void> {
     },
   });
   if (process.getuid?.() !== 0) throw new Error('the bench runs containers, which needs root');
-  if (values.networks) return await networksBench();
+  if (values.networks) return await networksBench(values.only);
   if (values.failover) return await failoverBench(values.rounds ? Number(values.rounds) : undefined, values.only);
   const withDocker = dockerAvailable() && !values['shoal-only'];
   if (!withDocker)
