@@ -9,6 +9,11 @@ export class Filters {
     this.#values = values;
   }
 
+  /** The same with one more value to choose from. */
+  with(key: string, value: string): Filters {
+    return new Filters(new Map([...this.#values, [key, [...this.values(key), value]]]));
+  }
+
   values(key: string): readonly string[] {
     return this.#values.get(key) ?? [];
   }

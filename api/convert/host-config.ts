@@ -99,7 +99,6 @@ function said(config: ContainerConfig): Record<string, unknown> {
   const listed = <T>(items: readonly T[]): readonly T[] | null => (items.length > 0 ? items : null);
   const mounts = config.mounts.filter((mount) => !isAnonymous(mount)).map(mountJson);
   return {
-    AutoRemove: config.autoRemove,
     CapAdd: listed(config.capabilityAdd),
     CapDrop: listed(config.capabilityDrop),
     Dns: config.dns.servers,
@@ -135,6 +134,7 @@ function normal(config: ContainerConfig, { cgroupVersion }: HostDefaults): Recor
   return {
     NetworkMode: config.network,
     PortBindings: bindingsOf(config.publish),
+    AutoRemove: config.autoRemove,
     LogConfig: { Type: config.logDriver.name, Config: config.logDriver.options },
     IpcMode: config.ipcMode || 'private',
     CgroupnsMode: config.cgroupNamespaceMode || (cgroupVersion === '2' ? 'private' : 'host'),

@@ -4,6 +4,7 @@ import { containerInspect } from '../convert/container-inspect.ts';
 import { CONTAINER_FILTERS, containerSummary, selectContainers } from '../convert/container-summary.ts';
 import type { NetworkFacts } from '../convert/attachment.ts';
 import { parseContainerConfig, requireContainerName } from '../convert/container-config.ts';
+import { askedAt, requirePlatform } from '../convert/asked-at.ts';
 import { Fields } from '../convert/fields.ts';
 import { parseLimitChange, parseRestart, refuseUnsupportedResources } from '../convert/host-limits.ts';
 import { volumesFrom } from '../convert/volumes-from.ts';
@@ -15,6 +16,7 @@ import { Fault, notImplemented } from '../faults.ts';
 import { empty, json } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
+import { isBefore } from '../versions.ts';
 import { sizesOf } from '../sizes.ts';
 import { containersWithoutImage, pruneContainers } from './container-prune.ts';
 
@@ -46,7 +48,9 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
 
   router.add('POST', '/containers/create', async (request) => {
     const body = await request.json();
-    const config = parseContainerConfig(body, request.query.text('name'), volumesFrom(body, containers));
+    const name = request.query.text('name');
+    const config = askedAt(request.version, parseContainerConfig(body, name, volumesFrom(body, containers)));
+    requirePlatform(request.query.text('platform'), config.image, runtime.images, system.architecture);
     checkLinks({ get: (reference) => containers.get(reference) }, config);
     await checkNetworks(deps, config, request.abort);
     const { id, warnings } = await containers.create(config);
@@ -158,9 +162,9 @@ export function sizeOf({ query }: ApiRequest): { rows: number; columns: number }
   return { rows: query.requiredInteger('h', limits), columns: query.requiredInteger('w', limits) };
 }
 
-function stopOptions({ query }: ApiRequest): { signal?: string; graceMs?: number } {
+function stopOptions({ query, version }: ApiRequest): { signal?: string; graceMs?: number } {
   const seconds = query.integer('t', { min: -1 });
-  const signal = query.text('signal');
+  const signal = isBefore(version, '1.42') ? '' : query.text('signal');
   return {
     ...(seconds === undefined ? {} : { graceMs: seconds < 0 ? WAIT_FOR_EVER_MS : seconds * 1000 }),
     ...(signal === '' ? {} : { signal }),

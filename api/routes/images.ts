@@ -9,6 +9,7 @@ import { progressLines, progressReply } from '../progress.ts';
 import { empty, json, stream } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Routes } from '../routes.ts';
+import { isBefore } from '../versions.ts';
 import { IMAGE_FILTERS, pruneImages, selectImages } from './image-selection.ts';
 import { pullImage } from './registry.ts';
 
@@ -16,7 +17,9 @@ export function addImageRoutes(router: Routes, { runtime, system, clock }: ApiDe
   const { images, containers } = runtime;
 
   router.add('GET', '/images/json', async ({ query, version }) => {
-    const filters = parseFilters(query.text('filters'), IMAGE_FILTERS);
+    const asked = parseFilters(query.text('filters'), IMAGE_FILTERS);
+    const single = isBefore(version, '1.41') ? query.text('filter') : '';
+    const filters = single === '' ? asked : asked.with('reference', single);
     const inUse = containers.list().map((info) => info.imageId);
     const rows = selectImages(images, filters, clock.nowMs()).map((image) =>
       imageSummary(image, inUse.filter((id) => id === image.id).length, version),

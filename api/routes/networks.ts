@@ -64,6 +64,9 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     const { query, abort } = request;
     const id = request.param('id');
     const network = await clusterNetwork(deps, id, abort);
+    const scope = query.text('scope');
+    if (scope !== '' && scope !== (network ? 'swarm' : networks.get(id).scope))
+      fail('not-found', `network ${id} not found`);
     if (!network) return json(200, networkInspect(networks.get(id), containers.list()));
     const here = networks.list().find((each) => each.id === network.id);
     const attached = here ? networkInspect(here, containers.list()).Containers : {};

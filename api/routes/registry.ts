@@ -1,6 +1,7 @@
 // What goes to a registry: pulling (/images/create?fromImage), pushing, /distribution, and /auth.
 import { codeOf, type ErrorCode, fail, sentenceOf } from '../../base/errors.ts';
-import type { Platform, Registries } from '../../runtime/registry/contract.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { Registries } from '../../runtime/registry/contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { Fault } from '../faults.ts';
 import { progressReply } from '../progress.ts';

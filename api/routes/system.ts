@@ -14,6 +14,7 @@ import type { SwarmInfo } from '../deps.ts';
 import { versionJson } from '../convert/version.ts';
 import { sizesOf, volumeSizes } from '../sizes.ts';
 import { volumeJson } from '../convert/volume.ts';
+import { isBefore } from '../versions.ts';
 
 const NO_CACHE = { 'Cache-Control': 'no-cache, no-store, must-revalidate', Pragma: 'no-cache' };
 
@@ -36,7 +37,7 @@ export function addSystemRoutes(router: Routes, deps: ApiDeps): void {
   router.add('GET', '/version', async () => json(200, versionJson(system)));
 
   router.add('GET', '/system/df', async ({ query, version, abort }) =>
-    json(200, await diskUse(deps, query.list('type'), version, abort)),
+    json(200, await diskUse(deps, isBefore(version, '1.42') ? [] : query.list('type'), version, abort)),
   );
 }
 

@@ -1,5 +1,6 @@
 // What the API and the agent ask of registries.
 import type { ProgressLine } from '../image/contract.ts';
+import type { Platform } from '../../base/platform.ts';
 
 /** Who somebody is to a registry. Never logged, never shown. */
 export interface RegistryAuth {
@@ -8,13 +9,6 @@ export interface RegistryAuth {
   readonly identityToken: string; // in place of a password: a refresh token
   readonly registryToken: string; // in place of everything: sent as it is
   readonly serverAddress: string;
-}
-
-export interface Platform {
-  readonly os: string;
-  readonly architecture: string;
-  readonly variant: string;
-  readonly osVersion?: string;
 }
 
 export interface Descriptor {

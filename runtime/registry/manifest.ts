@@ -4,7 +4,8 @@ import { fail } from '../../base/errors.ts';
 import { asArray, asInteger, asObject, asString, type Json, optional, parseJson } from '../../base/parse.ts';
 import { documentKind } from '../image/document-kind.ts';
 import { asDigest } from '../image/image-config.ts';
-import type { Descriptor, Platform } from './contract.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { Descriptor } from './contract.ts';
 
 export interface ImageManifest {
   readonly kind: 'image';

@@ -9,11 +9,11 @@ import type { ExpectedLayer, Intake } from '../image/intake.ts';
 import { familiar, familiarName, type Reference, repository, tagKey } from '../image/reference.ts';
 import type { Staging } from '../image/staging.ts';
 import { compressionName, readableHere } from '../image/compression.ts';
-import type { Descriptor, Platform } from './contract.ts';
+import type { Descriptor } from './contract.ts';
 import { downloadBlob } from './download.ts';
 import { LayerProgress } from './layer-progress.ts';
 import type { ImageManifest } from './manifest.ts';
-import { fits, fitting, platformText } from './platform.ts';
+import { fits, fitting, type Platform, platformText } from '../../base/platform.ts';
 import type { FetchedManifest, Repository } from './repository.ts';
 
 export interface PullDeps {

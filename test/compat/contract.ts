@@ -38,6 +38,16 @@ export class Contract {
     this.#description = parse(readFileSync(path, 'utf8'), { maxAliasCount: -1 }) as Description;
   }
 
+  /** The described path that a request's path is one of: the one that says most of it. */
+  templateOf(method: string, path: string): string | undefined {
+    const bare = path.replace(/\?.*/, '');
+    const segments = length(bare);
+    return Object.keys(this.#description.paths)
+      .filter((template) => pattern(template).test(bare))
+      .toSorted((a, b) => fixed(b) - fixed(a) || Math.abs(length(a) - segments) - Math.abs(length(b) - segments))
+      .find((template) => this.#description.paths[template]?.[method.toLowerCase()]);
+  }
+
   /** Whether this request may be answered so. Undefined where the description does not have the operation. */
   allows(method: string, path: string, status: number): boolean | undefined {
     const operation = this.#operation(method, path);
@@ -52,12 +62,8 @@ export class Contract {
   }
 
   #operation(method: string, path: string): Operation | undefined {
-    const segments = path.replace(/\?.*/, '').split('/').length;
-    const match = Object.keys(this.#description.paths)
-      .filter((template) => pattern(template).test(path.replace(/\?.*/, '')))
-      .toSorted((a, b) => fixed(b) - fixed(a) || Math.abs(length(a) - segments) - Math.abs(length(b) - segments))
-      .find((template) => this.#description.paths[template]?.[method.toLowerCase()]);
-    return match === undefined ? undefined : this.#description.paths[match]?.[method.toLowerCase()];
+    const template = this.templateOf(method, path);
+    return template === undefined ? undefined : this.#description.paths[template]?.[method.toLowerCase()];
   }
 
   #walk(schema: Schema, rest: string): Described {

@@ -26,15 +26,27 @@ export type Views = ReadonlyMap<string, readonly string[]>;
 export async function viewsOf(socketPath: string, rows: readonly Row[]): Promise<Views> {
   const views = new Map<string, readonly string[]>();
   for (const row of rows) {
-    const kept = new Map<string, string>();
-    for (const [index, step] of row.steps.entries()) {
-      const answer = await askStep(socketPath, row.version, step, kept);
-      if (step.keep !== undefined) kept.set(step.keep, idOf(answer));
+    for (const [index, { step, answer }] of (await answersOf(socketPath, row)).entries()) {
       const key = `${row.name} ${index + 1}: ${step.at}${bodyOf(step).slice(0, 100)}`;
       views.set(key, answer instanceof Error ? [`no answer: ${answer.message}`] : await factsOf(answer, step.values));
     }
   }
   return views;
+}
+
+/** The answers to a row's steps, one after the other. */
+export async function answersOf(
+  socketPath: string,
+  { version, steps }: Row,
+): Promise<{ step: Step; answer: WireAnswer | Error }[]> {
+  const kept = new Map<string, string>();
+  const answers: { step: Step; answer: WireAnswer | Error }[] = [];
+  for (const step of steps) {
+    const answer = await askStep(socketPath, version, step, kept);
+    if (step.keep !== undefined) kept.set(step.keep, idOf(answer));
+    answers.push({ step, answer });
+  }
+  return answers;
 }
 
 const bodyOf = ({ json, body }: Step): string =>
@@ -65,7 +77,9 @@ async function askStep(
 function filledIn(path: string, kept: ReadonlyMap<string, string>): string {
   const now = ((Date.now() + 2) / 1000).toFixed(3);
   return path
-    .replaceAll(/\{(\w+)\}/g, (_, name: string) => (name === 'now' ? now : (kept.get(name) ?? 'nothing')))
+    .replaceAll(/\{(\w+)(?::(\d+))?\}/g, (_, name: string, length?: string) =>
+      name === 'now' ? now : (kept.get(name) ?? 'nothing').slice(0, length === undefined ? Infinity : Number(length)),
+    )
     .replaceAll(/[^!-~]|[{}"[\]^$\\]/g, encodeURIComponent);
 }
 

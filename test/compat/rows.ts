@@ -1,7 +1,10 @@
 // The rows of the Engine API that clients lean on, as requests. A row's requests go to both engines in this order; what
 // one makes, a later one of the row takes away, so that rows do not see each other.
 export interface Step {
-  /** Method and path. `{name}` stands for what an earlier step kept under this name. */
+  /**
+   * Method and path. `{name}` stands for what an earlier step kept under this name,
+   * `{name:12}` for its beginning.
+   */
   readonly at: string;
   readonly json?: unknown;
   readonly body?: Uint8Array | string;

@@ -2,11 +2,13 @@
 // and on Shoal; prints what differs, and fails for what has no reason in differences.ts, or has one and differs no more.
 //   npm run compat requests     one part alone: requests, typed, dockerode, docker-py, compose
 //   npm run compat fuzz 10000, npm run compat leaks 1000     the long forms of two tests of npm test
+//   npm run compat described    the requests once more at API 1.51 on Shoal alone, beside the published description
 //   npm run compat attacks      shows that the tests of past escapes need the defences that they are about
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { dockerAvailable } from '../bench/engines.ts';
 import { Contract } from './contract.ts';
+import { faultsOf } from './described.ts';
 import { LISTED } from './differences.ts';
 import { KINDS, touchedBy } from './kinds.ts';
 import { withEngine } from './lab.ts';
@@ -19,6 +21,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [what = '', count = ''] = args;
   if (what === 'fuzz') return longForm('api/fuzz.test.js', { FUZZ_PER_ROUTE: count || '10000' });
   if (what === 'leaks') return longForm('node/leaks.test.js', { LEAK_RUNS: count || '1000' });
+  if (what === 'described') return await printDescribed();
   if (what === 'attacks') return (await runUndefended(count)) === 0 ? 0 : 1;
   if (!dockerAvailable()) {
     console.log('Docker Engine is not installed (Debian: apt install docker.io), so there is nothing to compare with.');
@@ -26,13 +29,27 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const parts = partsOf(what);
   if (parts.length === 0) {
-    console.log(`no part is called '${what}': ${PARTS.map(({ name }) => name).join(', ')}, fuzz, leaks, attacks`);
+    console.log(
+      `no part is called '${what}': ${PARTS.map(({ name }) => name).join(', ')}, described, fuzz, leaks, attacks`,
+    );
     return 1;
   }
   const views = (engine: 'docker' | 'shoal') => withEngine(engine, (socketPath) => viewsOf(parts, socketPath));
   const [docker, shoal] = await Promise.all([views('docker'), views('shoal')]);
   const list = LISTED.filter((entry) => parts.some(({ name }) => name === (entry.part ?? 'requests')));
   return print(compare(docker, shoal, list));
+}
+
+async function printDescribed(): Promise<number> {
+  const path = process.env['SHOAL_ENGINE_API'];
+  if (path === undefined) {
+    console.log('Set SHOAL_ENGINE_API to the published description.');
+    return 1;
+  }
+  const { checked, faults } = await withEngine('shoal', (socketPath) => faultsOf(socketPath, path));
+  for (const fault of faults) console.log(fault);
+  console.log(`${checked} answers were held against the description, ${faults.length} faults`);
+  return faults.length === 0 ? 0 : 1;
 }
 
 function longForm(file: string, env: Readonly<Record<string, string>>): number {

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { parseChallenges } from '../../runtime/registry/challenge.ts';
 import { domainOfServer, endpointsOf, isInsecure } from '../../runtime/registry/endpoints.ts';
 import { MEDIA, parseManifest } from '../../runtime/registry/manifest.ts';
-import { fitting, parsePlatform } from '../../runtime/registry/platform.ts';
+import { fitting, parsePlatform } from '../../base/platform.ts';
 import { DEFAULT_SETTINGS } from '../../runtime/registry/settings.ts';
 
 const own = { os: 'linux', architecture: 'amd64', variant: '' };

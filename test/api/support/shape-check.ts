@@ -37,6 +37,14 @@ export class EngineDescription {
     );
   }
 
+  allows(method: string, path: string, status: number): boolean {
+    return this.#description.paths[path]?.[method.toLowerCase()]?.responses[String(status)] !== undefined;
+  }
+
+  hasShape(method: string, path: string, status: number): boolean {
+    return this.#description.paths[path]?.[method.toLowerCase()]?.responses[String(status)]?.schema !== undefined;
+  }
+
   /** What is wrong with `value` as an answer of `method path`: nothing, or a sentence for each fault. */
   faults(method: string, path: string, status: number, value: unknown): string[] {
     const operation = this.#description.paths[path]?.[method.toLowerCase()];

@@ -1,7 +1,7 @@
 // What differs in many answers alike: fields that came or went with newer versions of the API, and lists that are never null.
 import type { Listed } from './listed.ts';
 
-const ONE = /: (GET \/containers\/\w+\/json(\?size=1)?)$/;
+const ONE = /: (GET \/containers\/(\w+|\{id(:\d+)?\})\/json(\?size=1)?)$/;
 
 export const EVERYWHERE: readonly Listed[] = [
   {
@@ -10,7 +10,7 @@ export const EVERYWHERE: readonly Listed[] = [
     reason: 'newer engines send these headers with every answer',
   },
   {
-    request: /: GET (\/containers\/\w+\/json|\/containers\/json|\/system\/df)/,
+    request: /: GET (\/containers\/(\w+|\{id(:\d+)?\})\/json|\/containers\/json|\/system\/df)/,
     lines:
       /^\+ (\[\]|\.Containers\[\])?\.NetworkSettings\.Networks\.\w+\.(GwPriority (number|= 0)|DNSNames (null|array)|DNSNames\[\] string)$/,
     reason: 'fields of the newer API, which clients of the older one do not look at',

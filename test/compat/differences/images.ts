@@ -14,8 +14,8 @@ export const IMAGES: readonly Listed[] = [
     reason: 'an image is never mounted, so nothing is merged anywhere',
   },
   {
-    request: /: GET \/images\/(made|nosuch|team%2Fnosuch|team\/nosuch)\/json$/,
-    lines: /^[-+] message (no such image: \S+: )?no such image: \S+:latest$/,
+    request: /: GET \/images\/(made|nosuch|team%2Fnosuch|team\/nosuch|(bb@)?sha256:0+)\/json$/,
+    lines: /^[-+] message (no such image: \S+: )?no such image: \S*(:latest|<digest>)$/,
     reason: 'newer engines say it once',
   },
   {
@@ -68,7 +68,7 @@ export const IMAGES: readonly Listed[] = [
     reason: 'with the tag that was looked for',
   },
   {
-    request: /: POST \/images\/create\?fromImage=\S+platform=nonsense\/a\/b\/c$/,
+    request: /: POST \/(images|containers)\/create\?\S+platform=nonsense\/a\/b\/c/,
     lines: /^[-+] message "nonsense\/a\/b\/c": .*: invalid argument$/,
     reason: 'it says which part is unknown',
   },

@@ -1,5 +1,5 @@
 // Attach, logs and exec.
-import type { Listed } from './listed.ts';
+import { answers, type Listed } from './listed.ts';
 
 export const STREAMS: readonly Listed[] = [
   {
@@ -59,5 +59,12 @@ export const STREAMS: readonly Listed[] = [
       /^(- status 404|\+ status 200|- message no such exec instance: <id>|\+ \. object|\+ \.(ID|ContainerID|DetachKeys) string|\+ \.(Running|OpenStdin|OpenStdout|OpenStderr|CanRemove) boolean|\+ \.(ExitCode (null|= \d+)|Pid number)|\+ \.ProcessConfig(\.\w+|\.arguments\[\])? \w+)$/,
     because: 'newer engines',
     reason: 'this engine forgets an exec with the end of its container, newer ones keep it for a while',
+  },
+  {
+    request: /: POST \/exec\/\{exec\}\/resize\?h=1&w=1$/,
+    lines: answers(500, 404),
+    because: 'newer engines',
+    reason: 'an exec that has just ended has no terminal any more, 404 as in the published contract',
+    sometimes: true,
   },
 ];

@@ -20,8 +20,8 @@ export const SYSTEM: readonly Listed[] = [
   {
     request: /: GET \/info$/,
     lines:
-      /^(- \.Runtimes\.io\.containerd\.(runc\.v2|runtime\.v1\.linux)|\+ \.Runtimes\.shoal)( object|\.path string)$/,
-    reason: 'runtimes by their own names',
+      /^(- \.Runtimes\.io\.containerd\.(runc\.v2|runtime\.v1\.linux)|\+ \.Runtimes\.(shoal|crun|kata))( object|\.path string)$/,
+    reason: 'runtimes by their own names, and those that the machine has',
   },
   {
     request: /: GET \/info$/,
@@ -29,13 +29,13 @@ export const SYSTEM: readonly Listed[] = [
     reason: 'the pools that are in use, as in the published contract; only a leader knows them here too',
   },
   {
-    request: /: GET \/system\/df$/,
+    request: /: GET \/system\/df(\?type=nope)?$/,
     lines:
       /^[-+] \.(Images\[\]\.(Labels (null|object)|RepoDigests (null|array))|Volumes\[\]\.Labels (null|object)|BuildCache (null|array))$/,
     reason: 'as in the published contract, never null',
   },
   {
-    request: /: GET \/system\/df$/,
+    request: /: GET \/system\/df(\?type=nope)?$/,
     lines: /^(- \.BuilderSize|\+ \.Containers\[\]\.SizeRw) number$/,
     reason: 'BuilderSize left the API with 1.42, and SizeRw is always told',
   },

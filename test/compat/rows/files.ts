@@ -1,4 +1,5 @@
 // Files of containers: archive, changes, export, commit.
+import { gzipSync } from 'node:zlib';
 import { ended, type Row, removed, row, running, SLEEP } from '../rows.ts';
 import { tarOf } from '../tar-of.ts';
 
@@ -31,6 +32,9 @@ export const FILE_ROWS: readonly Row[] = [
     { at: 'PUT /containers/files/archive', body: tarOf({ x: 'y' }), headers: TAR },
     { at: 'PUT /containers/files/archive?path=/tmp', body: 'this is no archive', headers: TAR },
     { at: 'PUT /containers/files/archive?path=/tmp', body: '', headers: TAR },
+    { at: 'PUT /containers/files/archive?path=/tmp', body: gzipSync(tarOf({ packed: 'x' })), headers: TAR },
+    'GET /containers/files/archive?path=/tmp/packed',
+    { at: 'PUT /containers/files/archive?path=/tmp&copyUIDGID=1', body: tarOf({ owned: 'x' }), headers: TAR },
     { at: 'PUT /containers/files/archive?path=/&noOverwriteDirNonDir=1', body: tarOf({ tmp: 'x' }), headers: TAR },
     'POST /containers/files/stop?t=0',
     'GET /containers/files/archive?path=/tmp/d',

@@ -20,6 +20,16 @@ export const NETWORK_ROWS: readonly Row[] = [
     'a network of one’s own',
     { at: 'POST /networks/create', json: { Name: 'own', Labels: { a: 'b' }, CheckDuplicate: true }, keep: 'network' },
     { at: 'GET /networks/own', values: VALUES },
+    ...[
+      '{network}',
+      '{network:12}',
+      'OWN',
+      'ow',
+      'own?verbose=1',
+      'own?scope=local',
+      'own?scope=swarm',
+      'own?scope=nope',
+    ].map((reference) => ({ at: `GET /networks/${reference}`, values: VALUES })),
     { at: 'POST /networks/create', json: { Name: 'own', CheckDuplicate: true } },
     running('member', {
       HostConfig: { NetworkMode: 'own' },
@@ -105,6 +115,7 @@ export const NETWORK_ROWS: readonly Row[] = [
     { at: 'GET /volumes', values: /Driver|Scope/ },
     { at: 'GET /volumes/vol', values: /^\.(Name|Driver|Scope|Labels\..*)$/ },
     'GET /volumes/nowhere',
+    'GET /volumes/VOL',
     'DELETE /volumes/nowhere',
     'DELETE /volumes/nowhere?force=1',
     ...[

@@ -1,5 +1,5 @@
 // The shapes that older clients get, and versions that nobody speaks.
-import { ended, type Row, removed, row, running } from '../rows.ts';
+import { ended, type Row, removed, row, running, SLEEP } from '../rows.ts';
 
 const old = (version: string): Row => ({
   ...row(
@@ -18,16 +18,22 @@ const old = (version: string): Row => ({
     { at: 'POST /exec/{exec}/start', json: {} },
     'GET /exec/{exec}/json',
     'GET /images/json',
+    { at: 'GET /images/json?filter=bb', values: /RepoTags/ },
+    { at: 'GET /images/json?filter=nosuch', values: /RepoTags/ },
     'GET /images/bb/json',
     'GET /images/bb/history',
     'GET /networks/bridge',
+    { at: 'GET /networks?filters={"name":["^host$"]}', values: /Name|Driver/ },
     'GET /volumes',
     'GET /volumes/agedvol',
     'GET /info',
     'GET /version',
     'GET /system/df',
     'POST /containers/aged2/wait',
-    removed('aged', 'aged2'),
+    { at: 'POST /containers/create?name=aged3', json: { ...SLEEP, HostConfig: { AutoRemove: true } } },
+    { at: 'GET /containers/aged3/json', values: /^\.HostConfig\.(AutoRemove|IpcMode|CgroupnsMode)$/ },
+    'POST /containers/aged/stop?t=0&signal=NOPE',
+    removed('aged', 'aged2', 'aged3'),
     'DELETE /volumes/agedvol',
   ),
   version,
@@ -38,4 +44,7 @@ const unknown = (version: string): Row => ({
   version,
 });
 
-export const VERSION_ROWS: readonly Row[] = [...['1.24', '1.30', '1.40'].map(old), ...['9.99', '1.0'].map(unknown)];
+export const VERSION_ROWS: readonly Row[] = [
+  ...['1.24', '1.30', '1.39', '1.40'].map(old),
+  ...['9.99', '1.0'].map(unknown),
+];

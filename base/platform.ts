@@ -1,7 +1,13 @@
 // Which of an index's images runs here: os and architecture must be equal; of the variants the newest that this machine
 // can run. Pure. Source of the fall-backs: containerd's platform matching.
-import { fail } from '../../base/errors.ts';
-import type { Platform } from './contract.ts';
+import { fail } from './errors.ts';
+
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant: string;
+  readonly osVersion?: string;
+}
 
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   x86_64: 'amd64',
