@@ -1,11 +1,13 @@
 // Which compression a stream or file has, by its first bytes, and how to undo it.
-import { PassThrough, type Readable, type Transform } from 'node:stream';
+import { PassThrough, type Readable, type Transform, type TransformOptions } from 'node:stream';
 import zlib from 'node:zlib';
 import { fail } from '../../base/errors.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
 const CHUNK_BYTES = 256 * 1024; // twice as fast as the default of 16 KiB
+const UNDER_WAY_BYTES = 1024 * 1024; // so that it goes on while the last chunk is still looked at
+const GUNZIP: zlib.ZlibOptions & TransformOptions = { chunkSize: CHUNK_BYTES, highWaterMark: UNDER_WAY_BYTES };
 const MAGIC_BYTES = 6;
 
 export function compressionOf(start: Uint8Array): Compression {
@@ -32,7 +34,7 @@ export function decompressor(compression: Compression): Transform {
     case 'none':
       return new PassThrough();
     case 'gzip':
-      return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
+      return zlib.createGunzip(GUNZIP);
     case 'zstd':
       return zstdDecompressor();
   }

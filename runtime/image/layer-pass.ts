@@ -8,6 +8,8 @@ import { errnoOf } from '../../base/errors.ts';
 import { decompressor, sniff } from './compression.ts';
 import { TarMeter } from './tar-meter.ts';
 
+const UNDER_WAY_BYTES = 1024 * 1024;
+
 export interface LayerDigest {
   readonly digest: string; // of the bytes as they came
   readonly diffId: string; // of the uncompressed tar
@@ -51,21 +53,28 @@ export async function passLayer(source: Readable, { keepIn, unpack, abort }: Lay
 const isBrokenPipe = (error: unknown): boolean =>
   ['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED'].includes(errnoOf(error) ?? '');
 
+/**
+ * Passes on what it has hashed. It hashes in a turn of its own, so that whoever uncompresses, in another thread, is at the
+ * next chunk meanwhile; both have room for some chunks, or they would wait for each other.
+ */
 class HashingStep extends Transform {
   bytes = 0;
   readonly #hash = createHash('sha256');
 
   constructor(see: (chunk: Buffer) => Promise<void> | void | undefined) {
     super({
+      highWaterMark: UNDER_WAY_BYTES,
       transform: (chunk: Buffer, _encoding, done) => {
-        this.#hash.update(chunk);
-        this.bytes += chunk.length;
-        Promise.resolve(chunk)
-          .then(see)
-          .then(
-            () => done(null, chunk),
-            (error: unknown) => done(error as Error),
-          );
+        setImmediate(() => {
+          this.#hash.update(chunk);
+          this.bytes += chunk.length;
+          Promise.resolve(chunk)
+            .then(see)
+            .then(
+              () => done(null, chunk),
+              (error: unknown) => done(error as Error),
+            );
+        });
       },
     });
   }
