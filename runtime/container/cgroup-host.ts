@@ -1,6 +1,6 @@
 // The machine's cgroups: prepares the parent folders, plans a container's, changes, freezes, reads and removes them.
 // The helper makes a container's folders; removing them is ours.
-import { readFileSync, statSync, watch } from 'node:fs';
+import { existsSync, readFileSync, statSync, watch } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
@@ -127,9 +127,10 @@ export class CgroupHost {
   /** Kills what is left in the container's groups and removes the folders: the known ones, or all there may be. Idempotent. */
   async remove(containerId: string, parent = '', known?: readonly string[]): Promise<void> {
     const path = this.path(containerId, parent);
-    const folders = known ?? allMountPoints(this.layout).map((mountPoint) => join(mountPoint, path));
+    const all = known ?? allMountPoints(this.layout).map((mountPoint) => join(mountPoint, path));
+    const folders = all.filter((folder) => existsSync(folder)); // mostly the shim has taken them away
     await Promise.all(folders.map((folder) => this.#removeFolder(folder)));
-    if (parent !== '') await Promise.all(folders.map((folder) => removeEmpty(dirname(folder))));
+    if (parent !== '') await Promise.all(all.map((folder) => removeEmpty(dirname(folder))));
   }
 
   /** Ids of containers that have folders here. */

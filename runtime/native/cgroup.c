@@ -169,6 +169,22 @@ void cgroups_remove(const struct launch_request *request) {
   for (uint32_t i = 0; i < request->group_count; i++) rmdir(request->groups[i].path);
 }
 
+// Their paths are not kept: memory of an idle shim is counted in kilobytes.
+static void remove_open_folder(int folder) {
+  char link[64], path[PATH_MAX];
+  if (folder < 0) return;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length <= 0) return;
+  path[length] = 0;
+  rmdir(path);
+}
+
+void cgroups_take_away(const struct cgroups *cgroups) {
+  for (uint32_t i = 0; i < cgroups->count; i++) remove_open_folder(cgroups->folders[i]);
+  remove_open_folder(cgroups->unified);
+}
+
 bool cgroups_saw_oom(const struct cgroups *cgroups) { return oom_kills(cgroups->oom) > cgroups->oom_kills_before; }
 
 static void kill_listed(int folder) {

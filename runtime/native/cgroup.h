@@ -21,6 +21,8 @@ int cgroups_make(const struct launch_request *request, struct cgroups *cgroups, 
 int cgroups_join(const struct cgroups *cgroups, struct fault *fault);
 void cgroups_remove(const struct launch_request *request);
 bool cgroups_saw_oom(const struct cgroups *cgroups);
+// Takes the folders away, as far as nothing is in them any more.
+void cgroups_take_away(const struct cgroups *cgroups);
 // Ends all that is in the groups, paused or not.
 void cgroups_kill(const struct cgroups *cgroups);
 

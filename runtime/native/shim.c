@@ -196,6 +196,7 @@ static int patience(uint64_t now) {
 static void leave(void) {
   other_runtime_delete();
   remove_tree(AT_FDCWD, shim.run);
+  cgroups_take_away(&shim.cgroups); // whatever stays, the daemon tries again
   _exit(0);
 }
 
