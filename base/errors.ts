@@ -32,11 +32,13 @@ export function fail(code: ErrorCode, message: string, options?: { cause?: unkno
   throw new CodedError(code, message, options);
 }
 
-/** The code of anything thrown: `internal` for what nobody coded. */
+const FULL: readonly string[] = ['ENOSPC', 'EDQUOT'];
+
+/** The code of anything thrown: `exhausted` for a full disk, `internal` for what else nobody coded. */
 export function codeOf(error: unknown): ErrorCode {
   if (error instanceof CodedError) return error.code;
   if (error instanceof Error && error.name === 'AbortError') return 'aborted';
-  return 'internal';
+  return FULL.includes(errnoOf(error) ?? '') ? 'exhausted' : 'internal';
 }
 
 /** The sentence for a person: the message and the messages of its causes, outermost first. */
@@ -45,6 +47,10 @@ export function sentenceOf(error: unknown): string {
   const cause = error.cause === undefined ? '' : `: ${sentenceOf(error.cause)}`;
   return `${error.message}${cause}`;
 }
+
+/** Nobody's mistake, and people look for these words. */
+export const isDiskFull = (error: unknown): boolean =>
+  FULL.includes(errnoOf(error) ?? '') || /no space left|disk quota/i.test(sentenceOf(error));
 
 /** The `errno` name (`ENOENT`, …) of a system error, or undefined. */
 export function errnoOf(error: unknown): string | undefined {

@@ -10,15 +10,20 @@ export async function writeFileAtomic(
   options: { mode?: number } = {},
 ): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, 'w', options.mode ?? 0o600);
   try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    await writeDurably(temporary, content, options.mode ?? 0o600);
+    await rename(temporary, path);
+  } catch (error) {
+    await removeIfThere(temporary); // on a full disk it would keep what little is left
+    throw error;
   }
-  await rename(temporary, path);
   await syncDirectory(dirname(path));
+}
+
+async function writeDurably(path: string, content: string | Uint8Array, mode: number): Promise<void> {
+  await using file = await open(path, 'w', mode);
+  await file.writeFile(content);
+  await file.sync();
 }
 
 /** Makes the content of `path` durable. */

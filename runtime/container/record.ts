@@ -6,7 +6,8 @@ import { mkdir, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { CodedError, errnoOf } from '../../base/errors.ts';
+import { CodedError, errnoOf, isDiskFull } from '../../base/errors.ts';
+import { removeIfThere } from '../../base/files.ts';
 import { asArray, asObject, asOneOf, asString, type Json, parseJson } from '../../base/parse.ts';
 import type { Endpoint } from '../network/contract.ts';
 import type { ContainerConfig, ContainerInfo, ContainerMount, ContainerState, HealthState } from './contract.ts';
@@ -72,8 +73,25 @@ export async function writeStatus(directory: string, status: ContainerStatus): P
 
 async function replace(directory: string, name: string, content: string): Promise<void> {
   const temporary = join(directory, `.${name}`);
-  await writeFile(temporary, content, { mode: 0o600 });
-  await rename(temporary, join(directory, name));
+  const path = join(directory, name);
+  try {
+    await writeFile(temporary, content, { mode: 0o600 });
+    await rename(temporary, path);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    await removeIfThere(temporary);
+    await overwrite(path, Buffer.from(content)).catch(() => Promise.reject(error as Error));
+  }
+}
+
+/**
+ * On a full disk what fits into the old file's blocks can still be written: who stops or removes containers to make room
+ * must be able to. One write of less than a page, filled up with spaces, so that no half of it is ever read.
+ */
+async function overwrite(path: string, content: Buffer): Promise<void> {
+  await using file = await open(path, 'r+');
+  const { size } = await file.stat();
+  await file.write(Buffer.concat([content, Buffer.alloc(Math.max(0, size - content.length), ' ')]), 0, null, 0);
 }
 
 const FLUSH_DELAY_MS = 500;

@@ -2,7 +2,7 @@
 // Until that record is written nothing is visible; a lease holds the layers that are here, the staging folder the rest.
 import { writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { CodedError, errnoOf, fail, sentenceOf } from '../../base/errors.ts';
+import { CodedError, errnoOf, fail, isDiskFull } from '../../base/errors.ts';
 import { syncFile } from '../../base/files.ts';
 import type { Blobs } from './blobs.ts';
 import type { HeldLayers } from './contract.ts';
@@ -159,11 +159,10 @@ export async function takeLayer(
   }
 }
 
-/** A full disk is nobody's mistake, and people look for these words. Other faults of bytes are their sender's. */
+/** Other faults of bytes than a full disk are their sender's. */
 function layerFault(error: unknown): CodedError {
-  const isFull =
-    ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '') || /no space left|disk quota/i.test(sentenceOf(error));
-  if (isFull) return new CodedError('exhausted', 'no space left on device: the layer was not stored', { cause: error });
+  if (isDiskFull(error))
+    return new CodedError('exhausted', 'no space left on device: the layer was not stored', { cause: error });
   if (error instanceof CodedError) return error;
   const ours = /^E[A-Z]+$/.test(errnoOf(error) ?? '');
   return new CodedError(ours ? 'internal' : 'invalid', 'failed to register layer', { cause: error });

@@ -132,6 +132,7 @@ static int write_file(struct unpacker *unpacker, const char *name) {
       break;
     }
   close(file);
+  if (length < 0) unlink(name); // half of it would look like the whole
   return length < 0 ? -1 : 0;
 }
 

@@ -26,8 +26,8 @@ export class ClientLab implements AsyncDisposable {
     this.client = client;
   }
 
-  static async open(): Promise<ClientLab> {
-    const lab = await RuntimeLab.open();
+  static async open(where?: string): Promise<ClientLab> {
+    const lab = await RuntimeLab.open(where);
     const common = { clock: systemClock, random: systemRandom, log: LAB_LOG };
     const api = createApiServer({ ...common, runtime: lab.runtime, swarm: new FakeSwarm(), system: SYSTEM });
     const path = join(lab.root, 'api.sock');

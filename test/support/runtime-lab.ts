@@ -65,8 +65,8 @@ export class RuntimeLab implements AsyncDisposable {
     this.runtime.events.listen((event) => this.events.push(event));
   }
 
-  static async open(): Promise<RuntimeLab> {
-    const root = mkdtempSync('/tmp/shoal-rt-');
+  static async open(where = '/tmp'): Promise<RuntimeLab> {
+    const root = mkdtempSync(join(where, 'shoal-rt-'));
     const network = await NetworkLab.open();
     const machine = await network.machine();
     const networks = await machine.networks();
