@@ -2,6 +2,7 @@
 import { sentenceOf } from '../../base/errors.ts';
 import { formatIp } from './addresses.ts';
 import { ensureBridge, type KernelView, missingGateways, viewKernel } from './bridges.ts';
+import { connectionPressure } from './connection-table.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
@@ -12,7 +13,7 @@ import type { MachineOverlays } from './overlays.ts';
 import type { Ways } from './ways.ts';
 
 /** What may be wrong; repairs are counted by it. */
-export type Cause = 'bridge' | 'link' | 'rules' | 'overlay' | 'ways';
+export type Cause = 'bridge' | 'link' | 'rules' | 'overlay' | 'ways' | 'connections';
 
 /** Something in the kernel that is not as the records have it. */
 export interface Difference {
@@ -59,6 +60,7 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Diffe
     return [];
   });
   await look('rules', 'packet rules', () => parts.firewall.differences());
+  await look('connections', 'tracked connections', () => connectionPressure(parts.netd));
   for (const overlay of parts.overlays.each()) {
     await look('overlay', `network ${overlay.shape.name}`, () => overlay.differences());
   }
@@ -79,6 +81,10 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
     await work.mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
   });
   await repairRules(parts, work);
+  // Nothing that we may change: it is said, for as long as it is so.
+  await work.part('tracked connections', async () => {
+    work.report.failures.push(...(await connectionPressure(parts.netd)));
+  });
   for (const overlay of parts.overlays.each()) {
     await work.part(`network ${overlay.shape.name}`, async () => work.took('overlay', await overlay.audit()));
   }

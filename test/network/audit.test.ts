@@ -8,7 +8,7 @@ function parts(): AuditParts {
   const overlay = (name: string, audit: () => Promise<string[]>) => ({ shape: { name }, audit, differences: audit });
   const firewall = { differences: async () => ['a rule was gone'], rebuild: async () => undefined };
   return {
-    netd: { dump: broken },
+    netd: { dump: broken, run: async () => [] },
     networks: [],
     firewall,
     ways: { audit: broken, differences: broken },
@@ -33,6 +33,20 @@ describe('an audit of which parts fail', () => {
     const { repairs, failures } = await auditRules(parts(), () => undefined);
     assert.deepEqual(repairs, ['a rule was gone']);
     assert.equal(failures.length, 1);
+  });
+
+  it('says when the kernel is about to have no room for connections', async () => {
+    const full = (count: string) => {
+      const results = [count, '1000\n'].map((text) => ({ errno: 0, bytes: Buffer.from(text) }));
+      return { ...parts(), netd: { dump: broken, run: async () => results } } as unknown as AuditParts;
+    };
+    const told = async (count: string): Promise<string[]> =>
+      (await findDifferences(full(count))).flatMap(({ cause, sentence }) =>
+        cause === 'connections' ? [sentence] : [],
+      );
+    assert.deepEqual(await told('799\n'), []);
+    assert.match((await told('800\n')).join(), /tracks 800 of at most 1000 connections/);
+    assert.match((await auditKernel(full('999\n'), () => undefined)).failures.join(), /nf_conntrack_max/);
   });
 
   it('shows what it can', async () => {

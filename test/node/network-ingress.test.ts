@@ -257,6 +257,33 @@ describe('ingress', function () {
       assert.match((await next.report()).differences.map(({ sentence }) => sentence).join(), /rp_filter is 1/);
     });
 
+    it('answers a client whose network is one of the task’s node, too, under an address of that node', async () => {
+      await using lab = await NetworkLab.open();
+      const [one, two, outside] = [await lab.machine(), await lab.machine(), await lab.machine()];
+      const [first, second] = [await one.networks({ bridge: { subnet: '172.30.0.0/16' } }), await two.networks()];
+      assert.ok((await first.openWays(WAY)) && (await second.openWays(WAY)));
+      const far = await task(lab, second, 'far');
+      const client = far.gateway.replace(/\d+\.\d+$/, '200.9');
+      await outside.run('ip', 'address', 'add', `${client}/32`, 'dev', 'lo');
+      await one.run('ip', 'route', 'add', `${client}/32`, 'via', outside.address);
+      await second.applyIngress(1, [to([far])]);
+      await first.applyIngress(1, [passed(two)]);
+      assert.equal(await lab.ask(outside.namespace, one.address, PORT, { from: client }), `far ${far.gateway}`);
+      // So is one whose network is another of that node's.
+      await second.create({
+        name: 'red',
+        driver: 'bridge',
+        labels: {},
+        options: {},
+        internal: false,
+        attachable: false,
+        subnet: '172.29.0.0/16',
+      });
+      await outside.run('ip', 'address', 'add', '172.29.200.9/32', 'dev', 'lo');
+      await one.run('ip', 'route', 'add', '172.29.200.9/32', 'via', outside.address);
+      assert.equal(await lab.ask(outside.namespace, one.address, PORT, { from: '172.29.200.9' }), `far ${far.gateway}`);
+    });
+
     it('hides the client from a node that does not hear this one, and only while it does not', async () => {
       await using lab = await NetworkLab.open();
       const [one, two, outside] = [await lab.machine(), await lab.machine(), await lab.machine()];
