@@ -141,7 +141,8 @@ for (const [runtime, path] of HERE.length > 0 ? HERE : [INSTALLED[0]]) {
       const stats = await containers.stats(id);
       assert.equal(stats.memoryLimitBytes, 32 << 20);
       assert.equal(stats.pidsLimit, 50);
-      assert.ok(stats.pids >= 2);
+      // The init starts the command when it has begun itself, which is after `start` was answered.
+      await eventually(async () => (await containers.stats(id)).pids >= 2);
       const listed = await containers.top(id, '');
       assert.ok(listed.processes.some((row) => row.at(-1)?.includes('sleep 1000')));
       await containers.pause(id);
