@@ -4,6 +4,7 @@ import { join, posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
+import { owning } from '../../base/owning.ts';
 import { archiveFault } from '../image/archive.ts';
 import { decompressor, sniff } from '../image/compression.ts';
 import { applyChanges } from '../image/changes.ts';
@@ -175,15 +176,8 @@ function lock(container: Container): Promise<() => void> {
 }
 
 /** The archive, and at its end, or when its reader leaves it, the end of the access. */
-function until(archive: AsyncIterable<Buffer>, access: Access): AsyncIterable<Buffer> {
-  return (async function* () {
-    try {
-      yield* archive;
-    } finally {
-      await access[Symbol.asyncDispose]();
-    }
-  })();
-}
+const until = (archive: AsyncIterable<Buffer>, access: Access): AsyncIterable<Buffer> =>
+  owning(archive, () => access[Symbol.asyncDispose]());
 
 /** What was compressed can not be uncompressed: the helper only sees an archive that ends early. */
 const isDamaged = (error: unknown): boolean =>

@@ -1,4 +1,5 @@
 // One attached client of a process: frames in, output out.
+import { owning } from '../../base/owning.ts';
 import type { AttachedStdio, OutputFrame } from './contract.ts';
 import type { Connection } from './connection.ts';
 import { stdinHeader } from './messages.ts';
@@ -12,7 +13,7 @@ export class ShimStdio implements AttachedStdio {
   /** `connection` has been turned into a stream by an attach or exec. */
   constructor(connection: Connection) {
     this.#connection = connection;
-    this.output = outputOf(connection);
+    this.output = owning(outputOf(connection), () => connection.close());
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -39,13 +40,9 @@ export class ShimStdio implements AttachedStdio {
 }
 
 async function* outputOf(connection: Connection): AsyncGenerator<OutputFrame, void, void> {
-  try {
-    for (let frame = await connection.next(); frame !== undefined; frame = await connection.next()) {
-      if (frame.type === FRAME.end) return;
-      if (frame.type !== FRAME.output || frame.payload.length < 1) continue;
-      yield { stream: frame.payload[0] === 2 ? 'stderr' : 'stdout', bytes: frame.payload.subarray(1) };
-    }
-  } finally {
-    connection.close();
+  for (let frame = await connection.next(); frame !== undefined; frame = await connection.next()) {
+    if (frame.type === FRAME.end) return;
+    if (frame.type !== FRAME.output || frame.payload.length < 1) continue;
+    yield { stream: frame.payload[0] === 2 ? 'stderr' : 'stdout', bytes: frame.payload.subarray(1) };
   }
 }

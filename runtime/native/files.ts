@@ -2,6 +2,7 @@
 // an archive, and at last says whether that was all.
 import type { Duplex } from 'node:stream';
 import { fail } from '../../base/errors.ts';
+import { owning } from '../../base/owning.ts';
 import type { Connection } from './connection.ts';
 import type { FileChange, FileStat, FileView, NativeFiles } from './contract.ts';
 import { decodeFault, decodeFile, encodeFiles, type FilesRequest } from './messages.ts';
@@ -89,17 +90,17 @@ function changeOf(record: string): FileChange {
 }
 
 /** Ends well only if the helper said so; otherwise its reason is thrown. Leaving it early closes the connection. */
-async function* dataOf(connection: Connection): AsyncGenerator<Buffer, void, void> {
-  try {
-    for (;;) {
-      const frame = await connection.next();
-      if (frame === undefined) fail('unavailable', 'the helper closed the connection before the end of the archive');
-      if (frame.type === FRAME.ok) return;
-      if (frame.type === FRAME.fault) throw decodeFault(frame).error;
-      if (frame.type !== FRAME.data) fail('internal', `the helper sent frame ${frame.type} within an archive`);
-      yield frame.payload;
-    }
-  } finally {
-    connection.close();
+function dataOf(connection: Connection): AsyncIterable<Buffer> {
+  return owning(framesOf(connection), () => connection.close());
+}
+
+async function* framesOf(connection: Connection): AsyncGenerator<Buffer, void, void> {
+  for (;;) {
+    const frame = await connection.next();
+    if (frame === undefined) fail('unavailable', 'the helper closed the connection before the end of the archive');
+    if (frame.type === FRAME.ok) return;
+    if (frame.type === FRAME.fault) throw decodeFault(frame).error;
+    if (frame.type !== FRAME.data) fail('internal', `the helper sent frame ${frame.type} within an archive`);
+    yield frame.payload;
   }
 }

@@ -34,6 +34,19 @@ for (const [runtime, path] of HERE.length > 0 ? HERE : [INSTALLED[0]]) {
       await eventually(() => lab.cgroups().length === 0);
     });
 
+    /** A container whose script has said that it is ready: before, it has set no trap. */
+    const ready = async (script: string): Promise<string> => {
+      const { containers } = lab.runtime;
+      const id = await lab.create({ command: ['sh', '-c', script], ...by() });
+      const stdio = await containers.attach(id, { stdin: false, stdout: true, stderr: true });
+      await containers.start(id);
+      for await (const frame of stdio.output) {
+        assert.equal(frame.bytes.toString(), 'ready\n');
+        break;
+      }
+      return id;
+    };
+
     for (const [script, exitCode] of [
       ['exit 0', 0],
       ['exit 42', 42],
@@ -197,15 +210,10 @@ for (const [runtime, path] of HERE.length > 0 ? HERE : [INSTALLED[0]]) {
 
     it('is stopped by its signal, and killed after the grace', async () => {
       const { containers } = lab.runtime;
-      const polite = await lab.create({
-        command: ['sh', '-c', 'trap "exit 9" TERM; while :; do sleep 0.05; done'],
-        ...by(),
-      });
-      await containers.start(polite);
+      const polite = await ready('trap "exit 9" TERM; echo ready; while :; do sleep 0.05; done');
       await containers.stop(polite, { graceMs: 10_000 });
       assert.ok([9, 143].includes(containers.get(polite).exitCode), String(containers.get(polite).exitCode));
-      const deaf = await lab.create({ command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'], ...by() });
-      await containers.start(deaf);
+      const deaf = await ready('trap "" TERM; echo ready; while :; do sleep 1; done');
       await containers.stop(deaf, { graceMs: 50 });
       assert.equal(containers.get(deaf).exitCode, 137);
     });
@@ -260,8 +268,11 @@ for (const [runtime, path] of HERE.length > 0 ? HERE : [INSTALLED[0]]) {
     it('is copied from and to like any other', async () => {
       const id = await lab.sleeper(by());
       await lab.exec(id, ['sh', '-c', 'echo inside > /tmp/file']);
-      const { stat } = await lab.runtime.containers.files.read(id, '/tmp/file');
+      const { stat, archive } = await lab.runtime.containers.files.read(id, '/tmp/file');
       assert.equal(stat.sizeBytes, 7);
+      let bytes = 0;
+      for await (const chunk of archive) bytes += chunk.length;
+      assert.ok(bytes > 512 + 7);
     });
   });
 }
