@@ -17,9 +17,13 @@ export type Reply =
   | {
       readonly kind: 'hijack';
       readonly contentType: string;
-      readonly run: (connection: HijackedConnection) => Promise<void>;
+      readonly run: Run;
+      readonly leave: () => void;
     }
-  | { readonly kind: 'websocket'; readonly run: (connection: HijackedConnection) => Promise<void> };
+  | { readonly kind: 'websocket'; readonly run: Run; readonly leave: () => void };
+
+/** Speaks with the client until one side ends. */
+type Run = (connection: HijackedConnection) => Promise<void>;
 
 export const json = (status: number, body: unknown, headers: Headers = {}): Reply => ({
   kind: 'bytes',
@@ -42,13 +46,13 @@ export const stream = (contentType: string, chunks: AsyncIterable<Chunk>, header
   chunks,
 });
 
-export const webSocket = (run: (connection: HijackedConnection) => Promise<void>): Reply => ({
-  kind: 'websocket',
-  run,
-});
+/** `leave` lets go of what the handler took for `run`; it is called at the end, also where `run` never began. */
+export const webSocket = (run: Run, leave: () => void): Reply => ({ kind: 'websocket', run, leave });
 
-export const hijack = (contentType: string, run: (connection: HijackedConnection) => Promise<void>): Reply => ({
+/** As `webSocket`, on the bare connection. */
+export const hijack = (contentType: string, run: Run, leave: () => void): Reply => ({
   kind: 'hijack',
   contentType,
   run,
+  leave,
 });

@@ -199,13 +199,19 @@ class EngineServer implements ApiServer {
     } catch (error) {
       if (codeOf(error) !== 'aborted') this.#deps.log.warn('attached stream failed', { error });
     } finally {
+      reply.leave();
       await connection.end(this.#deps.clock);
       this.#closing.signal.removeEventListener('abort', leave);
     }
   }
 
   async #webSocket({ request, response }: Exchange, reply: Extract<Reply, { kind: 'websocket' }>): Promise<void> {
-    requireWebSocket(request);
+    try {
+      requireWebSocket(request);
+    } catch (error) {
+      reply.leave();
+      throw error;
+    }
     const socket = takeSocket(request, response);
     this.#track(socket);
     const leave = (): void => void socket.destroy();
@@ -218,6 +224,7 @@ class EngineServer implements ApiServer {
       socket.destroy();
       if (codeOf(error) !== 'aborted') this.#deps.log.warn('attached websocket failed', { error });
     } finally {
+      reply.leave();
       this.#closing.signal.removeEventListener('abort', leave);
     }
   }

@@ -37,17 +37,18 @@ export function addContainerStreamRoutes(router: Routes, { runtime, clock }: Api
       }
       await joinStdio(connection, stdio, { terminal, raw, stdin, closesStdin: stdinOnce, detachKeys, clock });
     };
-    return { terminal, run };
+    return { terminal, run, leave: () => stdio.detach() };
   };
 
   router.add('POST', '/containers/{id}/attach', async (request) => {
-    const { terminal, run } = await attach(request, true);
-    return hijack(stdioType(request, terminal), run);
+    const { terminal, run, leave } = await attach(request, true);
+    return hijack(stdioType(request, terminal), run, leave);
   });
 
   router.add('GET', '/containers/{id}/attach/ws', async (request) => {
     if (!request.upgraded) fail('invalid', 'this needs a websocket: Upgrade: websocket is missing');
-    return webSocket((await attach(request, false)).run);
+    const { run, leave } = await attach(request, false);
+    return webSocket(run, leave);
   });
 
   router.add('POST', '/containers/{id}/wait', async (request) => {

@@ -30,15 +30,11 @@ export function addExecRoutes(router: Routes, { runtime, clock }: ApiDeps): void
     const { stdin } = config;
     const isTerminal = terminal || config.terminal;
     const detachKeys = parseDetachKeys(config.detachKeys);
-    return hijack(stdioType(request, isTerminal), (connection) =>
-      joinStdio(connection, stdio, {
-        terminal: isTerminal,
-        raw: isTerminal,
-        stdin,
-        closesStdin: true,
-        detachKeys,
-        clock,
-      }),
+    const options = { terminal: isTerminal, raw: isTerminal, stdin, closesStdin: true, detachKeys, clock };
+    return hijack(
+      stdioType(request, isTerminal),
+      (connection) => joinStdio(connection, stdio, options),
+      () => stdio.detach(),
     );
   });
 

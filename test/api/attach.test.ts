@@ -144,6 +144,24 @@ describe('attached streams', () => {
     assert.deepEqual(frames(client.body), [[1, 'past\n']]);
   });
 
+  it('lets go of the process when the client can not be served after all', async () => {
+    const id = await api.create({ Cmd: ['sleep', '9'] });
+    await api.call('POST', `/containers/${id}/start`);
+    const noHandshake = api.raw();
+    noHandshake.send(
+      `GET /containers/${id}/attach/ws?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    );
+    assert.match(await noHandshake.head(), /^HTTP\/1\.1 400 /);
+    api.runtime.containers.logs = () => {
+      throw new Error('the log is damaged');
+    };
+    const noLogs = api.raw();
+    noLogs.send(attachHead(id, '&logs=1', UPGRADE));
+    await noLogs.until(() => noLogs.ended);
+    assert.ok(api.runtime.containers.calls.filter((call) => call === 'attach').length === 2);
+    assert.equal(api.runtime.containers.attached, 0);
+  });
+
   describe('of exec', () => {
     const newExec = async (config: Record<string, unknown>): Promise<string> => {
       const id = await api.create({ Cmd: ['sleep', '60'] });

@@ -99,6 +99,8 @@ export class FakeContainers implements Containers {
   readonly files = new FakeFiles((reference) => this.get(reference));
   /** What was asked, for "refused and untouched". */
   readonly calls: string[] = [];
+  /** Clients that are attached now, to containers, not execs. */
+  attached = 0;
   readonly #records = new Map<string, Record>();
   readonly #execs = new Map<string, { info: ExecInfo; process: FakeProcess }>();
   #count = 0;
@@ -214,7 +216,15 @@ export class FakeContainers implements Containers {
 
   async attach(reference: string, want: { stdin: boolean; stdout: boolean; stderr: boolean }) {
     this.calls.push('attach');
-    return this.#record(reference).process.attach(want);
+    const stdio = this.#record(reference).process.attach(want);
+    this.attached += 1;
+    let isAttached = true;
+    const detach = (): void => {
+      if (isAttached) this.attached -= 1;
+      isAttached = false;
+      stdio.detach();
+    };
+    return { ...stdio, detach };
   }
 
   async resize(reference: string, size: { rows: number; columns: number }) {
