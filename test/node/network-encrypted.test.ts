@@ -123,7 +123,7 @@ describe('an encrypted network between nodes', function () {
     const lines: string[] = [];
     const wanted: string[] = [];
     for (let size = 0; size < 700; size += 1) {
-      const [secret, nonce, open, text] = [32, 12, size % 40, (size * 3) % 1600].map((length) => randomBytes(length));
+      const [secret, nonce, open, text] = [32, 12, size % 40, (size * 13) % 9_100].map((length) => randomBytes(length));
       if (!secret || !nonce || !open || !text) assert.fail('nothing random');
       const cipher = createCipheriv('chacha20-poly1305', secret, nonce, { authTagLength: 16 });
       cipher.setAAD(open, { plaintextLength: text.length });
