@@ -16,7 +16,10 @@ export interface GuestPlaces {
   /** Resolves with the place on the network; rejects with the managers' reason, or when none of them speaks in time. */
   place(request: GuestRequest): Promise<GuestPlace>;
   release(containerId: string, networkId: string): void;
-  /** Rejects with the managers' reason when there is no such network, or only services may be on it. */
+  /**
+   * Rejects with the managers' reason when there is no such network, or only services may be on it; sooner than `place`
+   * when none of them speaks.
+   */
   check(network: string): Promise<void>;
 }
 
@@ -29,6 +32,7 @@ interface Wanted {
 }
 
 const PLACE_WITHIN_MS = 10_000;
+const CHECK_WITHIN_MS = 5_000;
 const RETRY_MS = 300;
 
 export class Guests implements GuestPlaces {
@@ -63,6 +67,10 @@ export class Guests implements GuestPlaces {
   }
 
   place(request: GuestRequest): Promise<GuestPlace> {
+    return this.#place(request, PLACE_WITHIN_MS);
+  }
+
+  #place(request: GuestRequest, withinMs: number): Promise<GuestPlace> {
     const key = keyOf(request);
     const wanted: Wanted = this.#wanted.get(key) ?? { request, place: undefined, waiters: new Set() };
     if (wanted.place) return Promise.resolve(wanted.place);
@@ -74,11 +82,11 @@ export class Guests implements GuestPlaces {
         if (refusal) reject(new CodedError(refusal.code as ErrorCode, refusal.reason));
         else resolve(place);
       };
-      const late = this.#deps.clock.after(PLACE_WITHIN_MS, () => {
+      const late = this.#deps.clock.after(withinMs, () => {
         wanted.waiters.delete(waiter);
         this.#drop(key);
         const { network } = request;
-        const reason = `no manager gave a place on network ${network} within ${PLACE_WITHIN_MS / 1000} s`;
+        const reason = `no manager gave a place on network ${network} within ${withinMs / 1000} s`;
         reject(new CodedError('unavailable', `${reason}: networks of the swarm can be joined while managers answer`));
       });
       wanted.waiters.add(waiter);
@@ -89,7 +97,7 @@ export class Guests implements GuestPlaces {
   async check(network: string): Promise<void> {
     const request = { containerId: '', network, name: '', aliases: [], address: '', probe: true };
     try {
-      await this.place(request);
+      await this.#place(request, CHECK_WITHIN_MS);
     } finally {
       this.#wanted.delete(keyOf(request));
     }

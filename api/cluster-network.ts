@@ -27,7 +27,7 @@ export async function networkToJoin(deps: ApiDeps, text: string, abort: AbortSig
   if (!controlAvailable) {
     if (local) return local.name;
     if (state !== 'active') return deps.runtime.networks.get(text).name;
-    await askManagers(deps, text);
+    await deps.runtime.networks.guests?.check(text);
     return text;
   }
   const network = await clusterNetwork(deps, text, abort);
@@ -38,15 +38,6 @@ export async function networkToJoin(deps: ApiDeps, text: string, abort: AbortSig
     'forbidden',
     `Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`,
   );
-}
-
-/** On a worker. When no manager answers now, one is asked again when the container starts. */
-async function askManagers({ runtime }: ApiDeps, text: string): Promise<void> {
-  try {
-    await runtime.networks.guests?.check(text);
-  } catch (error) {
-    if (codeOf(error) !== 'unavailable') throw error;
-  }
 }
 
 function localNetwork({ runtime }: ApiDeps, text: string): NetworkInfo | undefined {

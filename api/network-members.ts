@@ -1,5 +1,6 @@
 // Who is on a network of the cluster: nodes, services and their tasks, for `network inspect`.
-import { contains, parseAddress, parseSubnet } from '../base/ipv4.ts';
+import { contains, macOfAddress, parseAddress, parseSubnet } from '../base/ipv4.ts';
+import type { ControlReply } from '../proto/control.ts';
 import { poolsOf, sixOf } from '../proto/network-plan.ts';
 import type { Network, Node, Task } from '../proto/objects.ts';
 import { isTerminal } from '../proto/task-state.ts';
@@ -7,16 +8,29 @@ import type { OverlayPair } from '../runtime/network/contract.ts';
 import type { ApiDeps } from './deps.ts';
 import type { NetworkJson, NetworkPeerJson, NetworkServiceJson } from './types/network.ts';
 
-/** Nodes that have a task or another container there. */
-export async function peersOf(deps: ApiDeps, network: Network, abort: AbortSignal): Promise<NetworkPeerJson[]> {
+export interface NetworkMembers extends ControlReply<'GetNetworkMembers'> {
+  readonly network: Network;
+  readonly tasks: readonly Task[];
+  readonly nodes: readonly Node[];
+  /** How this node reaches the others on an encrypted network. */
+  readonly pairs: readonly OverlayPair[];
+}
+
+export async function membersOf(deps: ApiDeps, network: Network, abort: AbortSignal): Promise<NetworkMembers> {
   const control = deps.swarm.control();
-  const [{ tasks }, { nodes }] = await Promise.all([
+  const [members, { tasks }, { nodes }, pairs] = await Promise.all([
+    control.call('GetNetworkMembers', { network: network.id }, { abort }),
     control.call('ListTasks', { filter: {} }, { abort }),
     control.call('ListNodes', { filter: {} }, { abort }),
+    deps.runtime.networks.overlays.pairs(network.id),
   ]);
+  return { ...members, network, tasks, nodes, pairs };
+}
+
+/** Nodes that have a task or another container there. */
+export function peersOf({ network, tasks, nodes, guests, index, applied, ...rest }: NetworkMembers): NetworkPeerJson[] {
   const on = new Set(tasks.flatMap((task) => (addressOn(task, network) === undefined ? [] : [task.nodeId])));
-  const pairs = new Map((await deps.runtime.networks.overlays.pairs(network.id)).map((pair) => [pair.nodeId, pair]));
-  const { guests, index, applied } = await control.call('GetNetworkMembers', { network: network.id }, { abort });
+  const pairs = new Map(rest.pairs.map((pair) => [pair.nodeId, pair]));
   for (const { nodeId, address } of guests) if (address !== undefined) on.add(nodeId);
   return nodes
     .filter(({ id }) => on.has(id))
@@ -37,17 +51,14 @@ function encryptionOf(pair: OverlayPair | undefined): Pick<NetworkPeerJson, 'Enc
 }
 
 /** Containers of no service, on whichever node: those of others as far as the managers know them. */
-export async function guestsOn(
-  deps: ApiDeps,
-  network: Network,
-  abort: AbortSignal,
-): Promise<NonNullable<NetworkJson['Containers']>> {
-  const control = deps.swarm.control();
-  const { guests } = await control.call('GetNetworkMembers', { network: network.id }, { abort });
+export function guestsOn({ network, guests }: NetworkMembers): NonNullable<NetworkJson['Containers']> {
   return Object.fromEntries(
     guests.flatMap(({ id, containerId, name, address }) => {
       if (address === undefined) return [];
-      const [MacAddress, IPv4Address] = [macOf(address), `${address}/${prefixLengthOf(network, address)}`];
+      const [MacAddress, IPv4Address] = [
+        macOfAddress(parseAddress(address)),
+        `${address}/${prefixLengthOf(network, address)}`,
+      ];
       const six = sixOf(address, network);
       const IPv6Address = six === undefined ? '' : `${six}/${network.subnet6?.split('/')[1]}`;
       return [[containerId, { Name: name, EndpointID: id, MacAddress, IPv4Address, IPv6Address }]];
@@ -60,23 +71,13 @@ function prefixLengthOf(network: Network, address: string): number {
   return subnets.find((subnet) => contains(subnet, parseAddress(address)))?.prefixLength ?? 32;
 }
 
-/** As every node gives them. */
-function macOf(address: string): string {
-  return ['02', '42', ...address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))].join(':');
-}
-
 /** As `--verbose` shows them, by name. */
 export async function servicesOn(
   deps: ApiDeps,
-  network: Network,
+  { network, tasks, nodes }: NetworkMembers,
   abort: AbortSignal,
 ): Promise<Record<string, NetworkServiceJson>> {
-  const control = deps.swarm.control();
-  const [{ services }, { tasks }, { nodes }] = await Promise.all([
-    control.call('ListServices', { filter: {}, status: false }, { abort }),
-    control.call('ListTasks', { filter: {} }, { abort }),
-    control.call('ListNodes', { filter: {} }, { abort }),
-  ]);
+  const { services } = await deps.swarm.control().call('ListServices', { filter: {}, status: false }, { abort });
   const addresses = new Map(nodes.map((node) => [node.id, addressOf(node)]));
   const found: Record<string, NetworkServiceJson> = {};
   for (const service of services) {

@@ -35,6 +35,12 @@ export function parseSubnet(text: string): Subnet {
   return subnet;
 }
 
+/** Docker's rule for containers: 02:42 and the IPv4 address, so that a reused address keeps its neighbours' caches right. */
+export function macOfAddress(address: number): string {
+  const bytes = [0x02, 0x42, ...[24, 16, 8, 0].map((shift) => (address >>> shift) & 255)];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
 export const formatSubnet = (subnet: Subnet): string => `${formatAddress(subnet.base)}/${subnet.prefixLength}`;
 
 export function contains(subnet: Subnet, address: number): boolean {

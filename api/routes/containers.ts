@@ -219,11 +219,10 @@ async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: Abor
   if (config.network.startsWith('container:')) return;
   await deps.swarm.opened;
   if (deps.swarm.info().state !== 'active') return;
-  for (const network of config.attachments?.map((each) => each.network) ?? [config.network]) {
-    try {
-      await networkToJoin(deps, network, abort);
-    } catch (error) {
-      throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
-    }
+  const networks = config.attachments?.map((each) => each.network) ?? [config.network];
+  try {
+    await Promise.all(networks.map((network) => networkToJoin(deps, network, abort))); // one wait for all
+  } catch (error) {
+    throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
   }
 }

@@ -17,7 +17,7 @@ import { nsToMs, parseTimestampNs } from '../convert/time.ts';
 import type { ApiDeps } from '../deps.ts';
 import { type Filters, matchesName, parseFilters } from '../filters.ts';
 import { clusterNetwork, networkToJoin } from '../cluster-network.ts';
-import { guestsOn, peersOf, servicesOn } from '../network-members.ts';
+import { guestsOn, membersOf, peersOf, servicesOn } from '../network-members.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
 import type { NetworkJson } from '../types/network.ts';
@@ -70,12 +70,13 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     if (!network) return json(200, networkInspect(networks.get(id), containers.list()));
     const here = networks.list().find((each) => each.id === network.id);
     const attached = here ? networkInspect(here, containers.list()).Containers : {};
-    const peers = await peersOf(deps, network, abort);
+    const members = await membersOf(deps, network, abort);
+    const peers = peersOf(members);
     if (!query.flag('verbose')) {
       return json(200, { ...clusterNetworkJson(network), Containers: attached, Peers: peers });
     }
-    const [others, services] = [await guestsOn(deps, network, abort), await servicesOn(deps, network, abort)];
-    const all = { ...others, ...attached };
+    const services = await servicesOn(deps, members, abort);
+    const all = { ...guestsOn(members), ...attached };
     return json(200, { ...clusterNetworkJson(network), Containers: all, Peers: peers, Services: services });
   });
 

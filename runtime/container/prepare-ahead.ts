@@ -3,6 +3,7 @@
 // `ahead` changes under the container's lock only, so it is either used or taken down.
 import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
+import { OWN_RUNTIME } from './oci-runtimes.ts';
 import type { ContainerParts } from './parts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { raceAbort } from './race.ts';
@@ -36,7 +37,7 @@ function isPlain({ record: { config } }: Container): boolean {
   const isOwnNetwork = attachments.every(
     ({ network, links, address }) => ALWAYS_THERE.includes(network) && links.length === 0 && address === '',
   );
-  const isOurs = (config.runtime ?? '') === '';
+  const isOurs = ['', OWN_RUNTIME].includes(config.runtime ?? '');
   return (
     attachments.length > 0 && isOwnNetwork && !isShared && isOurs && config.publish.length === 0 && !config.publishAll
   );

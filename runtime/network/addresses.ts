@@ -87,11 +87,6 @@ export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.prefixLength <= b.prefixLength ? contains(a, b.base) : contains(b, a.base);
 }
 
-/** Docker's rule for containers: 02:42 and the IPv4 address, so that a reused address keeps its neighbours' caches right. */
-export function macOfAddress(address: number): string {
-  return macText([0x02, 0x42, ...addressBytes(address)]);
-}
-
 export function macText(bytes: Iterable<number>): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

@@ -1,11 +1,11 @@
 // Bridges in the node's namespace: made, found again, removed. One for each bridge network.
+import { macOfAddress } from '../../base/ipv4.ts';
 import { constants } from 'node:os';
 import { CodedError } from '../../base/errors.ts';
 import {
   formatAddress,
   type Ip,
   isSix,
-  macOfAddress,
   parseAddress,
   parseAddress6,
   parseMac,

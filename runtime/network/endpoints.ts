@@ -1,5 +1,6 @@
 // Joining and leaving: address, host ports, namespace, wiring, rules; all of it or nothing.
 // Invariant: an endpoint that is listed holds its address and its ports.
+import { macOfAddress } from '../../base/ipv4.ts';
 import type { Background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { CodedError, sentenceOf } from '../../base/errors.ts';
@@ -7,15 +8,7 @@ import { newHexId } from '../../base/id.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { Scope } from '../../base/scope.ts';
-import {
-  formatAddress,
-  formatAddress6,
-  macOfAddress,
-  parseAddress,
-  parseAddress6,
-  parseIp,
-  parseMac,
-} from './addresses.ts';
+import { formatAddress, formatAddress6, parseAddress, parseAddress6, parseIp, parseMac } from './addresses.ts';
 import type { Bridge } from './bridges.ts';
 import type { Endpoint, EndpointRequest } from './contract.ts';
 import type { Firewall } from './firewall.ts';

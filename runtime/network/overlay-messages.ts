@@ -1,6 +1,7 @@
 // rtnetlink for networks between nodes: the VXLAN link, who is behind which node, and what a sandbox knows of it.
 // Source: Linux include/uapi/linux/{if_link,neighbour}.h.
-import { formatAddress, formatIp, ipBytes, isSix, macOfAddress, macText, parseMac } from './addresses.ts';
+import { macOfAddress } from '../../base/ipv4.ts';
+import { formatAddress, formatIp, ipBytes, isSix, macText, parseMac } from './addresses.ts';
 import { addAddress, deleteAddress } from './link-messages.ts';
 import {
   MessageWriter,

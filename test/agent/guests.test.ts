@@ -67,5 +67,9 @@ describe('containers of no service on an agent', () => {
     const late = guests.place(guest('b'));
     clock.advance(10_000);
     await assert.rejects(late, { code: 'unavailable', message: /no manager gave a place on network back within 10 s/ });
+    const checks = ['back', 'front'].map((network) => guests.check(network));
+    clock.advance(5_000);
+    for (const check of checks)
+      await assert.rejects(check, { code: 'unavailable', message: /within 5 s: networks of the/ });
   });
 });

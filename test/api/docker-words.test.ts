@@ -1,5 +1,6 @@
 // What a comparison with Docker's engine showed to differ, and what clients would have stumbled over.
 import assert from 'node:assert/strict';
+import { CodedError } from '../../base/errors.ts';
 import { ApiFixture } from './support/fixture.ts';
 
 describe('answers as Docker gives them', () => {
@@ -39,6 +40,29 @@ describe('answers as Docker gives them', () => {
       400,
       'could not get container for nobody: No such container: nobody',
     ]);
+  });
+
+  it('ask for all networks of the swarm at once on a worker, and make nothing while no manager answers', async () => {
+    api.swarm.current = { ...api.swarm.info(), state: 'active', controlAvailable: false };
+    const asked: string[] = [];
+    let answer = (): void => undefined;
+    const all = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const check = async (network: string): Promise<void> => {
+      if (asked.push(network) === 2) answer();
+      await all;
+      throw new CodedError('unavailable', `no manager gave a place on network ${network} within 5 s`);
+    };
+    const nobody = (): Promise<never> => Promise.reject(new Error('nobody asks for a place'));
+    api.runtime.networks.guests = { admit: nobody, release: () => undefined, check };
+    const two = { EndpointsConfig: { red: {}, blue: {} } };
+    const request = { Image: 'busybox', HostConfig: { NetworkMode: 'red' }, NetworkingConfig: two };
+    const [status, sentence] = await said('POST', '/containers/create?name=web', request);
+    assert.equal(status, 503);
+    assert.match(sentence, /no manager gave a place on network (red|blue) within 5 s/);
+    assert.deepEqual(asked.toSorted(), ['blue', 'red']);
+    assert.equal((await api.call('GET', '/containers/web/json')).status, 404);
   });
 
   it('have no conflict for what is not paused', async () => {

@@ -1,10 +1,10 @@
+import { macOfAddress } from '../../base/ipv4.ts';
 import assert from 'node:assert/strict';
 import {
   contains,
   formatAddress,
   formatSubnet,
   freeSubnet,
-  macOfAddress,
   overlaps,
   parseAddress,
   parseMac,

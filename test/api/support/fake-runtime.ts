@@ -228,6 +228,7 @@ const BRIDGE: NetworkInfo = {
 };
 
 export class FakeNetworks implements Networks {
+  guests: Networks['guests'];
   readonly names = noNames;
   report() {
     return Promise.resolve({ differences: [], repaired: {}, encryption: [] });
