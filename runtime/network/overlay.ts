@@ -5,17 +5,14 @@
 import { existsSync } from 'node:fs';
 import type { Log } from '../../base/log.ts';
 import { sentenceOf } from '../../base/errors.ts';
-import { isSix, parseAddress } from './addresses.ts';
+import { isSix } from './addresses.ts';
 import type { OverlayState } from './contract.ts';
 import {
-  addAddress,
   changeLink,
-  changePort,
   deleteLinkAt,
   dumpAddresses,
   dumpAddresses6,
   dumpLinks,
-  LOOPBACK_INDEX,
   readLinkAddresses,
   readLinks,
 } from './link-messages.ts';
@@ -28,13 +25,9 @@ import {
   type Step,
 } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
-import type { SubnetGateway } from './network-addresses.ts';
 import { listElements, listRules } from './nft-read.ts';
 import {
-  addSandboxBridge,
-  addVxlan,
   BRIDGE_INDEX,
-  BRIDGE_NAME,
   deleteRow,
   dumpAddressNeighbours,
   dumpAddressNeighbours6,
@@ -44,7 +37,6 @@ import {
   type Row,
   rowKey,
   VXLAN_INDEX,
-  VXLAN_NAME,
 } from './overlay-messages.ts';
 import {
   describeOverlayRules,
@@ -52,24 +44,18 @@ import {
   type OverlayRules,
   planOverlayChange,
   planOverlayReplacement,
-  type Six,
   sixOf,
 } from './overlay-ruleset.ts';
+import {
+  joinSteps,
+  type OverlayShape,
+  putOnBridge,
+  sandboxSteps,
+  translationSteps,
+  waySteps,
+} from './overlay-sandbox.ts';
 import { sendsIn } from './overlay-underlay.ts';
-
-const ROWS_PER_STEP = 1_000;
-
-export interface OverlayShape {
-  readonly name: string;
-  readonly vni: number;
-  readonly port: number;
-  /** The first one's gateway is whom a container that reaches itself is answered by. */
-  readonly subnets: readonly SubnetGateway[];
-  readonly gateway: number;
-  /** With IPv6. */
-  readonly six?: Six & { readonly prefixLength: number };
-  readonly mtu: number;
-}
+import { isReplaced, isWay, lostIn, rowDifferences, stepsOf, wantedOf, withdrawnIn } from './overlay-wanted.ts';
 
 export interface OverlayParts {
   readonly netd: () => Netd;
@@ -78,12 +64,6 @@ export interface OverlayParts {
   readonly linkGroup: number;
   /** The namespace that its packets leave and arrive in; '' is the node's own. */
   readonly underlay: () => Promise<string>;
-}
-
-/** What the kernel is to know. */
-interface Wanted {
-  readonly rows: ReadonlyMap<string, Row>;
-  readonly rules: OverlayRules;
 }
 
 export class Overlay {
@@ -198,27 +178,14 @@ export class Overlay {
     const old = new MessageWriter();
     deleteLinkAt(old, VXLAN_INDEX);
     const join = new MessageWriter();
-    changeLink(join, { index: VXLAN_INDEX, master: BRIDGE_INDEX, up: true });
-    changePort(join, VXLAN_NAME, { hairpin: false, isolated: false });
+    putOnBridge(join);
     await netd().do(`renewing the ways of network ${name}`, [
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: old.finish(), mayFail: true },
-      ...this.#vxlanSteps(where, sandboxFd),
+      ...waySteps(this.shape, { where, path, sandboxFd, group: this.#parts.linkGroup }),
       { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: join.finish() },
       { do: 'drop-namespace', descriptor: sandboxFd },
     ]);
     this.#rows = undefined;
-  }
-
-  #vxlanSteps(where: string, sandboxFd: number): Step[] {
-    const { vni, port, mtu, six } = this.shape;
-    const link = new MessageWriter();
-    addVxlan(link, { vni, port, mtu, sandboxFd, group: this.#parts.linkGroup, sealed: where !== '' });
-    return [
-      { do: 'netlink', family: NETLINK_ROUTE, where, messages: link.finish() },
-      ...(six ? TUNNEL_SYSCTLS6 : []).map(([key, value]): Step => {
-        return { do: 'write-sysctl', where: this.path, name: key, value };
-      }),
-    ];
   }
 
   async #isThere(): Promise<boolean> {
@@ -238,28 +205,15 @@ export class Overlay {
 
   async #make(): Promise<void> {
     const { netd, path, underlay } = this.#parts;
-    const { name, mtu, gateway } = this.shape;
+    const { name } = this.shape;
     // Aside is where removals of others wait for the kernel: nobody stands in that queue without need.
     if (existsSync(path)) await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
     this.#rows = undefined;
     this.#rules = undefined;
     this.#isFresh = true;
-    const bridge = new MessageWriter();
-    changeLink(bridge, { index: LOOPBACK_INDEX, up: true });
-    addSandboxBridge(bridge, { gateway, mtu });
     const doing = `making the sandbox of network ${name}`;
-    await netd().do(doing, [
-      { do: 'create-namespace', path },
-      ...SYSCTLS.map(([key, value]): Step => ({ do: 'write-sysctl', where: path, name: key, value, mayFail: true })),
-      { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: bridge.finish() },
-      ...(this.shape.six ? SYSCTLS6 : []).map(([key, value]): Step => {
-        return { do: 'write-sysctl', where: path, name: key, value };
-      }),
-    ]);
-    const [bridged] = await netd().run([
-      { do: 'write-sysctl', where: path, name: 'bridge/bridge-nf-call-iptables', value: '1' },
-      { do: 'write-sysctl', where: path, name: 'bridge/bridge-nf-call-ip6tables', value: '1', mayFail: true },
-    ]);
+    await netd().do(doing, sandboxSteps(this.shape, path));
+    const [bridged] = await netd().run(translationSteps(path));
     if (bridged?.errno !== 0) {
       this.#parts.log.error('virtual addresses do not work: load the kernel module br_netfilter', { network: name });
     }
@@ -268,24 +222,9 @@ export class Overlay {
     const fd = held?.bytes.readUInt32LE(0) ?? -1;
     this.#descriptor = { pid: netd().hello.pid, fd: Promise.resolve(fd) };
     await netd().do(doing, [
-      ...this.#vxlanSteps(await underlay(), fd),
-      { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: this.#joinLinks() },
+      ...waySteps(this.shape, { where: await underlay(), path, sandboxFd: fd, group: this.#parts.linkGroup }),
+      ...joinSteps(this.shape, path),
     ]);
-  }
-
-  #joinLinks(): Buffer {
-    const { subnets, gateway, six } = this.shape;
-    const writer = new MessageWriter();
-    changeLink(writer, { index: VXLAN_INDEX, master: BRIDGE_INDEX, up: true });
-    changePort(writer, 'vxlan0', { hairpin: false, isolated: false });
-    changeLink(writer, { index: BRIDGE_INDEX, up: true });
-    for (const each of subnets) {
-      addAddress(writer, { index: BRIDGE_INDEX, address: each.gateway, prefixLength: each.subnet.prefixLength });
-    }
-    if (six) {
-      addAddress(writer, { index: BRIDGE_INDEX, address: sixOf(six, gateway), prefixLength: six.prefixLength });
-    }
-    return writer.finish();
   }
 
   /** Who is where comes first, then who is a service's task: nobody is sent to where there is no way. */
@@ -380,12 +319,7 @@ export class Overlay {
     if (!(await this.#isThere())) return [`the sandbox of network ${name} was gone`];
     const wanted = wantedOf(this.#state, this.shape);
     const rows = await this.#readRows();
-    const found: string[] = [];
-    for (const kind of ['neighbour', 'neighbour6', 'tunnel', 'port', 'virtual', 'virtual6'] as const) {
-      const missing = [...wanted.rows].filter(([key, row]) => row.kind === kind && !rows.has(key)).length;
-      const extra = [...rows].filter(([key, row]) => row.kind === kind && !wanted.rows.has(key)).length;
-      if (missing + extra > 0) found.push(`network ${name} lacked ${missing} ${WORDS[kind]} and had ${extra} too many`);
-    }
+    const found = rowDifferences(wanted.rows, rows).map((words) => `network ${name} ${words}`);
     if (!(await this.#rulesAreThere(wanted.rules))) {
       found.push(`the packet rules of network ${name} were not as they should be`);
     }
@@ -427,106 +361,4 @@ export class Overlay {
     const [result] = await this.#parts.netd().do(doing, [{ do: 'netlink', family, where: this.path, messages }]);
     return result ? readNetlinkResult(result.bytes).messages : Buffer.alloc(0);
   }
-}
-
-const WORDS = {
-  neighbour: 'neighbours',
-  neighbour6: 'IPv6 neighbours',
-  tunnel: 'ways to nodes',
-  port: 'bridge entries',
-  virtual: 'virtual addresses',
-  virtual6: 'virtual IPv6 addresses',
-};
-
-/**
- * A frame whose destination was translated is looked up as if it were routed, which the kernel refuses without
- * forwarding; it then stays on the bridge. There is no other link that anything could be routed to.
- */
-const SYSCTLS: readonly (readonly [name: string, value: string])[] = [
-  ['ipv4/ip_forward', '1'],
-  ['ipv4/conf/all/send_redirects', '0'],
-  ['ipv4/conf/default/send_redirects', '0'],
-  ['ipv4/conf/all/rp_filter', '0'],
-  ['ipv4/conf/default/rp_filter', '0'],
-  ['ipv6/conf/default/disable_ipv6', '1'],
-];
-
-/** After the bridge is made: addresses are what we say, at once, and nobody calls himself a router. */
-const SYSCTLS6: readonly (readonly [name: string, value: string])[] = [
-  ['ipv6/conf/all/forwarding', '1'],
-  ['ipv6/conf/all/accept_dad', '0'],
-  ['ipv6/conf/default/accept_dad', '0'],
-  [`ipv6/conf/${BRIDGE_NAME}/accept_dad`, '0'],
-  [`ipv6/conf/${BRIDGE_NAME}/accept_ra`, '0'],
-  [`ipv6/conf/${BRIDGE_NAME}/disable_ipv6`, '0'],
-];
-
-/** The link has neighbours, and no address of its own. */
-const TUNNEL_SYSCTLS6: typeof SYSCTLS6 = [
-  [`ipv6/conf/${VXLAN_NAME}/addr_gen_mode`, '1'],
-  [`ipv6/conf/${VXLAN_NAME}/disable_ipv6`, '0'],
-];
-
-const isWay = (row: Row): boolean => row.kind !== 'virtual' && row.kind !== 'virtual6';
-
-/** The kernel has one row for each address of this kind: a new one took its place. */
-function isReplaced(row: Row, wanted: ReadonlyMap<string, Row>): boolean {
-  if (row.kind !== 'tunnel') return false;
-  const neighbour = rowKey({ kind: 'neighbour', address: row.address });
-  return wanted.has(neighbour);
-}
-
-function* stepsOf(
-  rows: readonly Row[],
-  write: (writer: MessageWriter, row: Row) => void,
-  where: string,
-): Generator<Step, void, void> {
-  for (let at = 0; at < rows.length; at += ROWS_PER_STEP) {
-    const writer = new MessageWriter();
-    for (const row of rows.slice(at, at + ROWS_PER_STEP)) write(writer, row);
-    yield { do: 'netlink', family: NETLINK_ROUTE, where, messages: writer.finish() };
-  }
-}
-
-/** Pure: what the kernel is to know of a state. */
-export function wantedOf(
-  state: OverlayState,
-  { gateway, six }: { readonly gateway: number; readonly six?: Six | undefined },
-): Wanted {
-  const rows: Row[] = [];
-  for (const { address: text, node } of state.endpoints) {
-    if (!node) continue;
-    const address = parseAddress(text);
-    rows.push({ kind: 'neighbour', address }, { kind: 'port', address });
-    if (six) rows.push({ kind: 'neighbour6', address: sixOf(six, address), of: address });
-    rows.push({ kind: 'tunnel', address, node: parseAddress(node.address), port: node.port });
-  }
-  const services = new Map<number, readonly number[]>();
-  for (const { virtualAddress, targets } of state.services) {
-    const address = parseAddress(virtualAddress);
-    rows.push({ kind: 'virtual', address });
-    if (six) rows.push({ kind: 'virtual6', address: sixOf(six, address), of: address });
-    services.set(
-      address,
-      [...new Set(targets.map((target) => parseAddress(target)))].sort((a, b) => a - b),
-    );
-  }
-  const local = new Set(state.endpoints.flatMap(({ address, node }) => (node ? [] : [parseAddress(address)])));
-  const rules = { services, local, gateway, ...(six && { six }) };
-  return { rows: new Map(rows.map((row) => [rowKey(row), row])), rules };
-}
-
-function lostIn(before: OverlayState, after: OverlayState): ConnectionFilter[] {
-  const alive = new Set(after.endpoints.flatMap(({ address, lost }) => (lost ? [] : [address])));
-  const gone = before.endpoints.filter(({ address, lost }) => !lost && !alive.has(address));
-  return gone.map(({ address }) => ({ serverAddress: parseAddress(address) }));
-}
-
-function withdrawnIn(before: OverlayState, after: OverlayState): ConnectionFilter[] {
-  const now = new Map(after.services.map(({ virtualAddress, targets }) => [virtualAddress, new Set(targets)]));
-  return before.services.flatMap(({ virtualAddress, targets }) =>
-    targets
-      .filter((target) => !now.get(virtualAddress)?.has(target))
-      .map((target): ConnectionFilter => ({ protocol: 'udp', serverAddress: parseAddress(target) })),
-  );
 }

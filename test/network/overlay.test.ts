@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { OverlayState } from '../../runtime/network/contract.ts';
 import { parseAddress } from '../../runtime/network/addresses.ts';
-import { wantedOf } from '../../runtime/network/overlay.ts';
+import { wantedOf } from '../../runtime/network/overlay-wanted.ts';
 import { putRow, readRows, type Row, rowKey } from '../../runtime/network/overlay-messages.ts';
 import { planOverlayChange, planOverlayReplacement } from '../../runtime/network/overlay-ruleset.ts';
 import { MessageWriter } from '../../runtime/network/netlink.ts';
