@@ -6,7 +6,7 @@ import { availableParallelism, release } from 'node:os';
 import { join } from 'node:path';
 import { Background } from '../base/background.ts';
 import type { Clock } from '../base/clock.ts';
-import { errnoOf, fail } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { availableCapabilities } from './container/capabilities.ts';
@@ -15,6 +15,7 @@ import { ContainerStore } from './container/containers.ts';
 import { HostFiles } from './container/host-files.ts';
 import { makeMountPoints } from './container/mount-points.ts';
 import { type OciRuntime, OciRuntimes } from './container/oci-runtimes.ts';
+import { online } from './container/online.ts';
 import type { Happening } from './container/parts.ts';
 import type { SecurityDefaults } from './container/security.ts';
 import { unlessAlreadySo } from './container/stop.ts';
@@ -108,7 +109,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     hostFiles: new HostFiles(),
     background,
     cpus: availableParallelism(),
-    memoryNodes: await memoryNodes(),
+    online,
     preparesAhead: true,
     publish,
   });
@@ -167,15 +168,4 @@ async function stopAll(containers: ContainerStore, { graceMs }: { graceMs: numbe
   const results = await Promise.allSettled(up.map(({ id }) => unlessAlreadySo(containers.stop(id, { graceMs }))));
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
   if (failures.length > 0) throw new AggregateError(failures, 'not every container could be stopped');
-}
-
-/** How many memory nodes the machine has: the last of `0-1` and one more; a kernel without nodes has one. */
-async function memoryNodes(): Promise<number> {
-  try {
-    const online = await readFile('/sys/devices/system/node/online', 'utf8');
-    return Number(/\d+$/.exec(online.trim())?.[0] ?? 0) + 1;
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    return 1;
-  }
 }

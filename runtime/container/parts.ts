@@ -11,6 +11,7 @@ import type { CgroupHost } from './cgroup-host.ts';
 import type { Container } from './container.ts';
 import type { HostFiles } from './host-files.ts';
 import type { OciRuntimes } from './oci-runtimes.ts';
+import type { online } from './online.ts';
 import type { SecurityDefaults } from './security.ts';
 
 /** What containers need of the machine's cgroups. */
@@ -55,7 +56,7 @@ export interface ContainerParts {
   readonly log: Log;
   readonly background: Background;
   readonly cpus: number;
-  readonly memoryNodes: number;
+  readonly online: typeof online;
   readonly preparesAhead: boolean;
   readonly publish: (happening: Happening) => void;
   /** Another container, by the reference that a mode such as `container:x` holds. */

@@ -4,6 +4,7 @@ import type { ContainerConfig, ContainerLimits, RestartRule } from './contract.t
 import { parseBytes } from '../../base/units.ts';
 import { parseDeviceRule } from './devices.ts';
 import { cleanTarget } from './merge.ts';
+import { isAvailable, isNumberList } from './online.ts';
 import { parseSignal } from './signals.ts';
 
 const MEMORY_MIN = 6 * 1024 * 1024;
@@ -16,7 +17,8 @@ const LOG_DETAILS = /^(labels|labels-regex|env|env-regex|tag)$/;
 /** What of the machine decides over a limit. */
 interface Machine {
   readonly cpus: number;
-  readonly memoryNodes: number;
+  /** Numbers of those that there are, such as `0-3,8`. */
+  readonly online: (kind: 'cpu' | 'node') => string;
 }
 
 export function validateConfig(config: ContainerConfig, machine: Machine): void {
@@ -92,7 +94,7 @@ function validateMounts({ mounts, tmpfs }: ContainerConfig): void {
   }
 }
 
-export function validateLimits(limits: ContainerLimits, { cpus, memoryNodes }: Machine): void {
+export function validateLimits(limits: ContainerLimits, { cpus, online }: Machine): void {
   const { memoryBytes, memorySwapBytes, memoryReservationBytes, nanoCpus, cpuQuota, cpuPeriod, cpuShares } = limits;
   if (memoryBytes > 0 && memoryBytes < MEMORY_MIN) fail('invalid', 'Minimum memory limit allowed is 6MB');
   if (memorySwapBytes > 0 && memoryBytes === 0) {
@@ -117,11 +119,8 @@ export function validateLimits(limits: ContainerLimits, { cpus, memoryNodes }: M
   if (cpuQuota > 0 && cpuQuota < 1000) fail('invalid', 'CPU cfs quota can not be less than 1ms (i.e. 1000)');
   if (cpuShares < 0) fail('invalid', `invalid CPU shares (${cpuShares}): value must be a positive integer`);
   const { cpusetMems = '', memorySwappiness = 0, blockIoWeight = 0, oomKillDisable = false } = limits;
-  const isSet = (text: string): boolean => /^(|\d+(-\d+)?(,\d+(-\d+)?)*)$/.test(text);
-  if (!isSet(limits.cpusetCpus)) fail('invalid', `Invalid value ${limits.cpusetCpus} for cpuset cpus`);
-  requireAvailable('CPUs', limits.cpusetCpus, cpus);
-  if (!isSet(cpusetMems)) fail('invalid', `Invalid value ${cpusetMems} for cpuset mems`);
-  requireAvailable('memory nodes', cpusetMems, memoryNodes);
+  requireOnline('CPUs', 'cpuset cpus', limits.cpusetCpus, () => online('cpu'));
+  requireOnline('memory nodes', 'cpuset mems', cpusetMems, () => online('node'));
   if (memorySwappiness < 0 || memorySwappiness > 100)
     fail('invalid', `Invalid value: ${memorySwappiness}, valid memory swappiness range is 0-100`);
   if (blockIoWeight !== 0 && (blockIoWeight < 10 || blockIoWeight > 1000))
@@ -133,9 +132,11 @@ export function validateLimits(limits: ContainerLimits, { cpus, memoryNodes }: M
     );
 }
 
-function requireAvailable(what: string, requested: string, count: number): void {
-  if (!requested.split(/[,-]/).some((number) => Number(number) >= count)) return;
-  const available = count === 1 ? '0' : `0-${count - 1}`;
+function requireOnline(what: string, option: string, requested: string, look: () => string): void {
+  if (requested === '') return;
+  if (!isNumberList(requested)) fail('invalid', `Invalid value ${requested} for ${option}`);
+  const available = look();
+  if (isAvailable(requested, available)) return;
   fail('invalid', `Requested ${what} are not available - requested ${requested}, available: ${available}`);
 }
 

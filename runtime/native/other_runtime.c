@@ -213,9 +213,7 @@ static int exec_command(struct entry *entry, const char *process_file, const cha
   int result = runtime_run(words, &entry->stdio, fault);
   if (result == 0) result = console_take(&console, &entry->process, master, fault);
   console_close(&console);
-  if (result < 0) return -1;
-  int pid = runtime_read_pid(pid_file, fault);
-  return pid < 0 || place_in_unified(pid, fault) < 0 ? -1 : pid;
+  return result < 0 ? -1 : runtime_read_pid(pid_file, fault);
 }
 
 static int exec_in(struct entry *entry, int *master, struct fault *fault) {
@@ -223,7 +221,9 @@ static int exec_in(struct entry *entry, int *master, struct fault *fault) {
   struct warnings warnings = {""};
   char process_file[300], pid_file[300], name[32];
   int root = open_root_of(shim.processes[0].pid, fault);
-  if (root < 0 || enter_own_mounts(fault) < 0 || find_identity(root, &entry->process, &identity, fault) < 0) return -1;
+  // Before the process exists: it must not have had children outside by the time that its number is known.
+  if (root < 0 || place_in_unified(getpid(), fault) < 0 || enter_own_mounts(fault) < 0) return -1;
+  if (find_identity(root, &entry->process, &identity, fault) < 0) return -1;
   if (lower(&entry->process, &warnings, fault) < 0) return -1;
   snprintf(name, sizeof name, "x%d.json", getpid());
   if (run_path(process_file, sizeof process_file, name, fault) < 0) return -1;

@@ -23,13 +23,12 @@ int run_path(char *path, size_t capacity, const char *name, struct fault *fault)
   return fault_say(fault, FAULT_INVALID, "the path %s/%s is too long", shim.run, name);
 }
 
-static void become_runtime(const char *const words[], const struct stdio *stdio) {
+static void become_runtime(const char *const words[], const char *log, const struct stdio *stdio) {
   const char *args[RUNTIME_ARGS_MAX + WORDS_MAX + 8];
-  char state[300], log[300];
+  char state[300];
   int count = 0;
   sigset_t none;
   snprintf(state, sizeof state, "%s/oci", shim.run);
-  snprintf(log, sizeof log, "%s/oci.log", shim.run);
   const char *own[] = {"--root", state, "--log", log, "--log-format", "json"};
   args[count++] = shim.runtime.path;
   for (int i = 0; i < shim.runtime.arg_count; i++) args[count++] = shim.runtime.args[i];
@@ -78,9 +77,8 @@ static bool read_message(const char *path, struct fault *fault) {
   return true;
 }
 
-static int await_command(int pid, const char *what, struct fault *fault) {
+static int await_command(int pid, const char *what, const char *log, struct fault *fault) {
   struct pollfd ended = {.fd = sys_pidfd_open(pid), .events = POLLIN};
-  char log[300];
   int status = 0;
   bool late = ended.fd >= 0 && poll(&ended, 1, COMMAND_MS_MAX) == 0;
   if (late) kill(pid, SIGKILL);
@@ -90,19 +88,20 @@ static int await_command(int pid, const char *what, struct fault *fault) {
   if (late)
     return fault_say(fault, FAULT_INTERNAL, "%s %s lasted longer than %d s", shim.runtime.path, what, COMMAND_MS_MAX / 1000);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
-  if (run_path(log, sizeof log, "oci.log", fault) < 0 || read_message(log, fault)) return -1;
+  if (read_message(log, fault)) return -1;
   return fault_say(fault, FAULT_INTERNAL, "%s %s ended with status %d and without a word", shim.runtime.path, what,
                    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
 int runtime_run(const char *const words[], const struct stdio *stdio, struct fault *fault) {
-  char log[300];
-  if (run_path(log, sizeof log, "oci.log", fault) < 0) return -1;
-  unlink(log);
+  char log[300], name[32];
+  snprintf(name, sizeof name, "oci.%d.log", getpid()); // drivers of several execs run at a time
+  if (run_path(log, sizeof log, name, fault) < 0) return -1;
   int pid = fork();
-  if (pid == 0) become_runtime(words, stdio);
-  if (pid < 0) return fault_set(fault, "start %s", shim.runtime.path);
-  return await_command(pid, words[0], fault);
+  if (pid == 0) become_runtime(words, log, stdio);
+  int result = pid < 0 ? fault_set(fault, "start %s", shim.runtime.path) : await_command(pid, words[0], log, fault);
+  unlink(log);
+  return result;
 }
 
 int runtime_read_pid(const char *path, struct fault *fault) {

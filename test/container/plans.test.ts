@@ -10,6 +10,7 @@ import { cleanTarget, mergeEnv, mergeImage } from '../../runtime/container/merge
 import { byDepth, tmpfsMount } from '../../runtime/container/mounts.ts';
 import { comesBackAtBoot, restartDelayMs } from '../../runtime/container/restart.ts';
 import { parseSecurityOptions } from '../../runtime/container/security.ts';
+import { isAvailable, isNumberList, online } from '../../runtime/container/online.ts';
 import { parseSignal } from '../../runtime/container/signals.ts';
 import { validateConfig } from '../../runtime/container/validate.ts';
 import { EMPTY_CONFIG } from '../../runtime/image/image-config.ts';
@@ -22,6 +23,8 @@ const ABILITIES = {
   blockDevice: () => '8:0',
 };
 const BLKIO = '40 32 0:37 / /sys/fs/cgroup/blkio rw,nosuid - cgroup cgroup rw,blkio';
+
+const TWO_PROCESSORS = { cpus: 2, online: (kind: 'cpu' | 'node') => (kind === 'cpu' ? '0-1' : '0') };
 
 describe('merging with the image', () => {
   const image = { ...EMPTY_CONFIG, entrypoint: ['/e'], command: ['c'] };
@@ -133,6 +136,17 @@ describe('refused configs', () => {
     ],
     ['a wrong period', limits({ cpuPeriod: 10 }), /CPU cfs period can not be less than 1ms/],
     ['a wrong cpuset', limits({ cpusetCpus: 'a-b' }), /Invalid value a-b for cpuset cpus/],
+    ['a cpuset that runs backwards', limits({ cpusetCpus: '1-0' }), /Invalid value 1-0 for cpuset cpus/],
+    [
+      'a processor that is offline',
+      limits({ cpusetCpus: '1-3' }),
+      /Requested CPUs are not available - requested 1-3, available: 0-1/,
+    ],
+    [
+      'a memory node that is not there',
+      limits({ cpusetMems: '0,1' }),
+      /Requested memory nodes are not available - requested 0,1, available: 0/,
+    ],
     [
       'auto-removal with a restart policy',
       { autoRemove: true, restart: { name: 'always', attemptsMax: 0 } },
@@ -183,14 +197,42 @@ describe('refused configs', () => {
   ];
   for (const [name, change, reason] of cases) {
     it(name, () =>
-      assert.throws(() => validateConfig(aConfig(change), { cpus: 2, memoryNodes: 1 }), {
+      assert.throws(() => validateConfig(aConfig(change), TWO_PROCESSORS), {
         code: 'invalid',
         message: reason,
       }),
     );
   }
   it('accepts the usual', () =>
-    validateConfig(aConfig(limits({ memoryBytes: 5e7, nanoCpus: 5e8, pids: 50 })), { cpus: 2, memoryNodes: 1 }));
+    validateConfig(aConfig(limits({ memoryBytes: 5e7, nanoCpus: 5e8, pids: 50 })), TWO_PROCESSORS));
+});
+
+describe('numbers of processors', () => {
+  for (const [asked, available, expected] of [
+    ['0', '0', true],
+    ['0-1', '0-1', true],
+    ['2', '0-1', false],
+    ['1-2', '0-1', false],
+    ['4', '0-3,8-11', false],
+    ['0,8-9', '0-3,8-11', true],
+    ['3-8', '0-3,8-11', false],
+    ['0', '4-7', false],
+    ['5', '4-7', true],
+    ['0-99999999999999999999', '0-1', false],
+  ] as const) {
+    it(`${asked} ${expected ? 'are' : 'are not'} among ${available}`, () =>
+      assert.equal(isAvailable(asked, available), expected));
+  }
+
+  it('are lists of numbers and ranges', () => {
+    for (const good of ['0', '0-3', '1,3-5,7']) assert.ok(isNumberList(good), good);
+    for (const bad of ['', 'a', '1-', '-1', '1,,2', '3-1', '1-2-3', ' 1']) assert.ok(!isNumberList(bad), bad);
+  });
+
+  it('are there, on this machine too', () => {
+    assert.ok(isNumberList(online('cpu')));
+    assert.ok(isNumberList(online('node')));
+  });
 });
 
 describe('cgroups', () => {

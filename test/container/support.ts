@@ -415,7 +415,7 @@ export async function machine(
       hostFiles: new HostFiles(),
       background,
       cpus: 2,
-      memoryNodes: 1,
+      online: (kind) => (kind === 'cpu' ? '0-1' : '0'),
       preparesAhead: options.preparesAhead ?? false,
       publish: (event) => events.push(event),
     };

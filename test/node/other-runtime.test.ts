@@ -1,6 +1,6 @@
 // Containers that another installed OCI runtime brings into being: to whoever asks the engine they are as its own.
 import { strict as assert } from 'node:assert';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerConfig } from '../../runtime/container/contract.ts';
 import { LIMITS } from '../container/support.ts';
@@ -206,6 +206,34 @@ for (const [runtime, path] of HERE.length > 0 ? HERE : [INSTALLED[0]]) {
         ended.map(({ exitCode }) => exitCode),
         codes,
       );
+    });
+
+    it('says of each of many execs at once why it does not start', async () => {
+      const id = await lab.sleeper(by());
+      const names = Array.from({ length: 12 }, (_, index) => `missing-${index}-end`);
+      const ended = await Promise.all(names.map((name) => lab.exec(id, [name])));
+      ended.forEach(({ output, exitCode }, index) => {
+        assert.equal(exitCode, 127);
+        assert.ok(output.includes(names[index] ?? ''), `${names[index]}: ${output}`);
+      });
+      const [folder = ''] = readdirSync(join(lab.root, 'c')).filter((name) => id.startsWith(name));
+      const left = readdirSync(join(lab.root, 'c', folder));
+      assert.deepEqual(
+        left.filter((name) => name.startsWith('oci.')),
+        [],
+      );
+    });
+
+    it('keeps execs within its limits from their first instruction on', async () => {
+      const limits = { ...LIMITS, memoryBytes: 32 << 20, memorySwapBytes: 32 << 20, pids: 12 };
+      const id = await lab.sleeper(by({ limits }));
+      const groups = await Promise.all(Array.from({ length: 6 }, () => lab.exec(id, ['cat', '/proc/self/cgroup'])));
+      for (const { output } of groups) {
+        for (const line of output.trim().split('\n')) assert.ok(line.endsWith(`/${id}`), output);
+      }
+      assert.equal((await lab.exec(id, ['tail', '/dev/zero'])).exitCode, 137);
+      const forks = await lab.exec(id, ['sh', '-c', 'for i in $(seq 40); do sleep 1 & done; wait']);
+      assert.match(forks.output, /can't fork/);
     });
 
     it('is stopped by its signal, and killed after the grace', async () => {
