@@ -147,8 +147,11 @@ export class RuntimeLab implements AsyncDisposable {
 
   /** Folders of the lab's containers in any cgroup hierarchy. */
   cgroups(): string[] {
-    // Groups of others come and go while we look.
-    const below = ['/sys/fs/cgroup', '-ignore_readdir_race', '-type', 'd', '-path', `*${this.cgroupParent}/*`];
+    // In each hierarchy below our own parent only: groups of others come and go while we look.
+    const root = '/sys/fs/cgroup';
+    const parents = ['', ...readdirSync(root)].map((name) => join(root, name, this.cgroupParent)).filter(existsSync);
+    if (parents.length === 0) return [];
+    const below = [...parents, '-ignore_readdir_race', '-mindepth', '1', '-type', 'd'];
     const found = execFileSync('find', below, { encoding: 'utf8' });
     return found.split('\n').filter(Boolean);
   }
