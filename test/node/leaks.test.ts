@@ -3,53 +3,62 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { tarOf } from '../image/support.ts';
+import { FakeRegistry } from '../support/fake-registry.ts';
 import { requireRoot, requireTool } from '../support/requirements.ts';
 import { eventually, RuntimeLab } from '../support/runtime-lab.ts';
 
 const RUNS = Number(process.env['LEAK_RUNS'] ?? 40);
 const MS_EACH = 1_500;
+const IMAGE = 'app:1';
 const GROWTH_BYTES_MAX = 4 * 1024 * 1024;
 
+interface Machine {
+  readonly lab: RuntimeLab;
+  readonly registry: FakeRegistry;
+}
+
 describe(`${RUNS} runs`, () => {
-  let lab: RuntimeLab | undefined;
+  let machine: Machine | undefined;
 
   before(async function () {
     requireRoot(this);
     requireTool(this, '/usr/bin/busybox');
     this.timeout(120_000);
-    lab = await RuntimeLab.open();
+    const registry = await FakeRegistry.start();
+    registry.addImage('app', '1', { layers: [{ tar: await tarOf([['file', 'content']]) }] });
+    machine = { lab: await RuntimeLab.open(), registry };
   });
-  after(() => lab?.[Symbol.asyncDispose]());
+  after(async () => {
+    await machine?.lab[Symbol.asyncDispose]();
+    await machine?.registry[Symbol.asyncDispose]();
+  });
 
   it('leave nothing behind', async function () {
     this.timeout(60_000 + RUNS * MS_EACH);
-    const machine = lab ?? assert.fail('opened before');
+    const here = machine ?? assert.fail('opened before');
+    const { lab } = here;
     const round = async (count: number): Promise<void> => {
-      for (let done = 0; done < count; done += 4) await Promise.all([0, 1, 2, 3].map((index) => one(machine, index)));
+      for (let done = 0; done < count; done += 4) await Promise.all([0, 1, 2, 3].map((index) => one(here, index)));
     };
     await round(RUNS >= 500 ? 200 : 20); // what is made once is made, and code is compiled
-    const quiet = (): Promise<string[]> => settled(machine);
+    const quiet = (): Promise<string[]> => settled(lab);
     const before = await quiet();
-    const bytesBefore = memory(machine);
+    const bytesBefore = memory(lab);
     await round(RUNS);
     assert.deepEqual(await quiet(), before);
-    const grown = memory(machine) - bytesBefore;
+    const grown = memory(lab) - bytesBefore;
     if (RUNS < 500) return;
     console.log(`      ${RUNS} runs: ${(grown / 1024).toFixed(0)} KB of reachable memory more`);
     assert.ok(grown < GROWTH_BYTES_MAX, `${grown} bytes more`);
   });
 });
 
-/** With a network, volume, exec, copy and log; one of four is killed. */
-async function one(lab: RuntimeLab, index: number): Promise<void> {
-  const { containers } = lab.runtime;
-  if (index === 3) {
-    const id = await lab.sleeper({ healthCheck: undefined });
-    await lab.exec(id, ['true']);
-    await containers.files.stat(id, '/etc');
-    await containers.remove(id, { force: true, volumes: true });
-    return;
-  }
+/** With a network, volume and log; one of four lives longer, is looked into in every way, and is killed. */
+async function one({ lab, registry }: Machine, index: number): Promise<void> {
+  if (index === 3) return await livelyOne(lab);
+  if (index === 2) await pullAndForget(lab, registry);
   const mounts = [
     {
       type: 'volume',
@@ -63,6 +72,55 @@ async function one(lab: RuntimeLab, index: number): Promise<void> {
     },
   ] as const;
   await lab.run(['echo', 'x'], { autoRemove: true, mounts, ...(index === 2 ? { network: 'none' } : {}) });
+}
+
+/** Execs that end and one that is left running, copies in and out, who attaches and goes, who follows the log and goes. */
+async function livelyOne(lab: RuntimeLab): Promise<void> {
+  const { containers } = lab.runtime;
+  const id = await lab.sleeper({
+    healthCheck: undefined,
+    command: ['sh', '-c', 'while :; do echo x; sleep 0.02; done'],
+  });
+  await lab.exec(id, ['true']);
+  await execLeft(lab, id);
+  await containers.files.stat(id, '/etc');
+  const { archive } = await containers.files.read(id, '/etc');
+  const parts: Buffer[] = [];
+  for await (const bytes of archive) parts.push(Buffer.from(bytes));
+  const never = new AbortController();
+  const options = { keepsKind: false, asUser: false, abort: never.signal };
+  await containers.files.write(id, '/tmp', Readable.from(parts), options);
+  await firstOf((await containers.files.read(id, '/bin')).archive); // its reader goes away in the middle
+  const stdio = await containers.attach(id, { stdin: false, stdout: true, stderr: true });
+  await firstOf(stdio.output);
+  stdio.detach();
+  const gone = new AbortController();
+  const request = { stdout: true, stderr: true, follow: true, tailLines: 'all', sinceMs: 0, untilMs: 0 } as const;
+  await firstOf(containers.logs(id, request, gone.signal));
+  gone.abort();
+  await containers.remove(id, { force: true, volumes: true });
+}
+
+async function execLeft(lab: RuntimeLab, id: string): Promise<void> {
+  const { containers } = lab.runtime;
+  const streams = { terminal: true, stdin: true, stdout: true, stderr: true, detachKeys: '' };
+  const of = { args: ['sh', '-c', 'echo here; cat'], env: [], workingDirectory: '', user: '', privileged: false };
+  const stdio = await containers.execStart(await containers.execCreate(id, { ...of, ...streams }), { detach: false });
+  await firstOf(stdio?.output ?? assert.fail('it is attached'));
+  stdio?.detach();
+}
+
+async function pullAndForget(lab: RuntimeLab, registry: FakeRegistry): Promise<void> {
+  const name = `${registry.host}/${IMAGE}`;
+  await lab.runtime.registries.pull(name, { report: () => undefined });
+  await lab.runtime.images.remove(name, { force: true });
+  registry.requests.length = registry.authorizations.length = 0; // they count as memory
+}
+
+/** Leaves after the first piece, as somebody who closes the terminal. */
+async function firstOf(pieces: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of pieces) return;
+  assert.fail('there was nothing');
 }
 
 /** Waits for what is deleted in the background, then lists everything. */
