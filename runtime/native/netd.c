@@ -229,6 +229,15 @@ static void answer_aside(uint32_t id, uint32_t error, const uint8_t *data, size_
   frame_send(&frame);
 }
 
+// The second process removes namespaces; what this one holds of them would keep them.
+static void forget_sockets(uint16_t operation, const uint8_t *body, size_t length) {
+  if (netd_step_of(operation) != netd_namespace_remove) return;
+  struct netd_reader step = {body, body + length, 0};
+  char path[NETD_TEXT_MAX];
+  netd_read_text(&step, path, sizeof path);
+  if (!step.bad) netd_sockets_forget(path);
+}
+
 // One step, answered as a run of one when it is done.
 static void hand_aside(uint32_t id, struct netd_reader *in) {
   uint32_t length = netd_read_u32(in);
@@ -236,6 +245,7 @@ static void hand_aside(uint32_t id, struct netd_reader *in) {
   netd_read_u16(in);
   const uint8_t *body = take(in, length);
   if (!body) exit(2);
+  forget_sockets(operation, body, length);
   netd_aside_send(id, operation, body, length, answer_aside);
 }
 

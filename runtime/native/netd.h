@@ -63,6 +63,10 @@ int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out);
 // Netlink.
 int netd_netlink_open(int protocol);
 int netd_netlink(struct netd_reader *in, struct netd_bytes *out);
+// A socket in a namespace, and what to do with it afterwards. `broken`: an answer may still be under way.
+int netd_socket_in(const char *where, int protocol);
+void netd_socket_done(const char *where, int protocol, int fd, int broken);
+void netd_sockets_forget(const char *where);
 int netd_watch_open(void);
 // Reads pending notices of `fd` and adds one event for each new nf_tables generation.
 int netd_watch_read(int fd, void (*event)(uint32_t generation, uint32_t pid));

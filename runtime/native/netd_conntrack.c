@@ -130,13 +130,31 @@ static void delete_listed(int fd, uint8_t family, const uint8_t *attributes, siz
   while (recv(fd, ignored, sizeof ignored, MSG_DONTWAIT) > 0) {} // ended meanwhile: that is what was wanted
 }
 
-static uint32_t consider(int delete_fd, const struct nlmsghdr *header) {
+// Opened for the first connection that matches: closing one may wait for a grace period of the kernel.
+struct deleter {
+  const char *where;
+  int fd;
+};
+
+static int deleter_fd(struct deleter *deleter) {
+  if (deleter->fd >= 0) return deleter->fd;
+  if (netd_enter(deleter->where) < 0) return -1;
+  deleter->fd = netd_netlink_open(NETLINK_NETFILTER);
+  int error = errno;
+  netd_come_home(); // a socket stays in the namespace it was made in
+  errno = error;
+  return deleter->fd;
+}
+
+// Answers how many were deleted, or -1.
+static int consider(struct deleter *deleter, const struct nlmsghdr *header) {
   const uint8_t *attributes = (const uint8_t *)NLMSG_DATA(header) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
   size_t length = header->nlmsg_len - NLMSG_SPACE(sizeof(struct nfgenmsg));
   struct connection connection = {.family = ((const struct nfgenmsg *)NLMSG_DATA(header))->nfgen_family};
   read_connection(find(attributes, length, CTA_TUPLE_ORIG), find(attributes, length, CTA_TUPLE_REPLY), &connection);
   if (!matches_any(&connection)) return 0;
-  delete_listed(delete_fd, connection.family, attributes, length);
+  if (deleter_fd(deleter) < 0) return -1;
+  delete_listed(deleter->fd, connection.family, attributes, length);
   return 1;
 }
 
@@ -218,7 +236,7 @@ static int request_list(int fd, const struct filter *filter) {
 }
 
 // Walks the table once, over all connections or those of one filter. Answers the number deleted, or -1.
-static int64_t walk(int list_fd, int delete_fd, const struct filter *filter) {
+static int64_t walk(int list_fd, struct deleter *deleter, const struct filter *filter) {
   static uint8_t buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
   int64_t deleted = 0;
   if (request_list(list_fd, filter) < 0) return -1;
@@ -234,7 +252,10 @@ static int64_t walk(int list_fd, int delete_fd, const struct filter *filter) {
         errno = -((struct nlmsgerr *)NLMSG_DATA(header))->error;
         return -1;
       }
-      if (header->nlmsg_len > NLMSG_SPACE(sizeof(struct nfgenmsg))) deleted += consider(delete_fd, header);
+      if (header->nlmsg_len <= NLMSG_SPACE(sizeof(struct nfgenmsg))) continue;
+      int more = consider(deleter, header);
+      if (more < 0) return -1;
+      deleted += more;
     }
   }
 }
@@ -263,14 +284,14 @@ static int64_t count_connections(int fd) {
 
 // A walk costs milliseconds, however little it finds. For a few filters and many connections the kernel chooses, one walk
 // for each; otherwise one walk over everything is cheaper.
-static int64_t delete_matching(int list_fd, int delete_fd) {
+static int64_t delete_matching(int list_fd, struct deleter *deleter) {
   int64_t count = count_connections(list_fd);
   if (count == 0) return 0;
   int few = count > 0 && count < FEW_CONNECTIONS && filter_count > 1;
-  if (few || filter_count > KERNEL_WALKS_MAX) return walk(list_fd, delete_fd, NULL);
+  if (few || filter_count > KERNEL_WALKS_MAX) return walk(list_fd, deleter, NULL);
   int64_t deleted = 0;
   for (size_t i = 0; i < filter_count; i++) {
-    int64_t more = walk(list_fd, delete_fd, &filters[i]);
+    int64_t more = walk(list_fd, deleter, &filters[i]);
     if (more < 0) return -1;
     deleted += more;
   }
@@ -298,13 +319,13 @@ int netd_conntrack_delete(struct netd_reader *in, struct netd_bytes *out) {
   netd_read_text(in, where, sizeof where);
   read_filters(in);
   if (in->bad) return netd_fault(out, EINVAL, "connection filter");
-  if (netd_enter(where) < 0) return netd_fault(out, errno, where);
-  int list_fd = netd_netlink_open(NETLINK_NETFILTER), delete_fd = netd_netlink_open(NETLINK_NETFILTER);
-  netd_come_home(); // a socket stays in the namespace it was made in
-  int64_t deleted = list_fd < 0 || delete_fd < 0 ? -1 : delete_matching(list_fd, delete_fd);
+  int fd = netd_socket_in(where, NETLINK_NETFILTER);
+  if (fd < 0) return netd_fault(out, errno, where[0] ? where : "list connections");
+  struct deleter deleter = {where, -1};
+  int64_t deleted = delete_matching(fd, &deleter);
   int error = errno;
-  if (list_fd >= 0) close(list_fd);
-  if (delete_fd >= 0) close(delete_fd);
+  if (deleter.fd >= 0) close(deleter.fd);
+  netd_socket_done(where, NETLINK_NETFILTER, fd, deleted < 0);
   if (deleted < 0) return netd_fault(out, error, "list connections");
   netd_bytes_u32(out, (uint32_t)deleted);
   return 0;

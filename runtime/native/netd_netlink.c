@@ -5,9 +5,11 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -142,12 +144,66 @@ static int send_messages(int fd, const uint8_t *messages, size_t length) {
   return sent < 0 ? errno : 0;
 }
 
-// The socket of our own namespace is kept; one of another namespace is closed after use, as it would hold that alive.
-static int open_in(const char *where, int protocol) {
+// Sockets for packet rules in other namespaces. To close one waits for a grace period of the kernel, 10 ms and more,
+// while a change that took something away is still being cleared up; so the last ones stay open. They hold their
+// namespace, until it is removed (netd_sockets_forget) or others take their place.
+#define KEPT_MAX 64
+static struct {
+  char where[NETD_TEXT_MAX];
+  ino_t namespace; // what was there then: another may have been made in its place
+  int fd;
+} kept[KEPT_MAX];
+static size_t kept_count, kept_next;
+
+static int is_there(const char *where, ino_t namespace) {
+  struct stat status;
+  return stat(where, &status) == 0 && status.st_ino == namespace;
+}
+
+static void drop_kept(size_t at) {
+  close(kept[at].fd);
+  kept[at] = kept[--kept_count];
+}
+
+void netd_sockets_forget(const char *where) {
+  for (size_t at = 0; at < kept_count; at++)
+    if (strcmp(kept[at].where, where) == 0) drop_kept(at--);
+}
+
+// Hands out the kept socket, which is then nobody else's until it is done.
+static int take_kept(const char *where) {
+  for (size_t at = 0; at < kept_count; at++) {
+    if (strcmp(kept[at].where, where) != 0) continue;
+    if (is_there(where, kept[at].namespace)) {
+      int fd = kept[at].fd;
+      kept[at] = kept[--kept_count];
+      return fd;
+    }
+    drop_kept(at--);
+  }
+  return -1;
+}
+
+static int keep(const char *where, int fd) {
+  struct stat status;
+  if (stat(where, &status) < 0) return 0;
+  if (kept_count == KEPT_MAX) drop_kept(kept_next++ % KEPT_MAX);
+  snprintf(kept[kept_count].where, sizeof kept[0].where, "%s", where);
+  kept[kept_count].namespace = status.st_ino;
+  kept[kept_count++].fd = fd;
+  return 1;
+}
+
+// The sockets of our own namespace are kept for good; of other namespaces those for packet rules, for a while.
+int netd_socket_in(const char *where, int protocol) {
   if (where[0] == 0 && protocol < 32) {
     if (home_sockets[protocol] == 0) home_sockets[protocol] = netd_netlink_open(protocol);
     if (home_sockets[protocol] < 0) home_sockets[protocol] = 0;
     return home_sockets[protocol] ? home_sockets[protocol] : -1;
+  }
+  if (protocol == NETLINK_NETFILTER) {
+    int fd = take_kept(where);
+    if (fd >= 0) return fd;
   }
   if (netd_enter(where) < 0) return -1;
   int fd = netd_netlink_open(protocol);
@@ -157,10 +213,12 @@ static int open_in(const char *where, int protocol) {
   return fd;
 }
 
-static void close_after(const char *where, int protocol, int fd, int broken) {
+void netd_socket_done(const char *where, int protocol, int fd, int broken) {
   if (where[0] == 0 && protocol < 32) {
     if (!broken) return; // after a lost answer, what comes later would be taken for another exchange's
     home_sockets[protocol] = 0;
+  } else if (protocol == NETLINK_NETFILTER && !broken && keep(where, fd)) {
+    return;
   }
   close(fd);
 }
@@ -176,11 +234,11 @@ int netd_netlink(struct netd_reader *in, struct netd_bytes *out) {
   if (!messages) return netd_fault(out, ENOMEM, "netlink");
   memcpy(messages, in->at, length);
   int error = number_messages(&exchange, messages, length);
-  int fd = error ? -1 : open_in(where, protocol);
+  int fd = error ? -1 : netd_socket_in(where, protocol);
   if (!error && fd < 0) error = errno;
   if (!error) error = send_messages(fd, messages, length);
   if (!error) error = collect_answers(&exchange, fd);
-  if (fd >= 0) close_after(where, protocol, fd, error);
+  if (fd >= 0) netd_socket_done(where, protocol, fd, error);
   if (error) {
     netd_fault(out, error, where[0] ? where : "netlink");
   } else {

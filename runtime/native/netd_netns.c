@@ -70,6 +70,7 @@ int netd_namespace_remove(struct netd_reader *in, struct netd_bytes *out) {
   char path[NETD_TEXT_MAX];
   netd_read_text(in, path, sizeof path);
   if (in->bad) return netd_fault(out, EINVAL, "remove namespace");
+  netd_sockets_forget(path);
   if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
     return netd_fault(out, errno, path);
   if (unlink(path) < 0 && errno != ENOENT) return netd_fault(out, errno, path);
