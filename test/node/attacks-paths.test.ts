@@ -1,7 +1,6 @@
 // Past escapes by paths: links and swaps where something is mounted, masked, made or copied. One test for each class, as
 // somebody would try it through the stock client. At the level of the helper: native-security, native-race.
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { AttackLab, entry } from '../support/attack-lab.ts';
 import type { ClientLab } from '../support/client-lab.ts';
 import { requireRoot, requireTool } from '../support/requirements.ts';
@@ -112,8 +111,11 @@ describe('past escapes by paths', function () {
     const aimed = ['-v', 'copied:/v', '-v', 'other:/v/d/made', '-v', `${host}/canary:/v/d/file`];
     await ok('create', '--name', 'box', ...aimed, 'bb', 'true');
     await swapping('copied');
-    for (let round = 0; round < 60; round += 1) await client.http('HEAD', '/containers/box/archive?path=/etc');
+    const statuses = new Set<number>();
+    for (let round = 0; round < 60; round += 1) {
+      statuses.add((await client.http('HEAD', '/containers/box/archive?path=/etc')).status);
+    }
     untouched();
-    await ok('cp', 'box:/etc/passwd', join(client.lab.root, 'passwd')); // it is no refusal of everything
+    assert.ok(statuses.has(200), [...statuses].join(' ')); // it is no refusal of everything
   });
 });
