@@ -319,9 +319,4 @@ export const UNDEFENDED: readonly Undefended[] = [
     edits: [['dist/api/request.js', 'if (length > bytesMax)', 'if (false)']],
     attacks: [['attacks-daemon', 'oversize and endless bodies']],
   },
-  {
-    without: 'signs of life to clients that say nothing (CVE-2025-64329)',
-    edits: [['dist/api/attached-stdio.js', 'await signsOfLife(connection, options.clock, over.signal);', '']],
-    attacks: [['attacks-daemon', 'who vanishes from a silent container']],
-  },
 ];

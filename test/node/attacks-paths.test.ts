@@ -1,6 +1,7 @@
 // Past escapes by paths: links and swaps where something is mounted, masked, made or copied. One test for each class, as
 // somebody would try it through the stock client. At the level of the helper: native-security, native-race.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { AttackLab, entry } from '../support/attack-lab.ts';
 import type { ClientLab } from '../support/client-lab.ts';
 import { requireRoot, requireTool } from '../support/requirements.ts';
@@ -26,7 +27,8 @@ describe('past escapes by paths', function () {
 
   /** A container that lets `/v/d` of the volume be a folder and a link to the host in turn. */
   const swapping = (volume: string): Promise<string> => {
-    const swap = `mkdir -p /v/d; ln -s ${host} /v/l; while :; do mv /v/d /v/k; mv /v/l /v/d; mv /v/d /v/l; mv /v/k /v/d; done`;
+    // Whatever the one that is attacked makes there meanwhile goes with it.
+    const swap = `while :; do rm -rf /v/d; ln -s ${host} /v/d; rm -rf /v/d; mkdir /v/d; done`;
     return ok('run', '-d', '--init', '-v', `${volume}:/v`, 'bb', 'sh', '-c', swap);
   };
 
@@ -110,12 +112,11 @@ describe('past escapes by paths', function () {
   it('docker cp into a stopped container makes no mount point outside (CVE-2026-41568, CVE-2026-42306)', async () => {
     const aimed = ['-v', 'copied:/v', '-v', 'other:/v/d/made', '-v', `${host}/canary:/v/d/file`];
     await ok('create', '--name', 'box', ...aimed, 'bb', 'true');
-    await swapping('copied');
-    const statuses = new Set<number>();
-    for (let round = 0; round < 60; round += 1) {
-      statuses.add((await client.http('HEAD', '/containers/box/archive?path=/etc')).status);
-    }
+    const swapper = (await swapping('copied')).trim();
+    for (let round = 0; round < 60; round += 1) await client.http('HEAD', '/containers/box/archive?path=/etc');
     untouched();
-    assert.ok(statuses.has(200), [...statuses].join(' ')); // it is no refusal of everything
+    await ok('rm', '-f', swapper);
+    await ok('run', '--rm', '-v', 'copied:/v', 'bb', 'rm', '-rf', '/v/d');
+    await ok('cp', 'box:/etc/hosts', join(client.lab.root, 'hosts')); // it is no refusal of everything
   });
 });
