@@ -1,7 +1,7 @@
 // Resource use as /containers/{id}/stats shows it: one sample a second, each with its predecessor.
 import type { Loop } from '../../base/clock.ts';
 import { codeOf } from '../../base/errors.ts';
-import type { ContainerInfo, Containers, Stats } from '../../runtime/container/contract.ts';
+import type { BlockIo, ContainerInfo, Containers, Stats } from '../../runtime/container/contract.ts';
 import { goTime, ZERO_TIME } from './time.ts';
 
 const PERIOD_MS = 1_000;
@@ -78,11 +78,12 @@ function memory(stats: Stats | undefined): object {
 
 /** One that does not run has no lists at all; of one that runs, those that the kernel does not keep are empty. */
 function blkio(stats: Stats | undefined): object {
-  const entries = stats?.blockIo.map(({ major, minor, op, bytes }) => ({ major, minor, op, value: bytes }));
+  const entries = (list: readonly BlockIo[] | undefined) =>
+    list?.map(({ major, minor, op, count }) => ({ major, minor, op, value: count }));
   const none = stats ? [] : null;
   return {
-    io_service_bytes_recursive: entries ?? none,
-    io_serviced_recursive: none,
+    io_service_bytes_recursive: entries(stats?.blockIo) ?? none,
+    io_serviced_recursive: entries(stats?.blockIoOperations) ?? none,
     io_queue_recursive: none,
     io_service_time_recursive: none,
     io_wait_time_recursive: none,

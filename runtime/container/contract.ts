@@ -226,6 +226,14 @@ export interface ExecInfo {
   readonly pid: number;
 }
 
+/** What one device did of one kind. */
+export interface BlockIo {
+  readonly major: number;
+  readonly minor: number;
+  readonly op: string;
+  readonly count: number;
+}
+
 export interface Stats {
   readonly atMs: number;
   readonly cpuTotalNs: number;
@@ -243,12 +251,9 @@ export interface Stats {
   readonly memoryStats: Readonly<Record<string, number>>;
   readonly pids: number;
   readonly pidsLimit: number;
-  readonly blockIo: readonly {
-    readonly major: number;
-    readonly minor: number;
-    readonly op: string;
-    readonly bytes: number;
-  }[];
+  readonly blockIo: readonly BlockIo[];
+  /** How often, not how many bytes; cgroup version 1 alone. */
+  readonly blockIoOperations?: readonly BlockIo[];
   readonly network:
     | {
         readonly rxBytes: number;

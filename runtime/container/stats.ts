@@ -4,7 +4,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import type { Container } from './container.ts';
-import type { Stats } from './contract.ts';
+import type { BlockIo, Stats } from './contract.ts';
 import type { Cgroups } from './parts.ts';
 
 const NS_PER_TICK = 1e7; // USER_HZ is 100 on every Linux that Node runs on
@@ -23,7 +23,16 @@ export async function readStats(container: Container, cgroups: Cgroups, nowMs: n
     readNetwork(container),
     readSystemCpu(),
   ]);
-  return { atMs: nowMs, ...cpu, ...memory, ...pids, blockIo, network, systemCpuNs, onlineCpus: availableParallelism() };
+  return {
+    atMs: nowMs,
+    ...cpu,
+    ...memory,
+    ...pids,
+    ...blockIo,
+    network,
+    systemCpuNs,
+    onlineCpus: availableParallelism(),
+  };
 }
 
 type Cpu = Pick<Stats, 'cpuTotalNs' | 'cpuUserNs' | 'cpuKernelNs' | 'cpuPerCoreNs' | 'throttling'>;
@@ -100,29 +109,37 @@ async function readPids(folder: string): Promise<Pick<Stats, 'pids' | 'pidsLimit
   return { pids: Number(current), pidsLimit: max.trim() === 'max' ? 0 : Number(max) };
 }
 
-async function blockIoV1(folder: string): Promise<Stats['blockIo']> {
-  const text = await read(join(folder, 'blkio.throttle.io_service_bytes_recursive'));
+type BlockIoStats = Pick<Stats, 'blockIo' | 'blockIoOperations'>;
+
+async function blockIoV1(folder: string): Promise<BlockIoStats> {
+  const [bytes, operations] = await Promise.all(
+    ['io_service_bytes', 'io_serviced'].map((file) => read(join(folder, `blkio.throttle.${file}_recursive`))),
+  );
+  return { blockIo: devicesOf(bytes ?? ''), blockIoOperations: devicesOf(operations ?? '') };
+}
+
+function devicesOf(text: string): BlockIo[] {
   return text.split('\n').flatMap((line) => {
-    const [, major, minor, op, bytes] = /^(\d+):(\d+) (\w+) (\d+)$/.exec(line) ?? [];
-    return op === undefined
-      ? []
-      : [{ major: Number(major), minor: Number(minor), op: op.toLowerCase(), bytes: Number(bytes) }];
+    const [, major, minor, op, count] = /^(\d+):(\d+) (\w+) (\d+)$/.exec(line) ?? [];
+    if (op === undefined) return [];
+    return [{ major: Number(major), minor: Number(minor), op: op.toLowerCase(), count: Number(count) }];
   });
 }
 
-async function blockIoV2(folder: string): Promise<Stats['blockIo']> {
+async function blockIoV2(folder: string): Promise<BlockIoStats> {
   const text = await read(join(folder, 'io.stat'));
-  return text.split('\n').flatMap((line) => {
+  const blockIo = text.split('\n').flatMap((line) => {
     const [, major, minor, rest = ''] = /^(\d+):(\d+) (.*)$/.exec(line) ?? [];
     if (major === undefined) return [];
-    const entry = (op: string, key: string): Stats['blockIo'][number] => ({
+    const entry = (op: string, key: string): BlockIo => ({
       major: Number(major),
       minor: Number(minor),
       op,
-      bytes: Number(new RegExp(`${key}=(\\d+)`).exec(rest)?.[1] ?? 0),
+      count: Number(new RegExp(`${key}=(\\d+)`).exec(rest)?.[1] ?? 0),
     });
     return [entry('read', 'rbytes'), entry('write', 'wbytes')];
   });
+  return { blockIo };
 }
 
 /** As the container sees its own interface; one of the host's network has none. */

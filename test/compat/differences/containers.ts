@@ -79,4 +79,10 @@ export const CONTAINERS: readonly Listed[] = [
     lines: /^\+ \.memory_stats\.stats\.\w+ number$/,
     reason: 'the keys are those that the kernel has',
   },
+  {
+    request: /: GET \/containers\/\w+\/stats\?/,
+    lines: /^[-+] \.blkio_stats\.io_(service_bytes|serviced)_recursive\[\]( object|\.\w+ (number|string))$/,
+    reason: 'whether the program was read from a disk just then',
+    sometimes: true,
+  },
 ];
