@@ -4,7 +4,8 @@
 //   npm run compat fuzz 10000, npm run compat leaks 1000     the long forms of two tests of npm test
 //   npm run compat described    the requests once more at API 1.51 on Shoal alone, beside the published description
 //   npm run compat attacks      shows that the tests of past escapes need the defences that they are about
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { dockerAvailable } from '../bench/engines.ts';
 import { Contract } from './contract.ts';
@@ -19,8 +20,8 @@ import { runUndefended } from './undefended.ts';
 
 async function main(args: readonly string[]): Promise<number> {
   const [what = '', count = ''] = args;
-  if (what === 'fuzz') return longForm('api/fuzz.test.js', { FUZZ_PER_ROUTE: count || '10000' });
-  if (what === 'leaks') return longForm('node/leaks.test.js', { LEAK_RUNS: count || '1000' });
+  if (what === 'fuzz') return await longFuzz(count || '10000');
+  if (what === 'leaks') return await longForm('node/leaks.test.js', { LEAK_RUNS: count || '1000' });
   if (what === 'described') return await printDescribed();
   if (what === 'attacks') return (await runUndefended(count)) === 0 ? 0 : 1;
   if (!dockerAvailable()) {
@@ -52,10 +53,25 @@ async function printDescribed(): Promise<number> {
   return faults.length === 0 ? 0 : 1;
 }
 
-function longForm(file: string, env: Readonly<Record<string, string>>): number {
+/** Its two tests at once: each keeps one core busy for some minutes. */
+async function longFuzz(perRoute: string): Promise<number> {
+  const tests = ['outside of a swarm', 'on a manager'];
+  const codes = await Promise.all(
+    tests.map((test) => longForm('api/fuzz.test.js', { FUZZ_PER_ROUTE: perRoute }, ['--fgrep', test])),
+  );
+  return Math.max(...codes);
+}
+
+async function longForm(
+  file: string,
+  env: Readonly<Record<string, string>>,
+  options: readonly string[] = [],
+): Promise<number> {
   const mocha = join(import.meta.dirname, '../../../node_modules/mocha/bin/mocha.js');
-  const args = ['--expose-gc', mocha, '--no-package', join(import.meta.dirname, '..', file)];
-  return spawnSync(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...env } }).status ?? 1;
+  const args = ['--expose-gc', mocha, '--no-package', ...options, join(import.meta.dirname, '..', file)];
+  const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...env } });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? 1;
 }
 
 async function viewsOf(parts: readonly Part[], socketPath: string): Promise<Views> {

@@ -29,6 +29,9 @@ const ANSWER_MS = 10_000;
 /** A stream that has begun is left after so much silence: that is the early disconnect of the test. */
 const QUIET_MS = 15;
 const AT_ONCE = 8;
+const LEAVES_EARLY_ONE_IN = 16;
+const OVERSIZE_ONE_IN = 2_000;
+const OVERSIZE_BYTES = 9 * 1024 * 1024; // more than any body of JSON may have
 
 const QUERY_NAMES =
   'all limit size filters since until signal t h w path stdout stderr follow tail timestamps details stream one-shot v force link condition name repo tag comment author pause changes fromImage fromSrc type noprune noOverwriteDirNonDir copyUIDGID detachKeys stdin logs ps_args version registryAuthFrom rollback rotateWorkerToken insertDefaults names term platform quiet scope verbose'.split(
@@ -78,7 +81,10 @@ export async function fuzz(options: FuzzOptions): Promise<{ sent: number; offenc
   const worker = async (): Promise<void> => {
     for (const route of queue) {
       const request = requestFor(route, random, options.known);
-      const wrong = judge(await exchange(options.socketPath, request, random));
+      const answer = await (random.below(LEAVES_EARLY_ONE_IN) === 0
+        ? leave(options.socketPath, request, random)
+        : exchange(options.socketPath, request, random));
+      const wrong = judge(answer);
       sent += 1;
       if (wrong) offences.push({ request: request.slice(0, 600).toString('latin1'), answer: wrong });
     }
@@ -99,9 +105,19 @@ function requestFor({ method, pattern }: FuzzRoute, random: Random, known: reado
   const framing = framingFor(body, random);
   const upgrade = random.below(6) === 0 ? 'Connection: Upgrade\r\nUpgrade: tcp\r\n' : 'Connection: close\r\n';
   const type = pick(random, ['application/json', 'application/json', 'text/plain', 'application/x-tar', 'nonsense']);
-  const head = `${method} ${version}${path}?${query} HTTP/1.1\r\nHost: d\r\n${upgrade}Content-Type: ${type}\r\n`;
+  const extra = pick(random, EXTRA_HEADERS);
+  const head = `${method} ${version}${path}?${query} HTTP/1.1\r\nHost: d\r\n${upgrade}${extra}Content-Type: ${type}\r\n`;
   return Buffer.concat([Buffer.from(head), framing]);
 }
+
+const NONE = Array.from({ length: 12 }, () => '');
+const EXTRA_HEADERS = [
+  ...NONE,
+  'Expect: 100-continue\r\n',
+  'X-Registry-Auth: !!!\r\n',
+  'X-Registry-Auth: eyJ1c2VybmFtZSI6NX0=\r\n',
+  `X-Long: ${'x'.repeat(20_000)}\r\n`,
+];
 
 /** Mostly right, sometimes shorter or longer than promised, or chunked and broken. */
 function framingFor(body: Buffer, random: Random): Buffer {
@@ -123,6 +139,8 @@ function framingFor(body: Buffer, random: Random): Buffer {
         body,
         Buffer.from('\r\n0\r\n\r\n'),
       ]);
+    case 4:
+      return Buffer.concat([Buffer.from('Content-Length: 99999999999999\r\n\r\n'), body]);
     default:
       return Buffer.concat([Buffer.from(`Content-Length: ${body.length}\r\n\r\n`), body]);
   }
@@ -130,6 +148,7 @@ function framingFor(body: Buffer, random: Random): Buffer {
 
 function bodyFor(method: string, random: Random): Buffer {
   if (method === 'GET' || method === 'HEAD' || method === 'DELETE') return Buffer.alloc(0);
+  if (random.below(OVERSIZE_ONE_IN) === 0) return Buffer.alloc(OVERSIZE_BYTES, '{"Image":"x"} ');
   switch (random.below(10)) {
     case 0:
       return Buffer.alloc(0);
@@ -175,6 +194,20 @@ function valueOf(random: Random, depth: number): unknown {
   }
 }
 
+/** Goes away before the answer, or in the middle of it, as a client does that was interrupted. Nothing is left to judge. */
+function leave(socketPath: string, request: Buffer, random: Random): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ path: socketPath });
+    const said = random.below(2) === 0 ? request : request.subarray(0, random.below(request.length));
+    const goes = () => socket.destroy();
+    socket.on('error', goes);
+    socket.on('close', () => resolve(Buffer.alloc(0)));
+    socket.write(said, random.below(2) === 0 ? goes : undefined);
+    socket.on('data', goes);
+    setTimeout(goes, QUIET_MS);
+  });
+}
+
 /** The whole answer, or what came before it went quiet; 'hung' if nothing came at all. */
 function exchange(socketPath: string, request: Buffer, random: Random): Promise<Buffer | 'hung'> {
   return new Promise((resolve) => {
@@ -206,7 +239,8 @@ function exchange(socketPath: string, request: Buffer, random: Random): Promise<
 function judge(answer: Buffer | 'hung'): string | undefined {
   if (answer === 'hung') return 'no answer';
   if (answer.length === 0) return undefined;
-  const text = answer.toString('utf8');
+  const text = answer.toString('utf8').replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '');
+  if (text === '') return undefined;
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? 0);
   if (status === 0) return `no HTTP answer: ${text.slice(0, 200)}`;
   // Docker has a few 500s of its own, which clients know; ours for what went wrong in here carry the code 'internal'.
