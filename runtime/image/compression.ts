@@ -1,22 +1,24 @@
 // Which compression a stream or file has, by its first bytes, and how to undo it.
-import { PassThrough, type Readable, type Transform, type TransformOptions } from 'node:stream';
+import { type Duplex, PassThrough, type Readable, type Transform, type TransformOptions } from 'node:stream';
 import zlib from 'node:zlib';
 import { fail } from '../../base/errors.ts';
+import { bzip2Decompressor } from './bzip2-stream.ts';
 
-export type Compression = 'none' | 'gzip' | 'zstd';
+export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2';
 
 const CHUNK_BYTES = 256 * 1024; // twice as fast as the default of 16 KiB
 const UNDER_WAY_BYTES = 1024 * 1024; // so that it goes on while the last chunk is still looked at
 const GUNZIP: zlib.ZlibOptions & TransformOptions = { chunkSize: CHUNK_BYTES, highWaterMark: UNDER_WAY_BYTES };
-const MAGIC_BYTES = 6;
+const MAGIC_BYTES = 10;
+const BZIP2 = /^425a683[1-9](314159265359|177245385090)/; // a level, then a block or the end
 
 export function compressionOf(start: Uint8Array): Compression {
   const hex = Buffer.from(start.subarray(0, MAGIC_BYTES)).toString('hex');
   if (hex.startsWith('1f8b')) return 'gzip';
   if (hex.startsWith('28b52ffd')) return 'zstd';
-  const unsupported = hex.startsWith('425a68') ? 'bzip2' : hex.startsWith('fd377a585a00') ? 'xz' : undefined;
-  if (unsupported)
-    fail('not-implemented', `archives compressed with ${unsupported} are not read yet: decompress it first`);
+  if (BZIP2.test(hex)) return 'bzip2';
+  if (hex.startsWith('fd377a585a00'))
+    fail('not-implemented', 'archives compressed with xz are not read yet: decompress it first');
   return 'none';
 }
 
@@ -25,11 +27,14 @@ export function compressionName(mediaType: string): Compression {
   return mediaType.endsWith('zstd') ? 'zstd' : mediaType.endsWith('gzip') ? 'gzip' : 'none';
 }
 
+/** What a layer may have by the image specification; anything else is stored plain. */
+export const isOfLayers = (compression: Compression): boolean => compression !== 'bzip2';
+
 /** Node has zstd from 22.15 on. */
 export const readableHere = (compression: Compression): boolean =>
   compression !== 'zstd' || 'createZstdDecompress' in zlib;
 
-export function decompressor(compression: Compression): Transform {
+export function decompressor(compression: Compression): Duplex {
   switch (compression) {
     case 'none':
       return new PassThrough();
@@ -37,6 +42,8 @@ export function decompressor(compression: Compression): Transform {
       return zlib.createGunzip(GUNZIP);
     case 'zstd':
       return zstdDecompressor();
+    case 'bzip2':
+      return bzip2Decompressor();
   }
 }
 

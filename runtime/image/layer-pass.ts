@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type Readable, Transform, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { errnoOf } from '../../base/errors.ts';
-import { decompressor, sniff } from './compression.ts';
+import { errnoOf, fail } from '../../base/errors.ts';
+import { decompressor, isOfLayers, sniff } from './compression.ts';
 import { TarMeter } from './tar-meter.ts';
 
 const UNDER_WAY_BYTES = 1024 * 1024;
@@ -33,12 +33,15 @@ export interface LayerPass {
 /** Whatever happens, nothing of it is at work any more when it has settled. */
 export async function passLayer(source: Readable, { keepIn, unpack, abort }: LayerPass): Promise<LayerDigest> {
   const compression = await sniff(source); // refuses what we do not read before anything is stored
+  if (keepIn === undefined && !isOfLayers(compression))
+    fail('not-implemented', `layers compressed with ${compression} are not read: an image may not have them`);
   await using file = keepIn === undefined ? undefined : await open(keepIn, 'wx', 0o600);
   const stored = new HashingStep((chunk) => file && writeAll(file, chunk));
   const meter = new TarMeter();
   const plain = new HashingStep((chunk) => meter.write(chunk));
   const { input, done } = await unpack();
-  const middle = compression === 'none' ? [stored, plain] : [stored, decompressor(compression), plain];
+  const unpacking = compression === 'none' ? [] : [decompressor(compression)];
+  const middle = isOfLayers(compression) ? [stored, ...unpacking, plain] : [...unpacking, stored, plain];
   const fed = pipeline([source, ...middle, input], abort ? { signal: abort } : {});
   const [sent, unpacked] = await Promise.allSettled([fed, done]);
   abort?.throwIfAborted();

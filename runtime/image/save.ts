@@ -68,10 +68,10 @@ async function ociManifest({ image, layerBlobs }: SavedImage, blobs: Blobs): Pro
   return { schemaVersion: 2, mediaType: MANIFEST, config, layers };
 }
 
-const SUFFIX: Readonly<Record<Compression, string>> = { none: '', gzip: '+gzip', zstd: '+zstd' };
+const SUFFIX: Readonly<Partial<Record<Compression, string>>> = { gzip: '+gzip', zstd: '+zstd' };
 
 async function layerMediaType(blobs: Blobs, digest: string): Promise<string> {
-  return `application/vnd.oci.image.layer.v1.tar${SUFFIX[compressionOf(await blobs.start(digest))]}`;
+  return `application/vnd.oci.image.layer.v1.tar${SUFFIX[compressionOf(await blobs.start(digest))] ?? ''}`;
 }
 
 function ociDescriptors({ image, tags }: SavedImage, digest: string, size: number): object[] {

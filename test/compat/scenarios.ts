@@ -130,6 +130,8 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
     'docker rmi second:1',
     'docker image inspect second:1',
     'docker save bb | docker load',
+    'docker save bb | bzip2 -1 | docker load',
+    'docker save bb | gzip -1 | docker load',
     'docker tag bb "Bad:Name"',
   ],
   'wrong requests': [

@@ -31,3 +31,9 @@ function padded(text: string): Buffer {
   bytes.write(text);
   return bytes;
 }
+
+/** An archive with the file `bzipped`, packed by bzip2. */
+export const BZIPPED = Buffer.from(
+  'QlpoOTFBWSZTWUmTRvoAADDbgOkAQAB/gAAgdiBeUAgIIABUUNRhGDRB5NAkk0jQZAAB9pIgjyKQ7CKc4WkZ1wEMmnAUGEPm4PSTipwNEQ5a8QUd/iRhkiZ1qS17F3JFOFCQSZNG+g==',
+  'base64',
+);

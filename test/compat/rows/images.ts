@@ -1,6 +1,6 @@
 // Images: list, show, tag, remove, load, save, import, pull and push.
 import { ended, type Row, removed, row } from '../rows.ts';
-import { tarOf } from '../tar-of.ts';
+import { BZIPPED, tarOf } from '../tar-of.ts';
 
 const TAR = { 'Content-Type': 'application/x-tar' };
 const NO_ONE = { 'X-Registry-Auth': 'e30=' };
@@ -79,6 +79,9 @@ export const IMAGE_ROWS: readonly Row[] = [
     { at: 'POST /images/create?fromSrc=-&repo=Bad:Name', body: tarOf({ file: 'x' }), headers: TAR },
     { at: 'POST /images/create?fromSrc=-&repo=x&changes=NOPE%20x', body: tarOf({ file: 'x' }), headers: TAR },
     { at: 'POST /images/create?fromSrc=-&repo=x&tag=broken', body: 'no archive', headers: TAR },
+    { at: 'POST /images/create?fromSrc=-&repo=bzipped&tag=1', body: BZIPPED, headers: TAR },
+    'GET /images/bzipped:1/json',
+    'DELETE /images/bzipped:1',
     'POST /images/create',
   ),
   row(
