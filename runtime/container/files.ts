@@ -181,7 +181,7 @@ const until = (archive: AsyncIterable<Buffer>, access: Access): AsyncIterable<Bu
 
 /** What was compressed can not be uncompressed: the helper only sees an archive that ends early. */
 const isDamaged = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && /^Z(STD)?_/.test(String(error.code));
+  error instanceof Error && 'code' in error && /^(Z(STD)?_|invalid$)/.test(String(error.code));
 
 /** Docker names the container as it was asked for. */
 async function saying<T>(reference: string, work: Promise<T>): Promise<T> {

@@ -19,6 +19,11 @@ export const FILES: readonly Listed[] = [
     reason: '400, as in the published contract',
   },
   {
+    request: /: PUT \/containers\/files\/archive\?path=\/tmp$/,
+    lines: answers(500, 400),
+    reason: 'an archive that ends too early: 400, as in the published contract',
+  },
+  {
     request: /: PUT \/containers\/closed\/archive\?path=\/tmp$/,
     lines: answers(500, 403),
     reason: '403 for a read-only root, as in the published contract',
