@@ -249,6 +249,7 @@ function judge(answer: Buffer | 'hung'): string | undefined {
   if (status < 400) return undefined;
   const body = text.slice(text.indexOf('\r\n\r\n') + 4);
   const isHead = body === '';
-  if (!isHead && !/"message":"[^"]{3,}/.test(body)) return `an error without a sentence: ${text.slice(0, 400)}`;
+  if (!isHead && !/"message":"(?:[^"\\]|\\.){3,}"/.test(body))
+    return `an error without a sentence: ${text.slice(0, 400)}`;
   return undefined;
 }
