@@ -16,7 +16,7 @@ function answer(message: ToBzip2): FromBzip2 {
   try {
     if (message !== 'next') pieces = decoder.take(message === 'end' ? undefined : message);
     const { value, done } = pieces.next();
-    return done === true ? 'more' : (value as Uint8Array);
+    return done === true ? 'more' : value;
   } catch (error) {
     return { code: codeOf(error), sentence: sentenceOf(error) };
   }
