@@ -319,4 +319,9 @@ export const UNDEFENDED: readonly Undefended[] = [
     edits: [['dist/api/request.js', 'if (length > bytesMax)', 'if (false)']],
     attacks: [['attacks-daemon', 'oversize and endless bodies']],
   },
+  {
+    without: 'signs of life to silent clients (CVE-2025-64329)',
+    edits: [['dist/api/attached-stdio.js', 'if (!options.raw)', 'if (false)']],
+    attacks: [['attacks-daemon', 'who vanishes from a silent container']],
+  },
 ];
