@@ -4,6 +4,7 @@ import type { EndpointEntry, NetworkEntry, NetworkServiceEntry } from '../proto/
 import type { GuestRequest, LogOptions } from '../proto/control.ts';
 import type { LogRecord } from '../proto/log-record.ts';
 import type { NodeDescription, PortConfig, Task, TaskId } from '../proto/objects.ts';
+import type { SessionAffinity } from '../proto/session-affinity.ts';
 import type { GuestPlaces } from './guests.ts';
 
 export interface Executor {
@@ -56,6 +57,7 @@ export interface IngressTarget {
     /** Where it takes connections with their client's address; absent: it does not. */
     readonly wayPort?: number;
   }[];
+  readonly affinity?: SessionAffinity;
 }
 
 export interface TaskFacts {

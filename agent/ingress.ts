@@ -172,6 +172,7 @@ export class Ingress {
         targetPort,
         localTasks,
         remotes,
+        ...(entry.affinity && { affinity: entry.affinity }),
       }));
     });
   }

@@ -17,6 +17,7 @@ import {
 } from '../base/parse.ts';
 import type { GuestPlace, GuestRequest } from './control.ts';
 import type { Labels, NetworkSubnet, NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
+import type { SessionAffinity } from './session-affinity.ts';
 import { DESIRED_STATE, TASK_STATE } from './task-state.ts';
 
 export const PROTOCOL = { minimum: 1, maximum: 1, features: ['streams', 'resume'] } as const;
@@ -43,6 +44,8 @@ export interface IngressEntry {
   }[];
   /** Addresses of nodes that are down with tasks of the service: connections that lead there are dead. */
   readonly lost: readonly string[];
+  /** Absent: every connection may go to another back end. */
+  readonly affinity?: SessionAffinity;
 }
 
 /** A node of the cluster. */
@@ -81,6 +84,7 @@ export interface NetworkServiceEntry {
   readonly aliases: readonly string[];
   /** Stands for all of its tasks; absent: its name means the tasks themselves. */
   readonly virtualAddress?: string;
+  readonly affinity?: SessionAffinity;
 }
 
 /** The place of a task, or of a container that no service owns, in such a network. */
@@ -125,6 +129,7 @@ export function parseTask(bytes: Uint8Array): Task {
 
 export function parseIngress(bytes: Uint8Array): IngressEntry {
   const json = decodeJson(bytes, 'ingress');
+  const affinity = optional(json['affinity'], 'ingress.affinity', asAffinity);
   return {
     serviceId: asString(json['serviceId'], 'ingress.serviceId'),
     ports: asArray(json['ports'], 'ingress.ports', parsePort),
@@ -138,8 +143,11 @@ export function parseIngress(bytes: Uint8Array): IngressEntry {
       };
     }),
     lost: optional(json['lost'], 'ingress.lost', (value, path) => asArray(value, path, asString)) ?? [],
+    ...(affinity && { affinity }),
   };
 }
+
+const asAffinity = (value: unknown, path: string): SessionAffinity => asOneOf(value, path, ['client-address']);
 
 export function parsePeer(bytes: Uint8Array): PeerEntry {
   const json = decodeJson(bytes, 'peer');
@@ -196,12 +204,14 @@ function parseNetworkKeys(value: unknown, path: string): NetworkKeys {
 export function parseNetworkService(bytes: Uint8Array): NetworkServiceEntry {
   const json = decodeJson(bytes, 'service');
   const virtualAddress = optional(json['virtualAddress'], 'service.virtualAddress', asString);
+  const affinity = optional(json['affinity'], 'service.affinity', asAffinity);
   return {
     networkId: asString(json['networkId'], 'service.networkId'),
     serviceId: asString(json['serviceId'], 'service.serviceId'),
     name: asString(json['name'], 'service.name'),
     aliases: asArray(json['aliases'], 'service.aliases', asString),
     ...(virtualAddress === undefined ? {} : { virtualAddress }),
+    ...(affinity && { affinity }),
   };
 }
 

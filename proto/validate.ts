@@ -4,6 +4,7 @@ import { fail } from '../base/errors.ts';
 import { parseConstraint } from './constraints.ts';
 import { CERTIFICATE_LIFETIME_MIN_MS, CLUSTER_NAME } from './defaults.ts';
 import { isImageReference } from './image-reference.ts';
+import { checkAffinity } from './session-affinity.ts';
 import type {
   ClusterSpec,
   ContainerSpec,
@@ -35,6 +36,7 @@ const SPEC_BYTES_MAX = 512 * 1024;
 export function checkServiceSpec(spec: ServiceSpec): void {
   checkName(spec.name);
   checkLabels(spec.labels);
+  checkAffinity(spec.labels);
   checkTaskSpec(spec.task);
   checkMode(spec.mode);
   checkUpdate(spec.update, 'update');

@@ -140,7 +140,7 @@ export class ContainerExecutor implements Executor {
     };
   }
 
-  #ports({ protocol, publishedPort, targetPort, localTasks, remotes }: IngressTarget): IngressPort[] {
+  #ports({ protocol, publishedPort, targetPort, localTasks, remotes, affinity }: IngressTarget): IngressPort[] {
     if (protocol === 'sctp') {
       this.#options.log.warn('a published sctp port is left out: the map knows tcp and udp', { publishedPort });
       return [];
@@ -151,7 +151,7 @@ export class ContainerExecutor implements Executor {
       return address === '' ? [] : [{ taskId, address, port: targetPort }];
     });
     const remote = remotes.map((node) => ({ ...node, port: publishedPort }));
-    return [{ protocol, publishedPort, local, remote }];
+    return [{ protocol, publishedPort, local, remote, ...(affinity && { affinity }) }];
   }
 }
 

@@ -27,8 +27,10 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
       lost,
       ...(where === nodeId ? {} : { node: { id: where, address: nodeAddress, port: nodePort || USUAL_PORT } }),
     })),
-    services: services.flatMap(({ serviceId, virtualAddress }) =>
-      virtualAddress === undefined ? [] : [{ virtualAddress, targets: ready.get(serviceId) ?? [] }],
+    services: services.flatMap(({ serviceId, virtualAddress, affinity }) =>
+      virtualAddress === undefined
+        ? []
+        : [{ virtualAddress, targets: ready.get(serviceId) ?? [], ...(affinity && { affinity }) }],
     ),
     names: merged([
       ...services.flatMap((service) => namesOf(service, ready.get(service.serviceId) ?? [])),

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import { CodedError } from '../../base/errors.ts';
 import type { Node, NodeId, PortConfig, Service, Task } from '../../proto/objects.ts';
 import { encodeJson, type IngressEntry, type PeerEntry } from '../../proto/assignment.ts';
+import { affinityOf } from '../../proto/session-affinity.ts';
 import { TASK_STATE } from '../../proto/task-state.ts';
 import type { Change, Store, View } from '../store/contract.ts';
 import { NetworkItems, type NetworkNews, networkOf, noNews } from './network-items.ts';
@@ -353,7 +354,15 @@ export class Assignments {
       node.status.state === 'down' && node.dataAddress ? [node.dataAddress] : [],
     );
     nodes.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-    const body = encodeJson({ serviceId: service.id, ports, nodes, lost: lost.sort() } satisfies IngressEntry);
+    const affinity = affinityOf(service.spec.labels);
+    const entry: IngressEntry = {
+      serviceId: service.id,
+      ports,
+      nodes,
+      lost: lost.sort(),
+      ...(affinity && { affinity }),
+    };
+    const body = encodeJson(entry);
     return { kind: 'ingress', id: service.id, version, body: () => body };
   }
 

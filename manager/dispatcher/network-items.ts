@@ -14,6 +14,7 @@ import type {
   Service,
   Task,
 } from '../../proto/objects.ts';
+import { affinityOf } from '../../proto/session-affinity.ts';
 import { isTerminal, isWanted, TASK_STATE } from '../../proto/task-state.ts';
 import type { Item } from './assignments.ts';
 
@@ -271,12 +272,14 @@ function serviceEntry(service: Service, networkId: NetworkId): NetworkServiceEnt
   const attachment = service.spec.task.networks.find(({ target }) => target === networkId);
   if (!attachment) return undefined;
   const virtual = service.virtualAddresses?.find((each) => each.networkId === networkId);
+  const affinity = affinityOf(service.spec.labels);
   return {
     networkId,
     serviceId: service.id,
     name: service.spec.name,
     aliases: attachment.aliases,
     ...(virtual && { virtualAddress: virtual.address }),
+    ...(affinity && { affinity }),
   };
 }
 

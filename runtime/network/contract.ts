@@ -126,6 +126,9 @@ export interface OverlayNetwork {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** Connections that are alike in this go to the same target while it is there; absent: each to any. */
+export type SessionAffinity = 'client-address';
+
 /** All that this node has to know of one. */
 export interface OverlayState {
   readonly network: OverlayNetwork;
@@ -137,7 +140,11 @@ export interface OverlayState {
     readonly lost: boolean;
   }[];
   /** New connections to the virtual address go to one of the targets. */
-  readonly services: readonly { readonly virtualAddress: string; readonly targets: readonly string[] }[];
+  readonly services: readonly {
+    readonly virtualAddress: string;
+    readonly targets: readonly string[];
+    readonly affinity?: SessionAffinity;
+  }[];
   readonly names: readonly NameRecord[];
   /** Of a network with the option `encrypted`. Absent: the managers have not said yet, and nothing is sent. */
   readonly encryption?: OverlayEncryption;
@@ -205,6 +212,7 @@ export interface IngressPort {
     /** Where it takes TCP connections with their client's address (`openWays`); absent: it does not. */
     readonly wayPort?: number;
   }[];
+  readonly affinity?: SessionAffinity;
 }
 
 /** Kernel against records. */

@@ -143,7 +143,7 @@ export function ingressRules(
   ports: readonly IngressPort[],
   answers: (address: number) => boolean = () => true,
 ): Map<string, IngressRule> {
-  const rules = ports.map(({ protocol, publishedPort, local, remote }): IngressRule => {
+  const rules = ports.map(({ protocol, publishedPort, local, remote, affinity }): IngressRule => {
     const useRemote = local.length === 0;
     const isKept = (target: object, address: number): boolean =>
       protocol === 'tcp' && 'wayPort' in target && answers(address);
@@ -153,7 +153,7 @@ export function ingressRules(
         return { address, port: target.port, ...(isKept(target, address) && { kept: true }) };
       })
       .sort((a, b) => a.address - b.address || a.port - b.port);
-    return { protocol, port: publishedPort, targets, remote: useRemote };
+    return { protocol, port: publishedPort, targets, remote: useRemote, ...(affinity && { byClient: true }) };
   });
   return new Map(rules.map((rule) => [ingressKey(rule), rule]));
 }
@@ -199,6 +199,7 @@ export async function loadIngress(path: string): Promise<IngressPort[]> {
 
 function parseIngressPort(value: unknown, path: string): IngressPort {
   const port = asObject(value, path);
+  const affinity = optional(port['affinity'], `${path}.affinity`, (each, at) => asOneOf(each, at, ['client-address']));
   return {
     protocol: asOneOf(port['protocol'], `${path}.protocol`, ['tcp', 'udp']),
     publishedPort: parsePort(port['publishedPort'], `${path}.publishedPort`),
@@ -210,6 +211,7 @@ function parseIngressPort(value: unknown, path: string): IngressPort {
       const wayPort = optional(asObject(entry, at)['wayPort'], `${at}.wayPort`, parsePort);
       return { ...parseTarget(entry, at), ...(wayPort !== undefined && { wayPort }) };
     }),
+    ...(affinity && { affinity }),
   };
 }
 

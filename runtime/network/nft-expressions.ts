@@ -154,6 +154,23 @@ export const randomBelow =
       batch.writer.u32big(4, 0);
     });
 
+/** Alike on every node: without a seed of ours the kernel would choose one. */
+const SEED = 0x5a0a_1000;
+
+/** Of the `length` bytes from register 0 on, to register 0. */
+export const hashBelow =
+  (bound: number, length: number): Expression =>
+  (batch) =>
+    batch.expression('hash', () => {
+      batch.writer.u32big(1, register(0));
+      batch.writer.u32big(2, register(0));
+      batch.writer.u32big(3, length);
+      batch.writer.u32big(4, bound);
+      batch.writer.u32big(5, SEED);
+      batch.writer.u32big(6, 0);
+      batch.writer.u32big(7, 0); // by Jenkins
+    });
+
 export const loadConstant =
   (value: Uint8Array, to = 0): Expression =>
   (batch) =>

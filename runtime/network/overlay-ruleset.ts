@@ -2,8 +2,10 @@
 // client's address stays. Frames on the bridge pass them too (br_netfilter). Pure.
 import { addressBytes, addressBytes6 } from './addresses.ts';
 import type { Bridge } from './bridges.ts';
+import { fillSlots } from './client-slots.ts';
 import {
   compare,
+  hashBelow,
   loadConntrack,
   loadConstant,
   loadMeta,
@@ -21,6 +23,8 @@ import { type Element, type Expression, NftBatch, typeOf } from './nft-messages.
 export interface OverlayRules {
   /** By virtual address; sorted, without doubles. */
   readonly services: ReadonlyMap<number, readonly number[]>;
+  /** Virtual addresses whose clients stay with a back end (client-slots.ts). */
+  readonly byClient: ReadonlySet<number>;
   /** Containers of this node. */
   readonly local: ReadonlySet<number>;
   /** Who a container that reaches itself through a virtual address is answered by. */
@@ -121,14 +125,18 @@ function itselfElement({ bytes }: Family, address: number): Element {
   return { key: Buffer.concat([bytes(address), bytes(address)]) };
 }
 
-function addTargets(batch: NftBatch, family: Family, virtual: number, targets: readonly number[]): void {
-  const { chain, bytes, type, length, toDestination } = family;
+function addTargets(batch: NftBatch, family: Family, virtual: number, { services, byClient }: OverlayRules): void {
+  const { chain, bytes, type, length, source, toDestination } = family;
+  const targets = services.get(virtual) ?? [];
   const [first] = targets;
   if (targets.length > 1) {
-    const elements = targets.map((target, index) => ({ key: indexBytes(index), data: bytes(target) }));
+    const isByClient = byClient.has(virtual);
+    const rows = isByClient ? fillSlots(targets).flatMap((index) => targets[index] ?? []) : targets;
+    const elements = rows.map((target, index) => ({ key: indexBytes(index), data: bytes(target) }));
+    const choice = isByClient ? [source, hashBelow(elements.length, length)] : [randomBelow(elements.length)];
     const data = { type: typeOf(type), length };
     const id = batch.addAnonymousMap({ keyType: typeOf('integer'), keyLength: 4, data }, elements);
-    batch.addRule(chain(virtual), [randomBelow(elements.length), lookup({ id }, 'value'), toDestination]);
+    batch.addRule(chain(virtual), [...choice, lookup({ id }, 'value'), toDestination]);
   }
   // Also reached past a map whose elements went while a packet was in the old rules: see ruleset.ts.
   if (first !== undefined) batch.addRule(chain(virtual), [loadConstant(bytes(first)), toDestination]);
@@ -140,21 +148,24 @@ function indexBytes(index: number): Buffer {
   return bytes;
 }
 
-const same = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((each, index) => each === b[index]);
+function isSame(from: OverlayRules, to: OverlayRules, virtual: number): boolean {
+  const [before, after] = [from, to].map(({ services }) => services.get(virtual) ?? []) as [number[], number[]];
+  const sameTargets = before.length === after.length && before.every((each, index) => each === after[index]);
+  return sameTargets && from.byClient.has(virtual) === to.byClient.has(virtual);
+}
 
 function change(batch: NftBatch, family: Family, from: OverlayRules, to: OverlayRules): void {
   const { chain, services } = family;
   const usable = [...to.services].filter(([, targets]) => targets.length > 0);
   const has = (rules: OverlayRules, virtual: number): boolean => (rules.services.get(virtual)?.length ?? 0) > 0;
-  for (const [virtual, targets] of usable) {
+  for (const [virtual] of usable) {
     if (!has(from, virtual)) {
       batch.addChain(chain(virtual));
-      addTargets(batch, family, virtual, targets);
+      addTargets(batch, family, virtual, to);
       batch.addElements(services, [serviceElement(family, virtual)]);
-    } else if (!same(from.services.get(virtual) ?? [], targets)) {
+    } else if (!isSame(from, to, virtual)) {
       batch.flushChain(chain(virtual));
-      addTargets(batch, family, virtual, targets);
+      addTargets(batch, family, virtual, to);
     }
   }
   const gone = [...from.services.keys()].filter((virtual) => has(from, virtual) && !has(to, virtual));
@@ -201,7 +212,7 @@ export function planOverlayReplacement(to: OverlayRules, { fresh } = { fresh: fa
     batch.addRule('prerouting', balance(family));
     batch.addRule('postrouting', answerItself(family, to.gateway));
   }
-  const nothing = { services: new Map(), local: new Set<number>(), gateway: to.gateway };
+  const nothing = { services: new Map(), byClient: new Set<number>(), local: new Set<number>(), gateway: to.gateway };
   for (const family of families) change(batch, family, nothing, to);
   return batch.finish();
 }

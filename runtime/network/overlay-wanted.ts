@@ -26,17 +26,19 @@ export function wantedOf(
     rows.push({ kind: 'tunnel', address, node: parseAddress(node.address), port: node.port });
   }
   const services = new Map<number, readonly number[]>();
-  for (const { virtualAddress, targets } of state.services) {
+  const byClient = new Set<number>();
+  for (const { virtualAddress, targets, affinity } of state.services) {
     const address = parseAddress(virtualAddress);
     rows.push({ kind: 'virtual', address });
     if (six) rows.push({ kind: 'virtual6', address: sixOf(six, address), of: address });
+    if (affinity) byClient.add(address);
     services.set(
       address,
       [...new Set(targets.map((target) => parseAddress(target)))].sort((a, b) => a - b),
     );
   }
   const local = new Set(state.endpoints.flatMap(({ address, node }) => (node ? [] : [parseAddress(address)])));
-  const rules = { services, local, gateway, ...(six && { six }) };
+  const rules = { services, byClient, local, gateway, ...(six && { six }) };
   return { rows: new Map(rows.map((row) => [rowKey(row), row])), rules };
 }
 

@@ -370,7 +370,12 @@ describe('tasks of a machine', () => {
     await started(machine, two);
     await started(machine, three);
     machine.end(nameOf(two), 0);
-    const target = { publishedPort: 8080, targetPort: 80, remotes: [{ address: '10.0.0.2' }] };
+    const target = {
+      publishedPort: 8080,
+      targetPort: 80,
+      remotes: [{ address: '10.0.0.2' }],
+      affinity: 'client-address',
+    } as const;
     const targets: IngressTarget[] = [
       { ...target, protocol: 'tcp', localTasks: [one.id, two.id, three.id, anId('task', 9)] },
       { ...target, protocol: 'sctp', localTasks: [one.id] },
@@ -378,7 +383,8 @@ describe('tasks of a machine', () => {
     await executorOver(machine).applyIngress(7, targets);
     const local = [{ taskId: one.id, address: '172.17.0.1', port: 80 }];
     const remote = [{ address: '10.0.0.2', port: 8080 }];
-    assert.deepEqual(machine.ingress, [{ index: 7, ports: [{ protocol: 'tcp', publishedPort: 8080, local, remote }] }]);
+    const port = { protocol: 'tcp', publishedPort: 8080, local, remote, affinity: 'client-address' };
+    assert.deepEqual(machine.ingress, [{ index: 7, ports: [port] }]);
   });
 });
 

@@ -3,6 +3,7 @@ import { Ingress } from '../../agent/ingress.ts';
 import type { IngressTarget } from '../../agent/executor.ts';
 import { ManualClock } from '../../base/manual-clock.ts';
 import { silentLog } from '../../base/log.ts';
+import type { IngressEntry } from '../../proto/assignment.ts';
 import type { NodeId, Task, TaskId } from '../../proto/objects.ts';
 import { anId, aTask } from '../support/objects.ts';
 
@@ -18,6 +19,7 @@ const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 function setUp(options: { held?: boolean; suspected?: string[]; third?: boolean } = {}) {
   const applied: { index: number; local: number; remote: readonly string[] }[] = [];
+  const affinities: (string | undefined)[] = [];
   const waits: number[] = [];
   const broken: (readonly string[])[] = [];
   let release: () => void = () => {};
@@ -27,6 +29,7 @@ function setUp(options: { held?: boolean; suspected?: string[]; third?: boolean 
     executor: {
       applyIngress: async (index, [target]: readonly IngressTarget[]) => {
         if (options.held) await new Promise<void>((resolve) => (release = resolve));
+        affinities.push(target?.affinity);
         applied.push({
           index,
           local: target?.localTasks.length ?? 0,
@@ -50,14 +53,15 @@ function setUp(options: { held?: boolean; suspected?: string[]; third?: boolean 
     { nodeId: anId('node', 2), address: '10.0.0.2' },
     ...(options.third ? [{ nodeId: anId('node', 3), address: '10.0.0.3' }] : []),
   ];
-  const assign = (index: number, lost: readonly string[] = []): void =>
-    ingress.assign(index, (entries) => entries.set(serviceId, { serviceId, ports: [port], nodes, lost }));
+  const assign = (index: number, lost: readonly string[] = [], more: Partial<IngressEntry> = {}): void =>
+    ingress.assign(index, (entries) => entries.set(serviceId, { serviceId, ports: [port], nodes, lost, ...more }));
   assign(30);
   return {
     ingress,
     assign,
     broken,
     applied,
+    affinities,
     waits,
     clock,
     release: () => release(),
@@ -66,6 +70,14 @@ function setUp(options: { held?: boolean; suspected?: string[]; third?: boolean 
 }
 
 describe('published ports', () => {
+  it('keep clients where their service does', async () => {
+    const { assign, affinities } = setUp();
+    await settle();
+    assign(31, [], { affinity: 'client-address' });
+    await settle();
+    assert.deepEqual(affinities, [undefined, 'client-address']);
+  });
+
   it('lead to other nodes until a task of our own serves', async () => {
     const { ingress, applied } = setUp();
     await ingress.settled();

@@ -39,6 +39,11 @@ const answers = (state: ReturnType<typeof picture>) =>
   Object.fromEntries(state.names.map(({ name, addresses }) => [name, addresses.join()]));
 
 describe('what the managers say of a network', () => {
+  it('says which services keep their clients', () => {
+    const [kept] = picture([service({ affinity: 'client-address' })], [endpoint(3)]).services;
+    assert.deepEqual(kept, { virtualAddress: '10.0.1.2', targets: ['10.0.1.3'], affinity: 'client-address' });
+  });
+
   it('puts who is ready behind the virtual address, and everybody where they are', () => {
     const state = picture(
       [service()],

@@ -78,6 +78,10 @@ describe('services', () => {
     await bench.refused('CreateService', { spec }, 'invalid', 'Number of replicas must be non-negative');
     const service = await create(aServiceSpec());
     await bench.refused('UpdateService', update(service, spec), 'invalid', 'Number of replicas must be non-negative');
+    const keeping = aServiceSpec({ labels: { 'shoal.session-affinity': 'yes' } });
+    const message = "label shoal.session-affinity is 'yes': it takes client-address";
+    await bench.refused('CreateService', { spec: { ...keeping, name: 'two' } }, 'invalid', message);
+    await bench.refused('UpdateService', update(service, keeping), 'invalid', message);
   });
 
   it('may not be more than the managers can keep', async () => {

@@ -161,6 +161,29 @@ describe('assignments', () => {
     await end();
   });
 
+  it('say that a service keeps its clients, from the moment its label does', async () => {
+    const { store, assignments, told, current, end } = await setUp();
+    const spec = aServiceSpec({ labels: { 'shoal.session-affinity': 'client-address' } });
+    const service = () => store.view().services.get((aService() as Service).id) ?? assert.fail();
+    const said = () => {
+      const item = assignments.since(B, 0).items.find(({ kind }) => kind === 'ingress');
+      return parseIngress(item?.body?.() ?? assert.fail()).affinity;
+    };
+    assert.equal(said(), undefined);
+    const { spec: before } = service();
+    for (const [next, affinity] of [
+      [spec, 'client-address'],
+      [before, undefined],
+    ] as const) {
+      told.length = 0;
+      await store.update((tx) => tx.services.put({ ...service(), spec: next }));
+      await current();
+      assert.deepEqual(told.map(names), [['ingress 1']]);
+      assert.equal(said(), affinity);
+    }
+    await end();
+  });
+
   it('take a service’s ports away with it', async () => {
     const { store, assignments, told, current, end } = await setUp();
     const applied = assignments.index;
@@ -182,7 +205,8 @@ describe('assignments of networks', () => {
     await world.store.update((tx) => {
       tx.networks.put(aNetwork());
       const task = aTaskSpec({ networks: [{ target: NET, aliases: ['www'] }] });
-      tx.services.put(aService({ spec: aServiceSpec({ task }), virtualAddresses: on('10.0.1.2').attachments }));
+      const labels = { 'shoal.session-affinity': 'client-address' };
+      tx.services.put(aService({ spec: aServiceSpec({ task, labels }), virtualAddresses: on('10.0.1.2').attachments }));
     });
     await world.current();
     world.told.length = 0;
@@ -204,6 +228,7 @@ describe('assignments of networks', () => {
     const service = assignments.since(A, 0).items.find(({ kind }) => kind === 'service');
     const entry = service?.body && parseNetworkService(service.body());
     assert.deepEqual([entry?.virtualAddress, entry?.aliases], ['10.0.1.2', ['www']]);
+    assert.equal(entry?.affinity, 'client-address');
     await end();
   });
 

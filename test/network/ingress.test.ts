@@ -37,6 +37,13 @@ describe('ingress rules', () => {
     assert.deepEqual(far.targets, [{ address: parseAddress('192.0.2.1'), port: 8080 }]);
   });
 
+  it('choose by the client where its service keeps clients, here and on other nodes', () => {
+    for (const port of [service(['172.17.0.3'], []), service([], ['192.0.2.1'])]) {
+      assert.equal(ingressRules([{ ...port, affinity: 'client-address' }]).get('tcp/8080')?.byClient, true);
+      assert.equal(ingressRules([port]).get('tcp/8080')?.byClient, undefined);
+    }
+  });
+
   it('refuse what is no address', () => {
     assert.throws(() => ingressRules([service(['web'], [])]), { code: 'invalid' });
   });
@@ -78,7 +85,10 @@ describe('ingress rules', () => {
     const path = join(directory, 'ingress.json');
     try {
       assert.deepEqual(await loadIngress(path), []);
-      const ports = [service(['172.17.0.2'], ['192.0.2.1'], 'udp')];
+      const ports: IngressPort[] = [
+        service(['172.17.0.2'], ['192.0.2.1'], 'udp'),
+        { ...service(['172.17.0.2'], []), affinity: 'client-address' },
+      ];
       await saveIngress(path, ports);
       assert.deepEqual(await loadIngress(path), ports);
       await writeFile(path, '{"ports":[{"protocol":"icmp"}]}');

@@ -47,6 +47,15 @@ describe('what a sandbox is to know', () => {
     assert.deepEqual([...one.rows.keys()], ['virtual 10.0.1.2']);
   });
 
+  it('is whose clients stay with a task', () => {
+    const services = [
+      { virtualAddress: '10.0.1.2', targets: ['10.0.1.3'], affinity: 'client-address' },
+      { virtualAddress: '10.0.1.9', targets: ['10.0.1.3'] },
+    ] as const;
+    const { rules } = wantedOf(stateOf({ services }), { gateway: GATEWAY });
+    assert.deepEqual([...rules.byClient], [parseAddress('10.0.1.2')]);
+  });
+
   it('comes back from the kernel as it was written', () => {
     const rows: Row[] = [
       { kind: 'neighbour', address: parseAddress('10.0.1.4') },
@@ -59,9 +68,23 @@ describe('what a sandbox is to know', () => {
     assert.deepEqual(readRows(writer.finish()).map(rowKey), rows.map(rowKey));
   });
 
+  it('changes when a service begins to keep its clients, and not again', () => {
+    const rules = (...byClient: number[]) => ({
+      services: new Map([[1, [3, 4]]]),
+      byClient: new Set(byClient),
+      local: new Set<number>(),
+      gateway: GATEWAY,
+    });
+    const plan = planOverlayChange(rules(), rules(1));
+    assert.ok(plan?.includes('hash') && !plan.includes('numgen'));
+    assert.equal(planOverlayChange(rules(1), rules(1)), undefined);
+    assert.ok(planOverlayChange(rules(1), rules())?.includes('numgen'));
+  });
+
   it('changes in one transaction, a service that lost its last task included', () => {
     const rules = (targets: number[]) => ({
       services: new Map([[1, targets]]),
+      byClient: new Set<number>(),
       local: new Set<number>(),
       gateway: GATEWAY,
     });

@@ -5,6 +5,7 @@ import {
   emptyRuleset,
   ingressKey,
   type IngressRule,
+  listRows,
   listSets,
   planChange,
   planRemoval,
@@ -84,6 +85,16 @@ const withRemote = (ingress: Ruleset['ingress']): Pick<Ruleset, 'ingress' | 'rem
   ingress,
   remote: remoteTargets(ingress),
 });
+
+const NUMGEN = Buffer.from('numgen').toString('hex');
+/** What nft 1.0.6 sends for `jhash ip saddr mod 256 seed 0x5a0a1000`, by the first register alone. */
+const SOURCE_HASHED = [
+  '340001800c0001007061796c6f61640024000280',
+  '08000100000000010800020000000001080003000000000c0800040000000004',
+  '4c0001800900010068617368000000003c000280',
+  '0800010000000001080002000000000108000300000000040800040000000100',
+  '080005005a0a100008000600000000000800070000000000',
+].join('');
 
 const change = (from: Ruleset, to: Ruleset): string[] => outline(planChange('t', from, to)).slice(1, -2);
 
@@ -232,6 +243,28 @@ describe('the packet rules', () => {
     const many = Array.from({ length: 50 }, (_, index) => service(8000 + index, addresses.slice(0, 100)));
     const bytes = planReplacement('t', ruleset({ ingress: [...many, service(9000, addresses)] }));
     assert.equal(outline(bytes).filter((line) => line === 'elements __map%d').length, 53);
+  });
+
+  it('chooses by the client’s address where a service keeps its clients', () => {
+    const addresses = ['172.17.0.2', '172.17.0.3', '172.17.0.4'];
+    const any = service(8080, addresses);
+    const kept: IngressRule = { ...any, byClient: true };
+    const [randomly, byClient] = [any, kept].map((rule) => ruleset({ ingress: [rule] })) as [Ruleset, Ruleset];
+    const [rule = '', constant] = rulesOf(planReplacement('t', byClient), 'ingress_tcp_8080');
+    assert.ok(rule.includes(SOURCE_HASHED) && !rule.includes(NUMGEN), rule);
+    assert.ok(constant, 'packets that are under way find the constant');
+    const [random = ''] = rulesOf(planReplacement('t', randomly), 'ingress_tcp_8080');
+    assert.ok(random.includes(NUMGEN) && !random.includes(SOURCE_HASHED));
+    const replaced = ['flush ingress_tcp_8080', 'set __map%d', 'elements __map%d'];
+    for (const [from, to] of [
+      [randomly, byClient],
+      [byClient, randomly],
+    ] as const) {
+      assert.deepEqual(change(from, to).slice(0, 3), replaced);
+    }
+    assert.deepEqual(change(byClient, ruleset({ ingress: [{ ...kept }] })), []);
+    const mark = (of: Ruleset) => listRows(of).get('ingress_tcp_8080')?.[0];
+    assert.notEqual(mark(byClient), mark(randomly), 'the audit tells them apart');
   });
 
   it('removes its table, also when it is not there', () => {

@@ -134,6 +134,65 @@ describe('ingress', function () {
       assert.deepEqual((await first.report()).differences, []);
     });
 
+    it('keeps each client with one task, through whichever node it comes, while that is there', async () => {
+      await using lab = await NetworkLab.open();
+      const all = await nodes(lab, 4);
+      const [one, two, three, four] = all.map(([machine]) => machine) as [
+        LabMachine,
+        LabMachine,
+        LabMachine,
+        LabMachine,
+      ];
+      const [first, second, third, fourth] = all.map(([, networks]) => networks) as [
+        MachineNetworks,
+        MachineNetworks,
+        MachineNetworks,
+        MachineNetworks,
+      ];
+      const outside = await lab.machine();
+      const clients = Array.from({ length: 8 }, (_, index) => `192.0.2.${101 + index}`);
+      for (const client of clients) await outside.run('ip', 'address', 'add', `${client}/24`, 'dev', 'uplink');
+      const affinity = 'client-address' as const;
+      const tasks = {
+        three: [await task(lab, third, 'a'), await task(lab, third, 'b')],
+        four: [await task(lab, fourth, 'c'), await task(lab, fourth, 'd')],
+      };
+      await third.applyIngress(1, [{ ...to(tasks.three), affinity }]);
+      await fourth.applyIngress(1, [{ ...to(tasks.four), affinity }]);
+      const pass = async (index: number, ...told: LabMachine[]) => {
+        await first.applyIngress(index, [{ ...passed(...told), affinity }]);
+        await second.applyIngress(index, [{ ...passed(...told.toReversed()), affinity }]);
+      };
+      await pass(1, three, four);
+      /** Who answered each of the clients, with what it saw of them. */
+      const answers = async (through: LabMachine, count: number): Promise<string[]> => {
+        const script = `const net = require('net');
+          const ask = (localAddress) => new Promise((done) => {
+            const c = net.connect({ host: '${through.address}', port: ${PORT}, localAddress });
+            c.setTimeout(3000, () => { c.destroy(); done('TIMEOUT'); }); c.on('error', (e) => done(e.code));
+            c.once('data', (d) => { c.destroy(); done(String(d).trim()); }); });
+          const all = async (client) => {
+            const said = await Promise.all(Array.from({ length: ${count} }, () => ask(client)));
+            return [...new Set(said)].sort().join(); };
+          Promise.all(${JSON.stringify(clients)}.map(all)).then((each) => console.log(JSON.stringify(each)));`;
+        return JSON.parse(await lab.evaluate(outside.namespace, script)) as string[];
+      };
+      const kept = await answers(one, 20);
+      for (const [at, answer] of kept.entries()) assert.match(answer, new RegExp(`^[abcd] ${clients[at]}$`));
+      const servers = (said: readonly string[]) => new Set(said.map((answer) => answer[0]));
+      assert.ok(servers(kept).size > 2, kept.join());
+      assert.deepEqual(await answers(two, 5), kept, 'the other node says the same');
+      await pass(2, four);
+      const without = await answers(one, 20);
+      for (const [at, answer] of without.entries()) {
+        if (/^[cd]/.test(kept[at] ?? '')) assert.equal(answer, kept[at], 'nobody else moves');
+        else assert.match(answer, /^[cd] [0-9.]+$/);
+      }
+      await pass(3, three, four);
+      assert.deepEqual(await answers(two, 5), kept, 'it returned');
+      assert.deepEqual(await fourth.audit(), { repairs: [], failures: [] });
+    });
+
     it('keeps connections apart that look alike and come through two nodes', async () => {
       await using lab = await NetworkLab.open();
       const [[one, first], [two, second], [three, third]] = (await nodes(lab, 3)) as [

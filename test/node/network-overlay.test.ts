@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { joinContainer } from '../support/network-lab.ts';
+import { joinContainer, type NetworkLab } from '../support/network-lab.ts';
 import { NETWORK, OverlayLab, type Place } from '../support/overlay-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
@@ -14,6 +14,15 @@ const PLACES: readonly Place[] = [
   { address: '10.0.9.5', on: 2 },
   { address: '10.0.9.6', on: 0 },
 ];
+
+/** Who answered `count` connections of one client. */
+async function serversOf(lab: NetworkLab, from: string, address: string, count = 1): Promise<string> {
+  const script = `const one = () => new Promise((done) => { const c = require('net').connect(80, '${address}');
+      c.setTimeout(3000, () => { c.destroy(); done('TIMEOUT'); }); c.on('error', (e) => done(e.code));
+      c.once('data', (d) => { c.destroy(); done(String(d).split(' ')[0]); }); });
+    Promise.all(Array.from({ length: ${count} }, one)).then((all) => console.log([...new Set(all)].sort().join()));`;
+  return await lab.evaluate(from, script);
+}
 
 describe('a network between nodes', function () {
   this.timeout(60_000);
@@ -42,6 +51,51 @@ describe('a network between nodes', function () {
     const ping = ['busybox', 'ping', '-c1', '-W1', VIP];
     const echoed = execFileSync('nsenter', [`--net=${containers[0]?.sandboxPath}`, ...ping], { encoding: 'utf8' });
     assert.match(echoed, /1 packets received/);
+  });
+
+  it('keeps each client with one task while that is there, by IPv4 and IPv6', async () => {
+    await using swarm = await OverlayLab.open(3);
+    const { lab } = swarm;
+    swarm.more = { subnet6: 'fd00:9::/64' };
+    const clients: readonly Place[] = [20, 21, 22, 23, 24, 25].map((last, at) => {
+      return { address: `10.0.9.${last}`, on: at % 3 };
+    });
+    const places = [...PLACES, ...clients];
+    const tell = (...targets: readonly string[]) =>
+      swarm.tell(places, [{ virtualAddress: VIP, targets, affinity: 'client-address' }]);
+    const targets = ['10.0.9.3', '10.0.9.4', '10.0.9.5'];
+    await tell(...targets);
+    for (const { address, on } of PLACES.slice(0, 3)) {
+      const { sandboxPath } = await swarm.container(on, address);
+      await lab.serve(sandboxPath, 80, address, '::');
+    }
+    const from = await Promise.all(clients.map(({ address, on }) => swarm.container(on, address)));
+    const serversBy = (virtual: string, count: number) =>
+      Promise.all(from.map(({ sandboxPath }) => serversOf(lab, sandboxPath, virtual, count)));
+    const kept = await serversBy(VIP, 20);
+    assert.ok(
+      kept.every((server) => targets.includes(server)),
+      `each client has one: ${kept.join(' ')}`,
+    );
+    assert.ok(new Set(kept).size > 1, `not all clients have the same: ${kept.join(' ')}`);
+    const kept6 = await serversBy('fd00:9::2', 20);
+    assert.ok(
+      kept6.every((server) => targets.includes(server)),
+      kept6.join(' '),
+    );
+    assert.ok(new Set(kept6).size > 1, kept6.join(' '));
+    const gone = kept[0] ?? assert.fail();
+    await tell(...targets.filter((target) => target !== gone));
+    const without = await serversBy(VIP, 20);
+    for (const [at, server] of without.entries()) {
+      if (kept[at] === gone) assert.ok(server !== gone && targets.includes(server), server);
+      else assert.equal(server, kept[at], 'nobody else moves');
+    }
+    await tell(...targets);
+    assert.deepEqual(await serversBy(VIP, 5), kept, 'it returned');
+    assert.match(swarm.inside(0, 'nft', 'list', 'ruleset'), /jhash \S.* mod 256 seed 0x5a0a1000 map \{ 0 : 10\./);
+    assert.match(swarm.inside(0, 'nft', 'list', 'ruleset'), /jhash \S.* mod 256 seed 0x5a0a1000 map \{ 0 : fd00:/);
+    assert.deepEqual(await swarm.networks[0]?.audit(), { repairs: [], failures: [] });
   });
 
   it('carries large answers whole, with room for its headers', async () => {

@@ -22,6 +22,7 @@ describe('a service specification', () => {
   for (const [what, spec] of [
     ['plain', aServiceSpec()],
     ['with a long name', aServiceSpec({ name: `a${'-_b'.repeat(20)}` })],
+    ['that keeps its clients', aServiceSpec({ labels: { 'shoal.session-affinity': 'client-address' } })],
     ['with no replicas', aServiceSpec({ mode: { kind: 'replicated', replicas: 0 } })],
     ['with the smallest resources', withTask({ limits: { nanoCpus: 1e6, memoryBytes: 4 * 1024 ** 2, pids: 0 } })],
     ['with one port for two protocols', withPorts('vip', port, { ...port, protocol: 'udp' })],
@@ -45,6 +46,14 @@ describe('a service specification', () => {
     [aServiceSpec({ name: 'a'.repeat(64) }), 'name must be 63 characters or fewer'],
     [aServiceSpec({ name: `${'a'.repeat(50_000)}!` }), 'name must be valid as a DNS name component'],
     [aServiceSpec({ labels: { '': 'x' } }), 'a label must have a name'],
+    [
+      aServiceSpec({ labels: { 'shoal.session-affinity': 'cookie' } }),
+      "label shoal.session-affinity is 'cookie': it takes client-address",
+    ],
+    [
+      aServiceSpec({ labels: { 'shoal.session-affinity': '' } }),
+      "label shoal.session-affinity is '': it takes client-address",
+    ],
     [aServiceSpec({ mode: { kind: 'replicated', replicas: -1 } }), 'Number of replicas must be non-negative'],
     [aServiceSpec({ mode: { kind: 'replicated', replicas: 1e9 } }), 'Number of replicas must be at most 100000'],
     [aServiceSpec({ update: anUpdateConfig({ parallelism: -1 }) }), 'TaskSpec: update-parallelism cannot be negative'],
