@@ -45,7 +45,7 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
   const made: { container?: Container } = {};
   const holder = { containerId: id, isRunning: () => made.container !== undefined && isAlive(made.container.state) };
   const held = parts.images.hold(image.id, holder);
-  undo.defer(() => held.release());
+  undo.defer(() => void held.release());
   const { mounts, copyUp: volumes } = await resolveMounts(config, parts.volumes);
   for (const mount of mounts) if (mount.type === 'volume') useVolume(mount.name, id, parts, undo);
   const directory = join(parts.containersRoot, id);

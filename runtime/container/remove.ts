@@ -36,7 +36,7 @@ async function takeAway(container: Container, parts: ContainerParts, options: { 
   const outcome = { exitCode: container.status.exitCode, error: '' };
   container.waiters.tell('exit', outcome);
   container.attachPoint.disconnect();
-  container.held.release();
+  void container.held.release();
   await releaseVolumes(container, parts, options);
   publishContainer(parts, container, 'destroy');
   container.waiters.tell('removed', outcome);

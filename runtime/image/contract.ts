@@ -111,5 +111,6 @@ export interface HeldLayers {
   readonly lowers: readonly string[]; // folders, top first
   readonly opaqueFolders: readonly (readonly string[])[]; // of each lower, relative: they hide what is below them
   readonly layers: readonly string[]; // chain ids, bottom first
-  release(): void;
+  /** Resolves when what nobody needs any more is deleted; never rejects: a deletion that fails is made up for later. */
+  release(): Promise<void>;
 }

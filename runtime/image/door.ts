@@ -98,7 +98,7 @@ export class ImageDoor {
     const lease: HeldLayers = await table.lease(id, chain);
     const record = table.records.images[id];
     if (!record) {
-      lease.release();
+      await lease.release();
       return fail('not-found', `No such image: ${id}`);
     }
     const layers = chain.map((chainId) => {
@@ -111,7 +111,7 @@ export class ImageDoor {
       layers,
       manifest,
       repositoriesOf: (chainId) => repositoriesWith(table.records, chainId),
-      [Symbol.dispose]: () => lease.release(),
+      [Symbol.dispose]: () => void lease.release(),
     };
   }
 

@@ -148,11 +148,13 @@ export class ImageTable {
       layers,
       lowers: layers.map((layer) => folders.path(layer)).reverse(),
       opaqueFolders: layers.map((layer) => this.layer(layer)?.opaqueFolders ?? []).reverse(),
-      release: () => {
+      release: async () => {
         if (!this.#holds.delete(hold) || this.#isNeeded(hold)) return;
-        this.change((records) => records).catch((error: unknown) => {
+        try {
+          await this.change((records) => records);
+        } catch (error) {
           log.error('deleting unused layers failed', { imageId, error });
-        });
+        }
       },
     };
   }

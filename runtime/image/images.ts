@@ -244,7 +244,7 @@ export class ImageStore implements Images {
       await this.door.finish(intake, { tags, parentId });
       return intake.id;
     } finally {
-      below.release();
+      await below.release();
     }
   }
 
@@ -263,7 +263,7 @@ export class ImageStore implements Images {
     const leases = images.map(({ image }) => table.hold(image.id, table.records.images[image.id]?.layers ?? []));
     for (const { image } of images) this.#parts.options.onEvent('save', image.id, image.id);
     return saveImages(images, blobs, () => {
-      for (const lease of leases) lease.release();
+      for (const lease of leases) void lease.release();
     });
   }
 

@@ -135,7 +135,7 @@ export class Intake implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#lease.release();
+    await this.#lease.release();
   }
 }
 

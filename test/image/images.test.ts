@@ -78,7 +78,7 @@ describe('image store', () => {
     });
     await store.images.remove('hello', { force: true });
     assert.equal((await readdir(join(store.root, 'layer'))).length, 1);
-    held.release();
+    await held.release();
     await store.images.collectGarbage();
     assert.equal((await readdir(join(store.root, 'layer'))).length, 0);
   });
@@ -121,7 +121,7 @@ describe('an image made from another', () => {
     assert.deepEqual(image.layers.slice(0, 1), base.layers);
     assert.deepEqual(image.config, { ...EMPTY_CONFIG, command: ['new'], onBuild: ['RUN x'] });
     assert.equal(image.history.at(-1)?.createdBy, 'sh');
-    held.release();
+    await held.release();
   });
 
   it('needs no new layer when nothing differs, and no base image as long as its layers are held', async () => {

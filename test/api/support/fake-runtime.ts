@@ -103,7 +103,7 @@ export class FakeImages implements Images {
   }
 
   hold() {
-    return { lowers: [], opaqueFolders: [], layers: [], release() {} };
+    return { lowers: [], opaqueFolders: [], layers: [], release: async () => {} };
   }
 
   holdLayers() {
