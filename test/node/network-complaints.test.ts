@@ -131,7 +131,8 @@ describe('complaints that one machine can have', function () {
     const before = await processesIn(machine.namespace);
     const ports = Array.from({ length: 1_000 }, (_, index) => publish(20_000 + index, 80));
     const web = await joinContainer(networks, { publish: ports });
-    assert.deepEqual(await processesIn(machine.namespace), before);
+    const more = (await processesIn(machine.namespace)).filter((pid) => !before.includes(pid));
+    assert.deepEqual(more, []);
     await lab.serve(web.sandboxPath, 80, 'web');
     for (const port of [20_000, 20_999]) {
       assert.equal(await lab.ask(outside.namespace, machine.address, port), `web ${outside.address}`);

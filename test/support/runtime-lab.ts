@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
+import { errnoOf } from '../../base/errors.ts';
 import { createLog, type Log, silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { ContainerConfig } from '../../runtime/container/contract.ts';
@@ -149,11 +150,7 @@ export class RuntimeLab implements AsyncDisposable {
   cgroups(): string[] {
     // In each hierarchy below our own parent only: groups of others come and go while we look.
     const root = '/sys/fs/cgroup';
-    const parents = ['', ...readdirSync(root)].map((name) => join(root, name, this.cgroupParent)).filter(existsSync);
-    if (parents.length === 0) return [];
-    const below = [...parents, '-ignore_readdir_race', '-mindepth', '1', '-type', 'd'];
-    const found = execFileSync('find', below, { encoding: 'utf8' });
-    return found.split('\n').filter(Boolean);
+    return ['', ...readdirSync(root)].flatMap((name) => foldersBelow(join(root, name, this.cgroupParent)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -165,6 +162,17 @@ export class RuntimeLab implements AsyncDisposable {
     const left = [...this.cgroups(), ...leftIn(join(this.root, 'c')), ...leftIn(join(this.root, 'data/containers'))];
     rmSync(this.root, { recursive: true, force: true });
     if (left.length > 0) throw new Error(`left behind: ${left.join(' ')}`);
+  }
+}
+
+/** Not those that go while we look. */
+function foldersBelow(path: string): string[] {
+  try {
+    const names = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return names.flatMap(({ name }) => [join(path, name), ...foldersBelow(join(path, name))]);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV') return [];
+    throw error;
   }
 }
 
