@@ -2,6 +2,7 @@
 import { codeOf, fail } from '../../base/errors.ts';
 import type { NetworkInfo } from '../../runtime/network/contract.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
+import type { Network } from '../../proto/objects.ts';
 import { parseAttachment } from '../convert/attachment.ts';
 import { Fields } from '../convert/fields.ts';
 import {
@@ -65,8 +66,7 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     const id = request.param('id');
     const network = await clusterNetwork(deps, id, abort);
     const scope = query.text('scope');
-    if (scope !== '' && scope !== (network ? 'swarm' : networks.get(id).scope))
-      fail('not-found', `network ${id} not found`);
+    if (scope !== '' && !scopesOf(deps, network, id).includes(scope)) fail('not-found', `network ${id} not found`);
     if (!network) return json(200, networkInspect(networks.get(id), containers.list()));
     const here = networks.list().find((each) => each.id === network.id);
     const attached = here ? networkInspect(here, containers.list()).Containers : {};
@@ -173,4 +173,12 @@ async function wasRemoved(deps: ApiDeps, id: string): Promise<boolean> {
     if (['conflict', 'forbidden', 'not-found'].includes(codeOf(error))) return false;
     throw error;
   }
+}
+
+/** The networks that every node has are the swarm's too, as services may be on them: `service create` asks for them so. */
+function scopesOf(deps: ApiDeps, network: Network | undefined, id: string): readonly string[] {
+  if (network) return ['swarm'];
+  const { name, scope } = deps.runtime.networks.get(id);
+  const isEverywhere = isPredefinedNetwork(name);
+  return isEverywhere && deps.swarm.info().controlAvailable ? [scope, 'swarm'] : [scope];
 }

@@ -62,6 +62,15 @@ describe('the swarm', () => {
     assert.deepEqual(api.swarm.requests[1], { force: true });
   });
 
+  it('has the networks of every node for its own where services are asked to be on them', async () => {
+    const asked = async (path: string): Promise<number> => (await api.call('GET', path)).status;
+    assert.equal(await asked('/networks/bridge?scope=swarm'), 200);
+    assert.equal(await asked('/networks/bridge?scope=local'), 200);
+    assert.equal(await asked('/networks/bridge?scope=global'), 404);
+    api.swarm.current = INACTIVE;
+    assert.equal(await asked('/networks/bridge?scope=swarm'), 404);
+  });
+
   it('shows tokens in /swarm and none of them in /info', async () => {
     const swarm = (await api.call('GET', '/swarm')).json<{ JoinTokens: unknown; ID: string }>();
     assert.deepEqual(swarm.JoinTokens, { Worker: 'SWMTKN-1-worker', Manager: 'SWMTKN-1-manager' });
