@@ -104,6 +104,43 @@ describe('a network over three nodes', function () {
     }
   });
 
+  it('keeps a client with one task while the service’s label asks for it, and replaces no task for that', async () => {
+    const labelled = (value: string) => ({ Labels: { 'shoal.session-affinity': value } });
+    const message = "label shoal.session-affinity is 'cookie': it takes client-address";
+    const refused = await create('other', 1, labelled('cookie'));
+    assert.deepEqual([refused.status, JSON.parse(refused.body)], [400, { message }]);
+    const update = (...flags: string[]) => cluster.docker(1, 'service', 'update', '-q', '-d', ...flags, 'web');
+    await assert.rejects(update('--label-add', 'shoal.session-affinity=cookie'), (error: Error) =>
+      error.message.includes(message),
+    );
+    const before = await cluster.running(1, 'web', 3);
+    const [client] = await cluster.running(1, 'rr', 3);
+    /** The tasks that answer 24 connections of one client, by the virtual address and by a port. */
+    const servers = async (): Promise<number[]> => {
+      const byName = await inside<string[]>(
+        client ?? assert.fail('no client'),
+        `const [vip] = await resolve('web'); return await Promise.all(Array.from({ length: 24 }, () => ask(vip)))`,
+      );
+      const byPort = await Promise.all(
+        Array.from({ length: 24 }, async () => {
+          const reply = await fetch(`http://${cluster.address(1)}:8099/plain`, { headers: { connection: 'close' } });
+          return await reply.text();
+        }),
+      );
+      return [byName, byPort].map((answers) => {
+        const tasks = answers.map((text) => /task=\S+/.exec(text)?.[0] ?? assert.fail(text));
+        return new Set(tasks).size;
+      });
+    };
+    await update('--label-add', 'shoal.session-affinity=client-address');
+    await cluster.until(async () => (await servers()).join() === '1,1', { withinMs: 10_000, what: 'one task each' });
+    for (let count = 0; count < 3; count += 1) assert.deepEqual(await servers(), [1, 1]);
+    await update('--label-rm', 'shoal.session-affinity');
+    await cluster.until(async () => (await servers())[0] === 3, { withinMs: 10_000, what: 'all tasks answer again' });
+    const ids = (tasks: readonly TaskJson[]) => tasks.map(({ ID }) => ID).sort();
+    assert.deepEqual(ids(await cluster.running(1, 'web', 3)), ids(before));
+  });
+
   it('sends nobody to a node whose cable is pulled, and to all again when it is back', async () => {
     const nodes = await cluster.json<{ ID: string; Description: { Hostname: string } }[]>(1, '/nodes');
     const third =
