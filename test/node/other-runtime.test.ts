@@ -225,10 +225,11 @@ for (const [runtime, path] of HERE.length > 0 ? HERE : [INSTALLED[0]]) {
     });
 
     it('keeps execs within its limits from their first instruction on', async () => {
-      const limits = { ...LIMITS, memoryBytes: 32 << 20, memorySwapBytes: 32 << 20, pids: 12 };
+      const limits = { ...LIMITS, memoryBytes: 32 << 20, memorySwapBytes: 32 << 20, pids: 30 };
       const id = await lab.sleeper(by({ limits }));
-      const groups = await Promise.all(Array.from({ length: 6 }, () => lab.exec(id, ['cat', '/proc/self/cgroup'])));
-      for (const { output } of groups) {
+      // One after the other: the threads of a runtime that is starting an exec count against the limit, too.
+      for (let round = 0; round < 6; round += 1) {
+        const { output } = await lab.exec(id, ['cat', '/proc/self/cgroup']);
         for (const line of output.trim().split('\n')) assert.ok(line.endsWith(`/${id}`), output);
       }
       assert.equal((await lab.exec(id, ['tail', '/dev/zero'])).exitCode, 137);
