@@ -200,7 +200,7 @@ function buildAll() {
   if (readOr(stamp, '') === hash) return;
   step('building', () => {
     buildTypeScript();
-    buildWeb();
+    for (const room of ['web', 'daemon']) bundle(room);
     run(process.execPath, [path.join(DIST, 'runtime/native/build-cli.js'), path.join(DIST, 'native')]);
     fs.writeFileSync(stamp, hash);
   });
@@ -213,9 +213,10 @@ function buildTypeScript() {
   removeStaleOutput();
 }
 
-function buildWeb() {
+/** The dashboard's pages for browsers; the daemon for a start that reads few files. */
+function bundle(room) {
   const vite = path.join(ROOT, 'node_modules/vite/bin/vite.js');
-  run(process.execPath, [vite, 'build', '--config', 'web/vite.config.js', '--logLevel', 'warn']);
+  run(process.execPath, [vite, 'build', '--config', `${room}/vite.config.js`, '--logLevel', 'warn']);
 }
 
 /** The compiler leaves what it made from files that are gone: a deleted test would run for ever. */

@@ -1,6 +1,5 @@
-// Static files in dist/pages; no page loads anything from elsewhere. The daemon is bundled in the same run.
+// Static files in dist/pages; no page loads anything from elsewhere.
 import { resolve } from 'node:path';
-import { build } from 'vite';
 
 const here = import.meta.dirname;
 
@@ -13,6 +12,5 @@ export default {
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
   },
-  plugins: [{ name: 'daemon', closeBundle: () => build({ configFile: resolve(here, '../daemon/vite.config.js') }) }],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
 };
