@@ -19,7 +19,7 @@ export default {
         shoald: resolve(dist, 'daemon/shoald.js'),
         worker: resolve(dist, 'manager/raft/worker.js'),
         'name-worker': resolve(dist, 'runtime/network/name-worker.js'),
-        'bzip2-worker': resolve(dist, 'runtime/image/bzip2-worker.js'),
+        'unpack-worker': resolve(dist, 'runtime/image/unpack-worker.js'),
       },
       output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
     },

@@ -2,9 +2,9 @@
 import { type Duplex, PassThrough, type Readable, type Transform, type TransformOptions } from 'node:stream';
 import zlib from 'node:zlib';
 import { fail } from '../../base/errors.ts';
-import { bzip2Decompressor } from './bzip2-stream.ts';
+import { ownDecompressor } from './unpack-stream.ts';
 
-export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2';
+export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'xz';
 
 const CHUNK_BYTES = 256 * 1024; // twice as fast as the default of 16 KiB
 const UNDER_WAY_BYTES = 1024 * 1024; // so that it goes on while the last chunk is still looked at
@@ -17,8 +17,7 @@ export function compressionOf(start: Uint8Array): Compression {
   if (hex.startsWith('1f8b')) return 'gzip';
   if (hex.startsWith('28b52ffd')) return 'zstd';
   if (BZIP2.test(hex)) return 'bzip2';
-  if (hex.startsWith('fd377a585a00'))
-    fail('not-implemented', 'archives compressed with xz are not read yet: decompress it first');
+  if (hex.startsWith('fd377a585a00')) return 'xz';
   return 'none';
 }
 
@@ -28,7 +27,7 @@ export function compressionName(mediaType: string): Compression {
 }
 
 /** What a layer may have by the image specification; anything else is stored plain. */
-export const isOfLayers = (compression: Compression): boolean => compression !== 'bzip2';
+export const isOfLayers = (compression: Compression): boolean => compression !== 'bzip2' && compression !== 'xz';
 
 /** Node has zstd from 22.15 on. */
 export const readableHere = (compression: Compression): boolean =>
@@ -43,7 +42,8 @@ export function decompressor(compression: Compression): Duplex {
     case 'zstd':
       return zstdDecompressor();
     case 'bzip2':
-      return bzip2Decompressor();
+    case 'xz':
+      return ownDecompressor(compression);
   }
 }
 

@@ -126,7 +126,10 @@ export const HOSTILE_TARS: readonly HostileTar[] = [
   refusedRaw('is followed by garbage', () => Buffer.concat([raw({ name: 'g' }, 'x'), Buffer.alloc(1_024, 5)])),
   refusedRaw('is compressed and cut', () => gzipSync(raw({ name: 'g' }, 'x'.repeat(9_999))).subarray(0, 60)),
   refusedRaw('is compressed twice', () => gzipSync(gzipSync(raw({ name: 'g' }, 'x')))),
-  refusedRaw('is compressed by xz', () => Buffer.from('fd377a585a000004e6d6b446', 'hex')),
+  refusedRaw('is compressed by xz and cut', () => Buffer.from('fd377a585a000004e6d6b446', 'hex')),
+  refusedRaw('is compressed by xz, which names a dictionary of 4 GiB', () =>
+    Buffer.from('fd377a585a000004e6d6b4460200210128000000e6a011b3', 'hex'),
+  ),
 ];
 
 function applied(name: string, pieces: (outside: string) => readonly Piece[]): HostileTar {
