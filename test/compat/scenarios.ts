@@ -132,6 +132,7 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
     'docker save bb | docker load',
     'docker save bb | bzip2 -1 | docker load',
     'docker save bb | gzip -1 | docker load',
+    'docker save bb | xz -1 | docker load',
     'docker tag bb "Bad:Name"',
   ],
   'wrong requests': [

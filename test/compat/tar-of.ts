@@ -37,3 +37,9 @@ export const BZIPPED = Buffer.from(
   'QlpoOTFBWSZTWUmTRvoAADDbgOkAQAB/gAAgdiBeUAgIIABUUNRhGDRB5NAkk0jQZAAB9pIgjyKQ7CKc4WkZ1wEMmnAUGEPm4PSTipwNEQ5a8QUd/iRhkiZ1qS17F3JFOFCQSZNG+g==',
   'base64',
 );
+
+/** An archive with the file `xzipped`, packed by xz. */
+export const XZIPPED = Buffer.from(
+  '/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM4Af/AEVdADweiVa+vWxibWJb0biTrg8n27pGeOjOKWtTLZqowfkkjuVkzL7Cjiaq91bBaJp+KKLafDhgfG0FK/spaGyYYY5WPHsmAAAAAADtQRCXyUdmUQABYYAQAAAAL+8C4bHEZ/sCAAAAAARZWg==',
+  'base64',
+);

@@ -1,7 +1,7 @@
 // Files of containers: archive, changes, export, commit.
 import { gzipSync } from 'node:zlib';
 import { ended, type Row, removed, row, running, SLEEP } from '../rows.ts';
-import { BZIPPED, tarOf } from '../tar-of.ts';
+import { BZIPPED, tarOf, XZIPPED } from '../tar-of.ts';
 
 const TAR = { 'Content-Type': 'application/x-tar' };
 
@@ -37,6 +37,9 @@ export const FILE_ROWS: readonly Row[] = [
     { at: 'PUT /containers/files/archive?path=/tmp', body: BZIPPED, headers: TAR },
     'GET /containers/files/archive?path=/tmp/bzipped',
     { at: 'PUT /containers/files/archive?path=/tmp', body: BZIPPED.subarray(0, 60), headers: TAR },
+    { at: 'PUT /containers/files/archive?path=/tmp', body: XZIPPED, headers: TAR },
+    'GET /containers/files/archive?path=/tmp/xzipped',
+    { at: 'PUT /containers/files/archive?path=/tmp', body: XZIPPED.subarray(0, 60), headers: TAR },
     { at: 'PUT /containers/files/archive?path=/tmp&copyUIDGID=1', body: tarOf({ owned: 'x' }), headers: TAR },
     { at: 'PUT /containers/files/archive?path=/&noOverwriteDirNonDir=1', body: tarOf({ tmp: 'x' }), headers: TAR },
     'POST /containers/files/stop?t=0',

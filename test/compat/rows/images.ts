@@ -1,6 +1,6 @@
 // Images: list, show, tag, remove, load, save, import, pull and push.
 import { ended, type Row, removed, row } from '../rows.ts';
-import { BZIPPED, tarOf } from '../tar-of.ts';
+import { BZIPPED, tarOf, XZIPPED } from '../tar-of.ts';
 
 const TAR = { 'Content-Type': 'application/x-tar' };
 const NO_ONE = { 'X-Registry-Auth': 'e30=' };
@@ -82,6 +82,9 @@ export const IMAGE_ROWS: readonly Row[] = [
     { at: 'POST /images/create?fromSrc=-&repo=bzipped&tag=1', body: BZIPPED, headers: TAR },
     'GET /images/bzipped:1/json',
     'DELETE /images/bzipped:1',
+    { at: 'POST /images/create?fromSrc=-&repo=xzipped&tag=1', body: XZIPPED, headers: TAR },
+    'GET /images/xzipped:1/json',
+    'DELETE /images/xzipped:1',
     'POST /images/create',
   ),
   row(
