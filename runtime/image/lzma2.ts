@@ -1,5 +1,5 @@
 // LZMA2: chunks of at most 2 MiB, which are LZMA, or plain where that would be longer. The window holds what chunks may
-// refer to, and room behind it; when that is full, the window moves to its beginning.
+// refer to, and room behind it; it grows as it fills, and when it may not, moves to its beginning.
 import { LzmaDecoder } from './lzma.ts';
 import { damaged, type Waiting, type XzInput } from './xz-input.ts';
 
@@ -17,7 +17,8 @@ const LZMA_ANEW = 0xe0;
 
 export class Lzma2Decoder {
   readonly dictionaryBytes: number;
-  readonly #window: Uint8Array;
+  readonly #windowBytesMax: number;
+  #window = new Uint8Array(0);
   readonly #lzma = new LzmaDecoder();
   #at = 0;
   /** What the next chunk has to do, at least. */
@@ -25,7 +26,7 @@ export class Lzma2Decoder {
 
   constructor(dictionaryBytes: number) {
     this.dictionaryBytes = dictionaryBytes;
-    this.#window = new Uint8Array(dictionaryBytes + Math.max(ROOM_BYTES_MIN, dictionaryBytes / 4));
+    this.#windowBytesMax = dictionaryBytes + Math.max(ROOM_BYTES_MIN, dictionaryBytes / 4);
   }
 
   /** The bytes of one block, chunk by chunk; each piece is the receiver's. */
@@ -81,12 +82,23 @@ export class Lzma2Decoder {
 
   /** Makes room for so many bytes, and says where. */
   #place(size: number): number {
-    if (this.#at + size > this.#window.length) {
-      const from = Math.floor((this.#at - this.dictionaryBytes) / STEP_BYTES) * STEP_BYTES;
-      this.#window.copyWithin(0, from, this.#at);
-      this.#at -= from;
-    }
+    if (this.#at + size > this.#window.length && this.#window.length < this.#windowBytesMax)
+      this.#grow(this.#at + size);
+    if (this.#at + size > this.#window.length) this.#move();
     this.#at += size;
     return this.#at - size;
+  }
+
+  #grow(wanted: number): void {
+    const length = Math.min(Math.max(wanted, 2 * this.#window.length), this.#windowBytesMax);
+    const larger = new Uint8Array(length);
+    larger.set(this.#window.subarray(0, this.#at));
+    this.#window = larger;
+  }
+
+  #move(): void {
+    const from = Math.floor((this.#at - this.dictionaryBytes) / STEP_BYTES) * STEP_BYTES;
+    this.#window.copyWithin(0, from, this.#at);
+    this.#at -= from;
   }
 }

@@ -88,8 +88,8 @@ describe('xz', () => {
     ['nothing', () => Buffer.alloc(0)],
     ['one byte many times', () => Buffer.alloc(5_000_000, 'x')],
     ['what can not be packed', () => Buffer.from(seededRandom(3).bytes(200_000)), '-0'],
-    ['a program, its quick way', () => partOfNode(1_000_000), '-0'],
-    ['a program, its best way', () => partOfNode(1_000_000), '-9e'],
+    ['a program, its quick way', () => partOfNode(400_000), '-0'],
+    ['a program, its best way', () => partOfNode(400_000), '-9e'],
     ['a program, by context of its place', () => partOfNode(500_000), '--lzma2=preset=1,lc=0,lp=4,pb=0'],
     ['a program, by context of the byte before', () => partOfNode(500_000), '--lzma2=preset=1,lc=4,lp=0,pb=4'],
     ['a program, block by block', () => partOfNode(500_000), '-1', '--block-size=100000'],
@@ -118,7 +118,7 @@ describe('xz', () => {
   });
 
   it('is refused when it is cut anywhere', () => {
-    for (const packed of Object.values(VARIANTS))
+    for (const packed of [PACKED, VARIANTS['three blocks that name their sizes']])
       for (let length = 0; length < packed.length; length += 1)
         assert.throws(
           () => unpacked(packed.subarray(0, length)),
