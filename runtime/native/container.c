@@ -5,6 +5,7 @@
 #include "sync.h"
 #include "syscalls.h"
 #include "terminal.h"
+#include "user_namespace.h"
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -30,13 +31,18 @@ static int open_terminal(struct rootfs *rootfs, struct birth *birth, int *master
   return rootfs->dev >= 0 ? console_mount(rootfs, terminal.slave, fault) : 0;
 }
 
+static int open_sources(struct birth *birth, struct fault *fault) {
+  if (birth->request->user.kind != NS_HOST) return user_namespace_receive(birth, fault);
+  return open_bind_sources(birth->request, fault);
+}
+
 static int build(struct birth *birth, int *master, struct fault *fault) {
   struct launch_request *request = birth->request;
   struct rootfs rootfs;
   if (enter_cgroups(birth, fault) < 0 || enter_namespaces(birth, fault) < 0) return -1;
   int kept[] = {birth->sync, birth->stdio.in, birth->stdio.out, birth->stdio.err, birth->steps ? birth->steps->line : -1};
   close_others(3 + (unsigned)birth->stdio.preserved, kept, 5);
-  if (open_bind_sources(request, fault) < 0) return -1;
+  if (open_sources(birth, fault) < 0) return -1;
   if (rootfs_begin(&rootfs, request, fault) < 0) return -1;
   if (mount_all(&rootfs, request, fault) < 0) return -1;
   if (open_terminal(&rootfs, birth, master, fault) < 0) return -1;

@@ -6,6 +6,7 @@
 #include "sync.h"
 #include "syscalls.h"
 #include "terminal.h"
+#include "user_namespace.h"
 #include <sched.h>
 #include <sys/prctl.h>
 
@@ -43,12 +44,13 @@ static void exec_child(struct entry *entry) {
 
 static int enter(const struct entry *entry, struct fault *fault) {
   int everything = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  if (entry->in_user_namespace) everything |= CLONE_NEWUSER, rlimits_raise(&entry->process);
   set_oom_score(getpid(), entry->process.oom_score_adjustment);
   if (cgroups_join(entry->cgroups, fault) < 0) return -1;
   if (setns(entry->pidfd, everything) < 0) return fault_set(fault, "join the container's namespaces");
   int kept[] = {entry->sync, entry->stdio.in, entry->stdio.out, entry->stdio.err};
   close_others(3 + (unsigned)entry->stdio.preserved, kept, 4);
-  return 0;
+  return entry->in_user_namespace ? user_namespace_become_root(fault) : 0;
 }
 
 void entry_main(struct entry *entry) {

@@ -8,6 +8,7 @@ struct entry {
   struct arena arena;
   struct stdio stdio;
   int sync;
+  bool in_user_namespace; // other than ours
   int pidfd; // of the container's PID 1
   const struct cgroups *cgroups;
 };

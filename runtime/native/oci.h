@@ -35,6 +35,7 @@ struct oci_container {
 int oci_read_config(struct oci_container *container, const struct oci_options *options, struct fault *fault);
 int oci_read_process(const struct json *process, const struct json *config, struct arena *arena, struct process_plan *plan,
                      struct fault *fault);
+bool oci_has_user_namespace(const struct json *config);
 // oci_mounts.c
 int oci_read_mounts(const struct json *config, const char *bundle, struct arena *arena, struct launch_request *request,
                     struct fault *fault);

@@ -109,7 +109,8 @@ static int read_namespaces(const struct json *linux_, struct launch_request *req
     const char *type;
     struct namespace_choice *choice;
   } known[] = {{"network", &request->network}, {"pid", &request->pid},       {"ipc", &request->ipc},
-               {"uts", &request->uts},         {"cgroup", &request->cgroup}, {"mount", &mount}};
+               {"uts", &request->uts},         {"cgroup", &request->cgroup}, {"mount", &mount},
+               {"user", &request->user}};
   for (const struct json *entry = json_list(linux_, "namespaces", fault); entry != NULL; entry = entry->next) {
     const char *type = json_text(entry, "type", "", fault), *path = json_text(entry, "path", "", fault);
     size_t at = 0;
@@ -121,6 +122,44 @@ static int read_namespaces(const struct json *linux_, struct launch_request *req
   }
   if (mount.kind == NS_NEW) return 0;
   return fault_say(fault, FAULT_INVALID, "a container has a mount namespace of its own");
+}
+
+bool oci_has_user_namespace(const struct json *config) {
+  struct fault ignored = {0};
+  const struct json *entry = json_list(json_member(config, "linux"), "namespaces", &ignored);
+  for (; entry != NULL; entry = entry->next)
+    if (strcmp(json_text(entry, "type", "", &ignored), "user") == 0) return true;
+  return false;
+}
+
+static int read_map(const struct json *linux_, const char *key, struct arena *arena, struct id_maps *maps, struct fault *fault) {
+  const struct json *entry = json_list(linux_, key, fault);
+  maps->items = arena_take(arena, json_count(entry) * sizeof *maps->items, fault);
+  for (; entry != NULL && fault->kind == FAULT_NONE; entry = entry->next) {
+    uint64_t inside = json_unsigned(entry, "containerID", 0, fault), outside = json_unsigned(entry, "hostID", 0, fault);
+    uint64_t count = json_unsigned(entry, "size", 0, fault);
+    if (count == 0 || count > UINT32_MAX || inside > UINT32_MAX - count || outside > UINT32_MAX - count)
+      return fault_say(fault, FAULT_INVALID, "linux.%s: not a range of ids", key);
+    maps->items[maps->count++] = (struct id_map){(uint32_t)inside, (uint32_t)outside, (uint32_t)count};
+  }
+  return fault->kind == FAULT_NONE ? 0 : -1;
+}
+
+static bool maps_root(const struct id_maps *maps) {
+  for (uint32_t i = 0; i < maps->count; i++)
+    if (maps->items[i].inside == 0) return true;
+  return false;
+}
+
+// A namespace that is joined has its maps; those given beside it say nothing (as runc has it).
+static int read_maps(const struct json *linux_, struct arena *arena, struct launch_request *request, struct fault *fault) {
+  struct id_maps *uids = &request->user_ids, *gids = &request->group_ids;
+  if (read_map(linux_, "uidMappings", arena, uids, fault) < 0 || read_map(linux_, "gidMappings", arena, gids, fault) < 0) return -1;
+  if (request->user.kind == NS_HOST && uids->count + gids->count > 0)
+    return fault_say(fault, FAULT_INVALID, "User namespace mappings specified, but USER namespace isn't enabled in the config");
+  if (request->user.kind == NS_NEW && !(maps_root(uids) && maps_root(gids)))
+    return fault_say(fault, FAULT_INVALID, "linux.uidMappings and linux.gidMappings of a user namespace must map its id 0");
+  return 0;
 }
 
 static int read_devices(const struct json *linux_, struct arena *arena, struct launch_request *request, struct fault *fault) {
@@ -153,7 +192,7 @@ static int read_sysctls(const struct json *linux_, struct arena *arena, struct l
 }
 
 static int refuse_unsupported(const struct json *linux_, struct fault *fault) {
-  static const char *const keys[] = {"uidMappings", "gidMappings", "intelRdt", "personality", "timeOffsets"};
+  static const char *const keys[] = {"intelRdt", "personality", "timeOffsets"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     const struct json *member = json_member(linux_, keys[i]);
     if (member != NULL && member->first != NULL)
@@ -181,6 +220,7 @@ static int read_linux(struct oci_container *container, struct fault *fault) {
   struct arena *arena = &container->arena;
   const struct json *linux_ = json_member(container->config, "linux");
   if (read_namespaces(linux_, request, fault) < 0 || refuse_unsupported(linux_, fault) < 0) return -1;
+  if (read_maps(linux_, arena, request, fault) < 0) return -1;
   request->masked_paths = json_strings(linux_, "maskedPaths", arena, fault);
   request->read_only_paths = json_strings(linux_, "readonlyPaths", arena, fault);
   if (read_devices(linux_, arena, request, fault) < 0 || read_sysctls(linux_, arena, request, fault) < 0) return -1;

@@ -7,6 +7,7 @@
 #include "shim.h"
 #include "sync.h"
 #include "syscalls.h"
+#include "user_namespace.h"
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ static int listen_for_start(const struct oci_container *container, struct fault 
 }
 
 static int clone_first(struct birth *birth, int pid_namespace, int *pidfd, struct fault *fault) {
+  if (birth->request->user.kind != NS_HOST) return user_namespace_clone(birth, pid_namespace, fault);
   int own = pid_namespace < 0 ? -1 : open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
   if (pid_namespace >= 0 && (own < 0 || setns(pid_namespace, CLONE_NEWPID) < 0))
     return fault_set(fault, "join the pid namespace");
@@ -179,6 +181,8 @@ static int bear(struct oci_container *container, const struct oci_options *optio
   if (pidfd >= 0) close(pidfd);
   container->start_ticks = start_ticks_of(container->pid);
   if (oci_save(container, fault) < 0 || score(container, fault) < 0) return -1;
+  bool has_user_namespace = container->request.user.kind != NS_HOST;
+  if (has_user_namespace && user_namespace_furnish(&birth, container->pid, pair[0], fault) < 0) return -1;
   int result = attend(container, options, pair[0], fault);
   close(pair[0]);
   return result;

@@ -4,6 +4,7 @@
 #include "shim.h"
 #include "sync.h"
 #include "syscalls.h"
+#include "user_namespace.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,8 @@ int oci_exec(struct oci_container *container, const struct oci_options *options,
   if (entry.pidfd < 0) return fault_set(fault, "open the container's first process");
   entry.process.outlives_parent = true;
   entry.process.oom_score_adjustment = score_of(container->pid);
+  entry.in_user_namespace = oci_has_user_namespace(container->config);
+  if (entry.in_user_namespace) user_namespace_own_streams(container->pid, &entry.stdio);
   if (arena_map(&entry.arena, 1 << 20, fault) < 0 || oci_open_groups(&container->request, &cgroups, fault) < 0) return -1;
   if (run(&entry, options, &pid, fault) < 0) return -1;
   *code = options->detach ? 0 : oci_wait(pid);

@@ -161,7 +161,7 @@ static int features_command(void) {
   printf("{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"" OCI_VERSION "\",\"hooks\":[\"prestart\",\"createRuntime\","
          "\"createContainer\",\"startContainer\",\"poststart\",\"poststop\"],");
   print_names("mountOptions", oci_mount_option);
-  printf(",\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"uts\"],");
+  printf(",\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"user\",\"uts\"],");
   print_names("capabilities", capability_name);
   printf(",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false},\"seccomp\":");
   oci_write_seccomp_features(stdout);

@@ -127,6 +127,22 @@ struct runtime_plan {
   struct device_rule *device_rules;
 };
 
+// Ids of a user namespace: `count` of them from `inside` on are those from `outside` on.
+struct id_map {
+  uint32_t inside, outside, count;
+};
+struct id_maps {
+  uint32_t count;
+  struct id_map *items;
+};
+
+// What a PID 1 without power over the host finds opened: see user_namespace.c.
+struct opened {
+  int run_directory, root_directory;
+  int null;     // /dev/null as a tree, for masks
+  int *devices; // trees in the order of devices.c
+};
+
 struct launch_request {
   const char *container_id, *run_directory, *state_directory;
   uint32_t run_file_count;
@@ -143,7 +159,9 @@ struct launch_request {
   bool root_read_only;
   uint32_t mount_count;
   struct mount_plan *mounts;
-  struct namespace_choice network, pid, ipc, uts, cgroup;
+  struct namespace_choice network, pid, ipc, uts, cgroup, user;
+  struct id_maps user_ids, group_ids; // of a new user namespace
+  const struct opened *opened;        // in PID 1 of a user namespace, or NULL
   uint32_t group_count;
   struct group_plan *groups;
   bool has_device_rules;

@@ -95,8 +95,9 @@ static int overlay_by_string(int scratch, const struct launch_request *request, 
 }
 
 // On itself, so that who looks into this namespace finds the mounts where the folder stands on the host.
-static int plain_folder(const char *directory, struct fault *fault) {
-  int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+static int plain_folder(const struct launch_request *request, struct fault *fault) {
+  const char *directory = request->root_directory;
+  int at = request->opened != NULL ? request->opened->root_directory : open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   int root = at < 0 ? -1 : sys_open_tree(at, "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH);
   if (root < 0 || sys_move_mount(root, at) < 0) {
     fault_invalid(fault, "use %s as the root file system", directory);
@@ -108,7 +109,7 @@ static int plain_folder(const char *directory, struct fault *fault) {
 }
 
 int rootfs_overlay(int scratch, const struct launch_request *request, struct fault *fault) {
-  if (request->root_directory != NULL) return plain_folder(request->root_directory, fault);
+  if (request->root_directory != NULL) return plain_folder(request, fault);
   if (request->lowers.count == 0) return fault_say(fault, FAULT_INVALID, "the root file system has no layer");
   int root = overlay_by_layers(request);
   if (root < 0) return overlay_by_string(scratch, request, fault);
@@ -122,13 +123,27 @@ int rootfs_overlay(int scratch, const struct launch_request *request, struct fau
   return root;
 }
 
-static int scratch_begin(const char *directory, struct fault *fault) {
+// In a user namespace a node that one makes is no device; the host's own is bound.
+static int make_null(int scratch, const struct opened *opened) {
+  if (opened == NULL)
+    return mknodat(scratch, "null", S_IFCHR | 0666, makedev(1, 3)) < 0 ? -1 : fchmodat(scratch, "null", 0666, 0);
+  int file = openat(scratch, "null", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  int at = openat(scratch, "null", O_PATH | O_CLOEXEC);
+  int result = file < 0 || at < 0 ? -1 : sys_move_mount(opened->null, at);
+  if (file >= 0) close(file);
+  if (at >= 0) close(at);
+  close(opened->null);
+  return result;
+}
+
+static int scratch_begin(const struct launch_request *request, struct fault *fault) {
+  const char *directory = request->run_directory;
   int scratch = new_file_system("tmpfs", "tmpfs", "size=64k,nr_inodes=16,mode=0700", MOUNT_ATTR_NOSUID, fault);
   if (scratch < 0) return -1;
-  int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int at = request->opened != NULL ? request->opened->run_directory : open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   bool bad = at < 0 || sys_move_mount(scratch, at) < 0;
   bad = bad || mkdirat(scratch, "root", 0755) < 0 || mkdirat(scratch, "empty", 0555) < 0;
-  bad = bad || mknodat(scratch, "null", S_IFCHR | 0666, makedev(1, 3)) < 0 || fchmodat(scratch, "null", 0666, 0) < 0;
+  bad = bad || make_null(scratch, request->opened) < 0;
   if (bad) fault_set(fault, "prepare the scratch folder on %s", directory);
   if (at >= 0) close(at);
   return bad ? -1 : scratch;
@@ -137,7 +152,7 @@ static int scratch_begin(const char *directory, struct fault *fault) {
 int rootfs_begin(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault) {
   *rootfs = (struct rootfs){-1, -1, -1, -1};
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fault_set(fault, "make the mounts private");
-  rootfs->scratch = scratch_begin(request->run_directory, fault);
+  rootfs->scratch = scratch_begin(request, fault);
   if (rootfs->scratch < 0) return -1;
   rootfs->root = rootfs_overlay(rootfs->scratch, request, fault);
   return rootfs->root < 0 ? -1 : 0;

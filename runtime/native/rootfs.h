@@ -21,6 +21,10 @@ int rootfs_below(struct rootfs *rootfs, const struct launch_request *request, st
 int rootfs_overlay(int scratch, const struct launch_request *request, struct fault *fault);
 int rootfs_enter(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 // devices.c
+// The devices that a container gets are numbered: those that all have, then those of the request.
+uint32_t devices_count(const struct launch_request *request);
+// The host's own node as a tree to be attached, for who may make none; -1 with the fault set.
+int device_open(const struct launch_request *request, uint32_t number, struct fault *fault);
 int devices_make(struct rootfs *rootfs, const struct launch_request *request, struct fault *fault);
 int console_mount(struct rootfs *rootfs, int slave, struct fault *fault);
 // masks.c

@@ -152,6 +152,16 @@ int rlimits_clamp(struct process_plan *process, struct warnings *warnings, struc
   return 0;
 }
 
+void rlimits_raise(const struct process_plan *process) {
+  for (uint32_t i = 0; i < process->rlimit_count; i++) {
+    struct rlimit limit;
+    int resource = resource_of(process->rlimits[i].name);
+    if (resource < 0 || getrlimit((unsigned)resource, &limit) < 0 || process->rlimits[i].hard <= limit.rlim_max) continue;
+    limit.rlim_max = process->rlimits[i].hard;
+    setrlimit((unsigned)resource, &limit); // rlimits_clamp tells what could not be
+  }
+}
+
 int rlimits_set(const struct process_plan *process, struct fault *fault) {
   for (uint32_t i = 0; i < process->rlimit_count; i++) {
     const struct rlimit_plan *plan = &process->rlimits[i];

@@ -19,5 +19,7 @@ int capabilities_bound(const struct capability_set *set, struct fault *fault);
 int capabilities_finish(const struct capability_set *set, struct fault *fault);
 // Lowers what this machine does not allow to the highest value it does, with a warning.
 int rlimits_clamp(struct process_plan *process, struct warnings *warnings, struct fault *fault);
+// Raises hard limits that are asked for, as far as one may: for a process that will have no right to.
+void rlimits_raise(const struct process_plan *process);
 int rlimits_set(const struct process_plan *process, struct fault *fault);
 int identity_take(const struct identity *identity, struct fault *fault);

@@ -1,6 +1,6 @@
 // The engines that are measured, each started alone in network namespaces of its own and driven by the same client.
 import { execFile, type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -97,6 +97,7 @@ export async function startDocker(
   name = 'bench',
 ): Promise<BenchEngine> {
   const root = mkdtempSync(join(tmpdir(), `${name}-docker-`));
+  chmodSync(root, 0o711); // for a root that is remapped
   const lan = `${name}-lan`;
   await run('ip', ['netns', 'add', lan]);
   await run('ip', ['-n', lan, 'link', 'add', 'lan', 'type', 'bridge']);

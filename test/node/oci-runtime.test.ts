@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   cpSync,
   existsSync,
@@ -11,7 +12,9 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -44,6 +47,17 @@ class Bundle {
       symlinkSync('busybox', join(this.folder, 'rootfs/bin', name));
     execFileSync(RUNC, ['spec'], { cwd: this.folder });
     this.#spec = JSON.parse(readFileSync(join(this.folder, 'config.json'), 'utf8')) as Spec;
+  }
+
+  /** The namespaces of `runc spec`, all new, and these. */
+  namespaces(...more: readonly Json[]): readonly unknown[] {
+    return [...(this.#spec.linux['namespaces'] as readonly unknown[]), ...more];
+  }
+
+  /** Gives the root file system to this user and group; the folder lets them through. */
+  own(uid: number, gid: number): void {
+    chmodSync(this.folder, 0o711);
+    execFileSync('chown', ['-hR', `${uid}:${gid}`, join(this.folder, 'rootfs')]);
   }
 
   /** Writes config.json: `runc spec` with these changes. */
@@ -339,7 +353,11 @@ describe('shoal-runtime, the OCI command line', () => {
     const features = JSON.parse(bundle.ok('features')) as {
       linux: { namespaces: string[]; seccomp: { enabled: boolean } };
     };
-    assert.ok(features.linux.namespaces.includes('pid') && features.linux.seccomp.enabled);
+    assert.ok(
+      features.linux.namespaces.includes('pid') &&
+        features.linux.namespaces.includes('user') &&
+        features.linux.seccomp.enabled,
+    );
   });
 
   it('runs from a copy that no container can write to (CVE-2019-5736)', () => {
@@ -355,6 +373,237 @@ describe('shoal-runtime, the OCI command line', () => {
     bundle.write(['/proc/self/exe', 'state', 'writer']);
     assert.notEqual(bundle.call('shoal', 'run', 'writer').status, 0);
     assert.equal(execFileSync('sha256sum', [binary], { encoding: 'utf8' }), before);
+  });
+});
+
+describe('shoal-runtime, a container in a user namespace', () => {
+  const UID = 200_000;
+  const GID = 300_000;
+  const IDS = 65_536;
+  const uidMappings = [{ containerID: 0, hostID: UID, size: IDS }];
+  const gidMappings = [{ containerID: 0, hostID: GID, size: IDS }];
+  let bundle: Bundle;
+
+  before(async function () {
+    this.timeout(60_000);
+    requireRoot(this);
+    requireTool(this, '/usr/bin/busybox');
+    requireTool(this, RUNC);
+    requireTool(this, '/proc/self/ns/user');
+    bundle = new Bundle((await nativeBinary(CACHE)).path);
+    bundle.own(UID, GID);
+    mkdirSync(join(bundle.folder, 'private'), { mode: 0o700 });
+    writeFileSync(join(bundle.folder, 'private/f'), 'of the host\n');
+  });
+  afterEach(() => bundle?.removeAll());
+  after(() => bundle?.dispose());
+
+  const writable: Json = { root: { path: 'rootfs', readonly: false } };
+  const remapped = (linux: Json = {}): Json => ({
+    namespaces: bundle.namespaces({ type: 'user' }),
+    uidMappings,
+    gidMappings,
+    ...linux,
+  });
+  const having = (...names: readonly string[]): Json => ({
+    capabilities: { bounding: names, permitted: names, effective: names, inheritable: [], ambient: [] },
+  });
+
+  const INSIDE: readonly (readonly [what: string, script: string, process?: Json, linux?: Json, rest?: Json])[] = [
+    ['ids and maps', 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups'],
+    ['capabilities, filter and privileges', 'grep -E "^(Cap|Seccomp:|NoNewPrivs|Umask)" /proc/self/status'],
+    [
+      'another user with groups, and what it makes',
+      'id -u; id -G; echo x > /tmp/of-7 && stat -c "%u %g %a" /tmp/of-7; rm -f /tmp/of-7',
+      { user: { uid: 7, gid: 8, additionalGids: [9] } },
+      {},
+      writable,
+    ],
+    ['the owners of files', 'touch /mine; stat -c "%n %u %g %a" /mine / /proc /sys /dev; rm /mine', {}, {}, writable],
+    [
+      'devices that work',
+      "ls -l /dev | awk '{print $1, $3, $4, $5, $6, $NF}' | grep -v -e ^total -e mqueue | sort; echo x > /dev/null; head -c 3 /dev/zero | wc -c",
+    ],
+    [
+      'a device of the bundle',
+      "ls -l /dev/null /dev/full | awk '{print $1, $3, $4, $5, $6}'",
+      {},
+      { devices: [{ path: '/dev/full', type: 'c', major: 1, minor: 7, fileMode: 0o666, uid: 0, gid: 0 }] },
+    ],
+    [
+      'the kernel’s file systems',
+      'awk \'{print $1, $2, $3}\' /proc/mounts | grep -E "proc|mqueue|devpts|sysfs|/dev" | grep -v /proc/ | sort',
+    ],
+    ['masked and read-only paths', 'wc -c < /proc/kcore; ls /sys/firmware; echo x > /proc/sysrq-trigger'],
+    ['a read-only root', 'echo x > /file'],
+    ['descriptors', 'ls /proc/self/fd'],
+    ['host name and process number', 'hostname; echo $$'],
+    ['limits', 'ulimit -n; ulimit -Hn', { rlimits: [{ type: 'RLIMIT_NOFILE', soft: 100, hard: 200 }] }],
+    ['sysctls', 'cat /proc/sys/net/ipv4/ip_forward', {}, { sysctl: { 'net.ipv4.ip_forward': '1' } }],
+    [
+      'namespaces that belong to it',
+      'hostname other; hostname; mount -t tmpfs none /mnt && echo mounted; ip link set lo down && echo down; mknod /mnt/n c 1 3',
+      having('CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_MKNOD'),
+    ],
+    [
+      'no power over the host',
+      'nice -n -5 true; mknod /tmp/n b 1 1; chown 70000 /tmp',
+      having('CAP_SYS_NICE', 'CAP_MKNOD', 'CAP_CHOWN'),
+      {},
+      writable,
+    ],
+    ['an exit code', 'exit 37'],
+  ];
+  for (const [what, script, process, linux, rest] of INSIDE) {
+    it(`has it see what runc has it see: ${what}`, function () {
+      this.timeout(30_000);
+      mkdirSync(join(bundle.folder, 'rootfs/tmp'), { recursive: true });
+      mkdirSync(join(bundle.folder, 'rootfs/mnt'), { recursive: true });
+      chmodSync(join(bundle.folder, 'rootfs/tmp'), 0o1777);
+      bundle.write(['sh', '-c', `exec 2>&1; ${script}`], process, remapped(linux), rest);
+      const runc = bundle.call('runc', 'run', 'beside');
+      const shoal = bundle.call('shoal', 'run', 'beside');
+      assert.equal(shoal.stdout, runc.stdout, shoal.stderr);
+      assert.equal(shoal.status, runc.status, shoal.stderr);
+      assert.ok(runc.stdout !== '' || runc.status !== 0, runc.stderr);
+    });
+  }
+
+  it('binds a device by its number where the bundle gives it another path, and owns its message queues', () => {
+    const device = { path: '/dev/mine', type: 'c', major: 1, minor: 5, fileMode: 0o666, uid: 0, gid: 0 };
+    const script = 'head -c 2 /dev/mine | od -An -tx1; stat -c "%u %g" /dev/mqueue';
+    bundle.write(['sh', '-c', script], {}, remapped({ devices: [device] }));
+    const { stdout, stderr } = bundle.call('shoal', 'run', 'device');
+    assert.equal(stdout, ' 00 00\n0 0\n', stderr);
+  });
+
+  it('binds what only the host’s root may reach, and lets nobody in who may not', () => {
+    const mounts = [
+      { destination: '/proc', type: 'proc', source: 'proc' },
+      { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+      { destination: '/bound', type: 'bind', source: join(bundle.folder, 'private/f'), options: ['bind', 'ro'] },
+      { destination: '/folder', type: 'bind', source: 'private', options: ['rbind'] },
+    ];
+    bundle.write(['sh', '-c', 'cat /bound; echo x > /bound; ls /folder'], {}, remapped(), { ...writable, mounts });
+    const { stdout, stderr } = bundle.call('shoal', 'run', 'binds');
+    assert.equal(stdout, 'of the host\n', stderr);
+    assert.match(stderr, /can't create \/bound: Read-only file system[\s\S]*can't open '\/folder': Permission denied/);
+    bundle.write(['true'], {}, remapped(), {
+      ...writable,
+      mounts: [...mounts.slice(0, 2), { ...mounts[2], source: '/not/there' }],
+    });
+    assert.match(bundle.call('shoal', 'run', 'binds').stderr, /bind source path does not exist: \/not\/there/);
+    assert.deepEqual(readdirSync(join(bundle.folder, 'state')), []);
+  });
+
+  it('lives through create, start, exec, kill and delete as a user of the range', async () => {
+    bundle.write(
+      ['sh', '-c', 'trap "exit 3" TERM; echo made > /of-root; echo ready; while :; do sleep 0.1; done'],
+      {},
+      remapped(),
+      writable,
+    );
+    bundle.create('life', 'life');
+    const pid = String(bundle.state('life')['pid']);
+    assert.equal(bundle.state('life')['status'], 'created');
+    bundle.ok('start', 'life');
+    await until('the container is ready', () => bundle.read('life').includes('ready'));
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    assert.match(status, new RegExp(`^Uid:\\t${UID}\\t${UID}\\t${UID}\\t${UID}\\nGid:\\t${GID}\\t`, 'm'));
+    assert.match(readFileSync(`/proc/${pid}/uid_map`, 'utf8'), new RegExp(`^ *0 +${UID} +${IDS}\\n$`));
+    const { uid, gid } = statSync(join(bundle.folder, 'rootfs/of-root'));
+    assert.deepEqual([uid, gid], [UID, GID]);
+    const script = 'id -u; id -g; cat /proc/self/uid_map; readlink /proc/self/ns/user; grep ^CapEff /proc/self/status';
+    const inside = bundle.call('shoal', 'exec', 'life', 'sh', '-c', script);
+    const first = bundle.call('shoal', 'exec', 'life', 'grep', '^CapEff', '/proc/1/status').stdout;
+    assert.equal(
+      inside.stdout.replace(/ +/g, ' '),
+      `0\n0\n 0 ${UID} ${IDS}\n${readlinkSync(`/proc/${pid}/ns/user`)}\n${first}`,
+      inside.stderr,
+    );
+    const piped = `${bundle.runtime} --root ${bundle.folder}/state exec life sh -c 'echo again > /dev/stdout' | cat`;
+    assert.equal(execFileSync('sh', ['-c', piped], { encoding: 'utf8', timeout: SECONDS_MAX * 1000 }), 'again\n');
+    const as = bundle.call('shoal', 'exec', '--user', '5:6', 'life', 'sh', '-c', 'id -u; id -g; touch /f; exit 9');
+    assert.deepEqual([as.stdout, as.status], ['5\n6\n', 9]);
+    assert.match(as.stderr, /Permission denied/);
+    bundle.ok('kill', 'life', 'TERM');
+    await until('it has stopped', () => bundle.state('life')['status'] === 'stopped');
+    bundle.ok('delete', 'life');
+    rmSync(join(bundle.folder, 'rootfs/of-root'));
+  });
+
+  it('joins the namespaces of another one, and its own belong to that', () => {
+    bundle.write(['sleep', '1000'], {}, remapped());
+    bundle.create('first', 'first');
+    bundle.ok('start', 'first');
+    const pid = String(bundle.state('first')['pid']);
+    const namespaces = [
+      { type: 'user', path: `/proc/${pid}/ns/user` },
+      { type: 'network', path: `/proc/${pid}/ns/net` },
+      ...bundle.namespaces().filter((entry) => (entry as Json)['type'] !== 'network'),
+    ];
+    const script =
+      'cat /proc/self/uid_map; readlink /proc/self/ns/user; readlink /proc/self/ns/net; hostname mine && hostname';
+    bundle.write(['sh', '-c', script], having('CAP_SYS_ADMIN'), remapped({ namespaces }));
+    const { stdout, stderr } = bundle.call('shoal', 'run', 'second');
+    const links = ['user', 'net'].map((name) => `${readlinkSync(`/proc/${pid}/ns/${name}`)}\n`).join('');
+    assert.equal(stdout.replace(/ +/g, ' '), ` 0 ${UID} ${IDS}\n${links}mine\n`, stderr);
+  });
+
+  it('joins all namespaces of another one but that of mounts', () => {
+    bundle.write(['sleep', '1000'], {}, remapped());
+    bundle.create('first', 'first');
+    bundle.ok('start', 'first');
+    const pid = String(bundle.state('first')['pid']);
+    const types = { user: 'user', network: 'net', ipc: 'ipc', uts: 'uts', cgroup: 'cgroup', pid: 'pid' };
+    const joined = Object.entries(types).map(([type, name]) => ({ type, path: `/proc/${pid}/ns/${name}` }));
+    const script = `for i in ${Object.values(types).join(' ')}; do readlink /proc/self/ns/$i; done; id -u; touch /dev/mqueue/x`;
+    bundle.write(['sh', '-c', script], {}, remapped({ namespaces: [{ type: 'mount' }, ...joined] }));
+    const { stdout, stderr } = bundle.call('shoal', 'run', 'third');
+    const expected = [...Object.values(types).map((name) => readlinkSync(`/proc/${pid}/ns/${name}`)), '0', ''];
+    assert.equal(stdout, expected.join('\n'), stderr);
+    assert.equal(stderr, '');
+  });
+
+  it('gives a terminal that belongs to the root inside', async () => {
+    const path = join(bundle.folder, 'console');
+    const receiver = spawn('python3', ['-c', RECEIVE_TERMINAL, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await until('the receiver listens', () => existsSync(path));
+    bundle.write(
+      ['sh', '-c', 'tty; stat -c "%u %t" /dev/pts/0 /dev/console; echo x > /dev/tty'],
+      { terminal: true },
+      remapped(),
+    );
+    bundle.ok('run', '--detach', '--console-socket', path, 'tty');
+    let said = '';
+    receiver.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    await once(receiver, 'close');
+    assert.equal(said, '/dev/pts/0\r\n0 88\r\n0 88\r\nx\r\n');
+  });
+
+  it('refuses maps that make no container, and leaves nothing behind', () => {
+    const failures: readonly (readonly [Json, RegExp])[] = [
+      [{ uidMappings, gidMappings }, /mappings specified, but USER namespace isn't enabled/],
+      [remapped({ uidMappings: [] }), /must map its id 0/],
+      [remapped({ gidMappings: [{ containerID: 1, hostID: 1, size: 1 }] }), /must map its id 0/],
+      [remapped({ uidMappings: [{ containerID: 0, hostID: 4_294_967_295, size: 2 }] }), /not a range of ids/],
+      [remapped({ uidMappings: [...uidMappings, ...uidMappings] }), /write the uid_map: invalid argument/i],
+      [
+        remapped({ namespaces: bundle.namespaces({ type: 'user', path: '/not/there' }) }),
+        /open namespace \/not\/there/,
+      ],
+      [
+        remapped({ devices: [{ path: '/dev/none', type: 'c', major: 4000, minor: 1 }] }),
+        /\/dev\/none: this machine has no node of number 4000:1/,
+      ],
+    ];
+    for (const [linux, words] of failures) {
+      bundle.write(['true'], {}, linux);
+      const { status, stderr } = bundle.call('shoal', 'create', 'failing');
+      assert.match(stderr, words);
+      assert.equal(status, 1);
+      assert.deepEqual(readdirSync(join(bundle.folder, 'state')), []);
+    }
   });
 });
 
@@ -492,5 +741,85 @@ describe('Docker Engine on shoal-runtime', () => {
       /a terminal/,
     );
     ok('rm', '-f', 'tty');
+  });
+});
+
+describe('Docker Engine with --userns-remap on shoal-runtime', () => {
+  let engine: BenchEngine | undefined;
+  let folder: string | undefined;
+  const path = process.env['PATH'];
+
+  // The ranges are read from /etc, which here is only ours: the engine runs in a mount namespace of its own.
+  before(async function () {
+    this.timeout(180_000);
+    requireRoot(this);
+    for (const file of ['/usr/sbin/dockerd', '/etc/subuid', '/etc/subgid']) requireTool(this, file);
+    folder = mkdtempSync('/tmp/shoal-oci-remap-');
+    const runtime = join(folder, 'shoal-runtime');
+    symlinkSync((await nativeBinary(CACHE)).path, runtime);
+    writeFileSync(join(folder, 'ids'), 'daemon:200000:65536\n');
+    const lines = [
+      '#!/bin/sh',
+      ...['uid', 'gid'].map((kind) => `mount --bind ${folder}/ids /etc/sub${kind} || exit 1`),
+    ];
+    writeFileSync(join(folder, 'inside'), [...lines, 'exec /usr/sbin/dockerd "$@"', ''].join('\n'), { mode: 0o755 });
+    writeFileSync(join(folder, 'dockerd'), `#!/bin/sh\nexec unshare -m ${folder}/inside "$@"\n`, { mode: 0o755 });
+    process.env['PATH'] = `${folder}:${path}`;
+    const settings = ['--add-runtime', `shoal=${runtime}`, '--userns-remap', 'daemon'];
+    engine = await startDocker(1, settings, 'remap').finally(() => (process.env['PATH'] = path));
+    await importBusybox(engine);
+  });
+  after(async function () {
+    this.timeout(60_000);
+    await engine?.[Symbol.asyncDispose]();
+    if (folder) rmSync(folder, { recursive: true });
+  });
+
+  const docker = (...args: readonly string[]): SpawnSyncReturns<string> =>
+    spawnSync('docker', ['-H', `unix://${engine?.sockets[0]}`, ...args], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      input: '',
+    });
+  const ok = (...args: readonly string[]): string => {
+    const { status, stdout, stderr } = docker(...args);
+    assert.equal(status, 0, `${args.join(' ')}: ${stderr}`);
+    return stdout;
+  };
+
+  it('runs what runc runs: ids, owners, devices, groups, volumes, users', function () {
+    this.timeout(60_000);
+    const script =
+      'exec 2>&1; id -u; id -G; cat /proc/self/uid_map; stat -c "%u %g %a" /etc/hosts /dev/null; grep -E "^(Cap|Seccomp:|NoNew)" /proc/self/status; ' +
+      'awk \'{print $2, $3}\' /proc/mounts | grep -v cgroup2 | sort; touch /v/f; stat -c "%u %g" /v/f; echo x > /dev/stdout';
+    const said = (runtime: string, ...options: readonly string[]): string =>
+      ok('run', '--rm', '--runtime', runtime, '-v', `of-${runtime}:/v`, ...options, BUSYBOX_IMAGE, 'sh', '-c', script);
+    for (const options of [[], ['--init', '--read-only', '--cap-add', 'SYS_ADMIN', '--memory', '50m'], ['-u', '5:6']])
+      assert.equal(said('shoal', ...options), said('runc', ...options));
+    assert.match(said('shoal'), /^0\n.*\n +0 +200000 +65536\n/);
+  });
+
+  it('drives a container’s whole life, and another one in its network', function () {
+    this.timeout(120_000);
+    const command = ['sh', '-c', 'trap "exit 4" TERM; echo up; while :; do sleep 0.1; done'];
+    ok('run', '-d', '--name', 'box', '--runtime', 'shoal', BUSYBOX_IMAGE, ...command);
+    const pid = ok('inspect', '-f', '{{.State.Pid}}', 'box').trim();
+    assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^Uid:\t200000\t/m);
+    assert.equal(ok('exec', 'box', 'sh', '-c', 'id -u; awk "{print \\$2}" /proc/self/uid_map'), '0\n200000\n');
+    assert.equal(docker('exec', '-u', '5', 'box', 'sh', '-c', 'exit $(id -u)').status, 5);
+    const beside = [
+      '--network',
+      'container:box',
+      '--runtime',
+      'shoal',
+      BUSYBOX_IMAGE,
+      'sh',
+      '-c',
+      'ls -l /proc/self/ns/net',
+    ];
+    assert.ok(ok('run', '--rm', ...beside).includes(readlinkSync(`/proc/${pid}/ns/net`)));
+    ok('stop', 'box');
+    assert.equal(ok('inspect', '-f', '{{.State.ExitCode}}', 'box').trim(), '4');
+    ok('rm', 'box');
   });
 });
