@@ -2,7 +2,7 @@
 import { codeOf } from '../base/errors.ts';
 import { inParallel } from '../base/parallel.ts';
 import type { ContainerInfo } from '../runtime/container/contract.ts';
-import type { Runtime } from '../runtime/contract.ts';
+import type { Runtime, VolumeInfo } from '../runtime/contract.ts';
 import type { Sizes } from './convert/container-summary.ts';
 
 const AT_ONCE = 4;
@@ -21,15 +21,18 @@ export async function sizesOf(
   );
 }
 
-/** By name. */
+/** By name. One with options is not measured: its files may be another machine's. */
 export async function volumeSizes({ volumes }: Runtime, abort: AbortSignal): Promise<ReadonlyMap<string, number>> {
   return await each(
-    volumes.list(),
+    volumes.list().filter(isOwn),
     ({ name }) => name,
     (name) => volumes.sizeBytes(name),
     abort,
   );
 }
+
+/** As Docker, which counts and prunes only volumes whose files are below its own root. */
+export const isOwn = ({ options }: Pick<VolumeInfo, 'options'>): boolean => Object.keys(options).length === 0;
 
 async function each<Item, Size>(
   items: readonly Item[],

@@ -1,6 +1,7 @@
 // The runtime of one machine, put together: folders below the data root are made or taken over, containers that the last
 // daemon left are adopted. What is handed in (helper, networks) stays its owner's.
 import { setMaxListeners } from 'node:events';
+import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, release } from 'node:os';
 import { join } from 'node:path';
@@ -86,6 +87,12 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     ...common,
     root: join(dataRoot, 'volumes'),
     sizeOf: (folder) => native.files.sizeBytes(folder),
+    mounter: {
+      mount: (mount) => native.volumes.mount(mount),
+      unmount: (target) => native.volumes.unmount(target),
+      mountInfo: () => readFile('/proc/self/mountinfo', 'utf8'),
+      resolve: async (host) => (await lookup(host)).address,
+    },
     onEvent: (action, id, attributes) => publish({ type: 'volume', action, id, attributes }),
   });
   const cgroups = await CgroupHost.open({ parent: options.cgroupParent ?? CGROUP_PARENT, clock, log });

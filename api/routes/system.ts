@@ -12,7 +12,7 @@ import { networkFacts } from './containers.ts';
 import { swarmInfoJson } from './swarm-info.ts';
 import type { SwarmInfo } from '../deps.ts';
 import { versionJson } from '../convert/version.ts';
-import { sizesOf, volumeSizes } from '../sizes.ts';
+import { isOwn, sizesOf, volumeSizes } from '../sizes.ts';
 import { volumeJson } from '../convert/volume.ts';
 import { isBefore } from '../versions.ts';
 
@@ -63,10 +63,13 @@ async function diskUse(
   const users = (image: Image): number => containers.filter((info) => info.imageId === image.id).length;
   const sizes = wants('container') ? await sizesOf(runtime, containers, abort) : new Map<string, Sizes>();
   const used = wants('volume') ? await volumeSizes(runtime, abort) : new Map<string, number>();
-  const volumes = runtime.volumes.list().map((volume) => ({
-    ...volumeJson(volume),
-    UsageData: { RefCount: volume.usedBy.length, Size: used.get(volume.name) ?? -1 },
-  }));
+  const volumes = runtime.volumes
+    .list()
+    .filter(isOwn)
+    .map((volume) => ({
+      ...volumeJson(volume),
+      UsageData: { RefCount: volume.usedBy.length, Size: used.get(volume.name) ?? -1 },
+    }));
   const networks = networkFacts(runtime, version);
   const summary = (info: ContainerInfo) =>
     containerSummary(info, { tagStillThere: true, nowMs: clock.nowMs(), sizes: sizes.get(info.id), ...networks });

@@ -9,6 +9,7 @@ import { notImplemented } from '../faults.ts';
 import { type Filters, matchesName, parseFilters } from '../filters.ts';
 import { empty, json } from '../reply.ts';
 import type { Routes } from '../routes.ts';
+import { isOwn } from '../sizes.ts';
 import { isBefore } from '../versions.ts';
 import { publishPrune } from './container-prune.ts';
 
@@ -51,7 +52,7 @@ export function addVolumeRoutes(router: Routes, { runtime }: ApiDeps): void {
     const deleted: string[] = [];
     let bytes = 0;
     for (const volume of volumes.list()) {
-      if (volume.usedBy.length > 0 || !filters.matchLabels(volume.labels)) continue;
+      if (volume.usedBy.length > 0 || !isOwn(volume) || !filters.matchLabels(volume.labels)) continue;
       if (!volume.anonymous && !alsoNamed) continue;
       try {
         const size = await volumes.sizeBytes(volume.name);

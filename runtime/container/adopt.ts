@@ -14,6 +14,7 @@ import { DOOMED, removeNow } from './remove.ts';
 import { comesBackAtBoot, restartDelayMs } from './restart.ts';
 import { isAlive, isUp } from './state.ts';
 import { restartLater, supervise, tolerate } from './supervise.ts';
+import { noteVolumeMounts } from './volume-mounts.ts';
 
 const AT_ONCE = 16;
 const GRACE_MS = 1_000;
@@ -39,6 +40,7 @@ export async function findLeftContainers(parts: ContainerParts): Promise<Adopted
       if (found) adopted.push(found);
     },
   );
+  await parts.volumes.unmountUnused();
   adopted.sort((a, b) => a.container.record.createdAtMs - b.container.record.createdAtMs);
   await endOrphans(parts, new Set(adopted.map(({ container }) => container.id)));
   return adopted;
@@ -77,6 +79,7 @@ async function adopt(
     // Its command was about to start when the last daemon went; nobody was told, so it starts now.
     if (shim.state === 'prepared') await shim.start();
     const isFrozen = parts.cgroups.isFrozen(record.id, record.config.cgroupParent);
+    noteVolumeMounts(container, parts);
     container.change({ pid: shim.pid });
     if (isFrozen !== (status.state === 'paused')) container.change({ state: isFrozen ? 'paused' : 'running' });
     return { container, shim, wasUp };

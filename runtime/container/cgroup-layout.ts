@@ -1,4 +1,6 @@
 // Which cgroup hierarchies this machine has: version 2 alone, version 1, or the hybrid of both. Pure.
+import { unescaped } from '../../base/mount-info.ts';
+
 export interface CgroupLayout {
   /** Mount point of cgroup2, if there is one. */
   readonly unified: string | undefined;
@@ -29,7 +31,3 @@ export function detectCgroups(mountInfo: string): CgroupLayout {
   }
   return { unified, unifiedControls: unified !== undefined && v1.memory === undefined, v1, others };
 }
-
-/** mountinfo writes blanks in paths as \040. */
-export const unescaped = (path: string): string =>
-  path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

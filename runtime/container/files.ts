@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CodedError, codeOf, sentenceOf } from '../../base/errors.ts';
 import { owning } from '../../base/owning.ts';
+import { Scope } from '../../base/scope.ts';
 import { archiveFault } from '../image/archive.ts';
 import { decompressor, sniff } from '../image/compression.ts';
 import { applyChanges } from '../image/changes.ts';
@@ -17,6 +18,7 @@ import { type ContainerParts, publishContainer } from './parts.ts';
 import { discardAhead } from './prepare-ahead.ts';
 import { isAlive } from './state.ts';
 import { pause, unpause } from './stop.ts';
+import { mountVolumes } from './volume-mounts.ts';
 
 type LayersView = FileView & { readonly kind: 'layers' };
 
@@ -136,8 +138,12 @@ export class FilesOfContainers implements ContainerFiles {
       const meanwhile = viewOfRunning(container);
       if (!meanwhile) await discardAhead(container); // it has the same layers mounted
       if (meanwhile) release();
+      await using undo = new Scope();
+      if (!meanwhile && options.withMounts)
+        await mountVolumes(container, this.#parts, `files of ${container.id}`, undo);
       const view = meanwhile ?? this.#layersOf(container, options);
-      return { view, [Symbol.asyncDispose]: async () => release() };
+      const mounted = undo.handOver();
+      return { view, [Symbol.asyncDispose]: () => mounted[Symbol.asyncDispose]().finally(release) };
     } catch (error) {
       release();
       throw error;

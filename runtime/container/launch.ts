@@ -92,6 +92,7 @@ function startFailure(error: unknown): CodedError {
 }
 
 function exitCodeOf(message: string): number {
+  if (message.startsWith('error while mounting volume ')) return 128; // whatever its reason says of files
   if (/executable file .*not found|no such file or directory|system cannot find/i.test(message)) return 127;
   if (/permission denied|is a directory|exec format error/i.test(message)) return 126;
   return 128;

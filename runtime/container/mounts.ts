@@ -1,9 +1,9 @@
 // From the mounts that were asked for to the ones a container has: volumes made, sources checked, in order of depth.
 import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { errnoOf, fail } from '../../base/errors.ts';
+import { unescaped } from '../../base/mount-info.ts';
 import type { NativeMount } from '../native/contract.ts';
 import type { Volume, VolumeRequest } from '../volume/volumes.ts';
-import { unescaped } from './cgroup-layout.ts';
 import type { ContainerConfig, ContainerMount } from './contract.ts';
 import { cleanTarget } from './merge.ts';
 import type { MountPoint } from './record.ts';

@@ -7,6 +7,7 @@ import { OWN_RUNTIME } from './oci-runtimes.ts';
 import type { ContainerParts } from './parts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { raceAbort } from './race.ts';
+import { needsVolumeMounts } from './volume-mounts.ts';
 
 const ALWAYS_THERE = ['bridge', 'none', 'host', 'default'];
 const KEPT_MS = 2_000;
@@ -17,7 +18,7 @@ export interface Ahead {
 }
 
 export function prepareAhead(container: Container, parts: ContainerParts): void {
-  if (!parts.preparesAhead || !isPlain(container)) return;
+  if (!parts.preparesAhead || !isPlain(container) || needsVolumeMounts(container, parts)) return;
   const ahead: Ahead = { prepared: attempt(container, parts), taken: new AbortController() };
   container.ahead = ahead;
   parts.background.run(`prepare ${container.id.slice(0, 12)}`, async (abort) => {

@@ -15,6 +15,7 @@ import { launchRequest } from './launch-request.ts';
 import { addressesOf, joinNetworks } from './network-places.ts';
 import type { ContainerParts } from './parts.ts';
 import { securityOfContainer } from './security-of.ts';
+import { mountVolumes } from './volume-mounts.ts';
 import { isAlive } from './state.ts';
 
 type RunFiles = LaunchRequest['runFiles'];
@@ -30,6 +31,7 @@ export interface Prepared {
 export async function prepare(container: Container, parts: ContainerParts): Promise<Prepared> {
   await using undo = new Scope();
   const { config } = container.record;
+  await mountVolumes(container, parts, container.id, undo);
   const hostname = hostnameOf(container, parts);
   const endpoints = await joinNetworks(container, parts, hostname, undo);
   container.hasRunFolders = true; // the helper makes them

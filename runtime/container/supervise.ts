@@ -10,6 +10,7 @@ import { raceAbort } from './race.ts';
 import { removeNow } from './remove.ts';
 import { restartDelayMs } from './restart.ts';
 import { isAlive } from './state.ts';
+import { unmountVolumes } from './volume-mounts.ts';
 
 /** Starts a container and stays with it. The caller holds the lock. */
 export async function startSupervised(container: Container, parts: ContainerParts): Promise<void> {
@@ -49,6 +50,7 @@ async function onExit(
   await tolerate(container, parts, 'leaving the network', async () => {
     await leaveNetworks(container, parts);
   });
+  await tolerate(container, parts, 'unmounting volumes', () => unmountVolumes(container, parts, container.id));
   publishMounts(container, parts, 'unmount');
   const delayMs = nextDelay(container, parts, exit, ranMs);
   container.change({

@@ -229,8 +229,25 @@ export interface NativeFiles {
   sizeBytes(folder: string): Promise<number>;
 }
 
+/** One call of mount(2), in the daemon's own mounts. */
+export interface VolumeMount {
+  readonly device: string;
+  readonly target: string;
+  readonly type: string;
+  readonly flags: number; // MS_…
+  readonly data: string;
+}
+
+export interface NativeVolumes {
+  /** Rejects with Docker's words: "mount DEVICE:TARGET, flags: 0x1000: no such file or directory". */
+  mount(mount: VolumeMount): Promise<void>;
+  /** Nobody finds it any more; who has a file open there keeps it. */
+  unmount(target: string): Promise<void>;
+}
+
 export interface NativeRuntime extends AsyncDisposable {
   readonly files: NativeFiles;
+  readonly volumes: NativeVolumes;
   /**
    * Builds namespaces, mounts and cgroups and holds PID 1 just before its exec. On failure nothing is left behind.
    * Errors name the step: code `invalid` for the caller's fault (bad user, missing working directory), else `internal`.

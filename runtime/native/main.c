@@ -6,6 +6,7 @@
 #include "title.h"
 #include "tunnel.h"
 #include "unpack.h"
+#include "volume_mount.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ int main(int argc, char **argv) {
   if (strcmp(part, "seccomp-dump") == 0) return seccomp_dump_main();
   if (strcmp(part, "lock") == 0) return lock_main(argc - 1, argv + 1);
   if (strcmp(part, "spread") == 0) return spread_main(argc - 1, argv + 1);
-  fprintf(stderr, "usage: shoal-native zygote|netd|tunnel|unpack|lock|spread …, or as shoal-runtime\n");
+  if (strcmp(part, "volume") == 0) return volume_main(argc - 1, argv + 1);
+  fprintf(stderr, "usage: shoal-native zygote|netd|tunnel|unpack|lock|spread|volume …, or as shoal-runtime\n");
   return 2;
 }

@@ -8,9 +8,10 @@ import { fail, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { nativeBinary, type NativeBinary } from './binary.ts';
 import { type Connection, within } from './connection.ts';
-import type { LaunchRequest, NativeFiles, NativeMount, NativeRuntime, Shim } from './contract.ts';
+import type { LaunchRequest, NativeFiles, NativeMount, NativeRuntime, NativeVolumes, Shim } from './contract.ts';
 import { HelperFiles } from './files.ts';
 import { decodeStatus, encodeLaunch, encodeUnpack } from './messages.ts';
+import { HelperVolumes } from './volumes.ts';
 import { killOrphan, NativeShim, type ShimOptions } from './shim.ts';
 import { FRAME } from './wire.ts';
 import { Zygote } from './zygote.ts';
@@ -55,12 +56,14 @@ interface Parts {
 
 class Runtime implements NativeRuntime {
   readonly files: NativeFiles;
+  readonly volumes: NativeVolumes;
   readonly #parts: Parts;
   readonly #shims = new Set<NativeShim>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.files = new HelperFiles(parts.zygote);
+    this.volumes = new HelperVolumes(parts.binary);
   }
 
   async launch(request: LaunchRequest): Promise<Shim> {

@@ -1,5 +1,6 @@
 // Named volumes of the `local` driver: <root>/<name>/_data and a record beside it. A volume exists once its record does.
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+// One with options has a file system of its own there, while somebody needs it: volume-mounts.ts.
+import { mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { errnoOf, fail } from '../../base/errors.ts';
@@ -10,6 +11,8 @@ import type { Log } from '../../base/log.ts';
 import { Mutex } from '../../base/mutex.ts';
 import { asBoolean, asMap, asNumber, asObject, asString, parseJson } from '../../base/parse.ts';
 import type { Random } from '../../base/random.ts';
+import { type VolumeMounter, VolumeMounts } from './volume-mounts.ts';
+import { checkOptions, needsMount } from './volume-options.ts';
 
 export interface Volume {
   readonly name: string;
@@ -36,6 +39,7 @@ export interface VolumeOptions {
   readonly log: Log;
   /** Bytes of the files below a folder. */
   readonly sizeOf: (folder: string) => Promise<number>;
+  readonly mounter: VolumeMounter;
   readonly onEvent: (action: string, name: string, attributes: Readonly<Record<string, string>>) => void;
 }
 
@@ -48,14 +52,18 @@ export class VolumeStore {
   readonly #users = new Map<string, Set<string>>(); // name → container ids
   readonly #mutex = new Mutex();
   readonly #options: VolumeOptions;
+  readonly #mounts: VolumeMounts;
+  readonly #mountRoot: string; // the root as the kernel names it
 
-  private constructor(options: VolumeOptions) {
+  private constructor(options: VolumeOptions, mountRoot: string) {
     this.#options = options;
+    this.#mounts = new VolumeMounts(options.mounter);
+    this.#mountRoot = mountRoot;
   }
 
   static async open(options: VolumeOptions): Promise<VolumeStore> {
     await openFormat(options.root, FORMAT, 0o701);
-    const store = new VolumeStore(options);
+    const store = new VolumeStore(options, await realpath(options.root));
     for (const entry of await readdir(options.root, { withFileTypes: true })) {
       if (entry.isDirectory()) await store.#restore(entry.name);
     }
@@ -84,6 +92,7 @@ export class VolumeStore {
       check(request);
       const known = this.#volumes.get(request.name);
       if (known) return this.#shown(known);
+      checkOptions(request.name, request.options);
       const anonymous = request.anonymous ?? request.name === '';
       const name = request.name === '' ? newHexId(this.#options.random) : request.name;
       const volume = await this.#write({ ...request, name, driver: 'local', anonymous });
@@ -99,6 +108,7 @@ export class VolumeStore {
       if (!volume) fail('not-found', `get ${name}: no such volume`);
       const users = [...(this.#users.get(name) ?? [])];
       if (users.length > 0) fail('conflict', `remove ${name}: volume is in use - [${users.join(', ')}]`);
+      if (needsMount(volume.options)) await this.#mounts.forget(this.#mountTarget(volume));
       // Renamed first: a crash leaves no half of a volume under its name.
       const doomed = join(this.#options.root, `.${newHexId(this.#options.random).slice(0, 16)}`);
       await rename(join(this.#options.root, name), doomed);
@@ -122,6 +132,42 @@ export class VolumeStore {
     const users = this.#users.get(name);
     users?.delete(containerId);
     if (users?.size === 0) this.#users.delete(name);
+  }
+
+  /** What its options name is mounted until `unmountFor` of everybody who asked; most volumes have nothing to mount. */
+  async mountFor(name: string, holder: string): Promise<void> {
+    const volume = this.#mountable(name);
+    if (volume) await this.#mounts.hold(this.#mountTarget(volume), volume.options, holder);
+  }
+
+  async unmountFor(name: string, holder: string): Promise<void> {
+    const volume = this.#mountable(name);
+    if (volume) await this.#mounts.drop(this.#mountTarget(volume), holder);
+  }
+
+  /** As `mountFor`, of one whose container an earlier daemon started. */
+  noteMounted(name: string, holder: string): void {
+    const volume = this.#mountable(name);
+    if (volume) this.#mounts.noteHeld(this.#mountTarget(volume), holder);
+  }
+
+  /** Once all containers of an earlier daemon are known. */
+  async unmountUnused(): Promise<void> {
+    const mountable = [...this.#volumes.values()].filter(({ options }) => needsMount(options));
+    if (mountable.length > 0) await this.#mounts.dropUnheld(mountable.map((volume) => this.#mountTarget(volume)));
+  }
+
+  needsMount(name: string): boolean {
+    return this.#mountable(name) !== undefined;
+  }
+
+  #mountable(name: string): Volume | undefined {
+    const volume = this.#volumes.get(name);
+    return volume && needsMount(volume.options) ? volume : undefined;
+  }
+
+  #mountTarget({ name }: Volume): string {
+    return join(this.#mountRoot, name, '_data');
   }
 
   #shown(volume: Volume): Volume & { usedBy: readonly string[] } {
@@ -164,7 +210,7 @@ async function isEmpty(directory: string): Promise<boolean> {
   }
 }
 
-function check({ name, driver, options }: VolumeRequest): void {
+function check({ name, driver }: VolumeRequest): void {
   if (name !== '' && !NAME.test(name)) {
     const rule =
       'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path';
@@ -174,12 +220,6 @@ function check({ name, driver, options }: VolumeRequest): void {
   if (driver !== '' && driver !== 'local') {
     fail('not-found', `create ${name}: error looking up volume plugin ${driver}: plugin "${driver}" not found`);
   }
-  const known = ['type', 'o', 'device', 'size'];
-  const unknown = Object.keys(options).find((option) => !known.includes(option));
-  if (unknown !== undefined) fail('invalid', `create ${name}: invalid option: "${unknown}"`);
-  const [option] = Object.keys(options);
-  if (option !== undefined)
-    fail('not-implemented', `create ${name}: options of local volumes ("${option}") are not there yet`);
 }
 
 function parseVolume(text: string, mountpoint: string): Volume {

@@ -24,6 +24,7 @@ import type {
   ShimProcess,
 } from '../../runtime/native/contract.ts';
 import type { Endpoint, EndpointRequest, Networks } from '../../runtime/network/contract.ts';
+import { FakeMounter } from '../volume/fake-mounter.ts';
 import { VolumeStore } from '../../runtime/volume/volumes.ts';
 import { dockerArchive, fakeUnpack, streamOf } from '../image/support.ts';
 import { noNames, noOverlays } from '../support/no-names.ts';
@@ -241,6 +242,7 @@ export class FakeNative implements NativeRuntime {
   }
 
   readonly files = {} as NativeRuntime['files'];
+  readonly volumes = {} as NativeRuntime['volumes'];
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
@@ -384,6 +386,7 @@ export async function machine(
     ...common,
     root: join(root, 'volumes'),
     sizeOf: () => Promise.resolve(0),
+    mounter: new FakeMounter(),
     onEvent: () => undefined,
   });
   await images.load(

@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { ContainerConfig, ContainerInfo, ExecInfo } from '../../runtime/container/contract.ts';
+import { mountPointsOf } from '../../base/mount-info.ts';
+import type { ContainerConfig, ContainerInfo, ContainerMount, ExecInfo } from '../../runtime/container/contract.ts';
 import { aConfig } from '../container/support.ts';
 import { NetworkLab } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
@@ -226,6 +227,40 @@ describe('containers of a killed daemon', () => {
     const { state, exitCode } = await get(id);
     assert.deepEqual([state, exitCode], ['exited', 255]);
     await eventually(() => !isAlive(pid));
+  });
+
+  it('keep what their volumes have mounted, and nobody else does', async () => {
+    const memory = (source: string): ContainerMount => ({
+      type: 'volume',
+      source,
+      target: '/m',
+      readOnly: false,
+      propagation: '',
+      tmpfsOptions: '',
+      noCopy: false,
+      createSource: false,
+      volume: { labels: {}, options: { type: 'tmpfs', device: 'tmpfs' } },
+    });
+    const mounted = (): string[] =>
+      mountPointsOf(readFileSync('/proc/self/mountinfo', 'utf8')).filter((point) => point.startsWith(`${root}/data/`));
+    const data = (name: string): string => `${root}/data/volumes/${name}/_data`;
+    const script = 'echo kept > /m/f; exec sleep 1000';
+    const id = await running({ command: ['sh', '-c', script], init: true, mounts: [memory('used')] });
+    const short = await running({ command: ['sh', '-c', 'sleep 0.3'], mounts: [memory('left')] });
+    const { pid } = await get(short);
+    assert.deepEqual(mounted().sort(), [data('left'), data('used')]);
+    await eventually(() => existsSync(`${data('used')}/f`));
+    await child.kill();
+    await eventually(() => !isAlive(pid));
+    child = await start();
+    await eventually(async () => (await get(short)).state === 'exited');
+    await eventually(() => mounted().length === 1);
+    const other = await running({ command: ['sleep', '1000'], init: true, mounts: [memory('used')] });
+    assert.equal(readFileSync(`${data('used')}/f`, 'utf8'), 'kept\n');
+    await child.call('stop', other, {});
+    assert.deepEqual(mounted(), [data('used')]);
+    await child.call('stop', id, {});
+    assert.deepEqual(mounted(), []);
   });
 
   it('stay paused', async () => {

@@ -1,5 +1,5 @@
 // Networks and volumes of one machine.
-import { type Row, removed, row, running } from '../rows.ts';
+import { type Row, removed, row, running, SLEEP } from '../rows.ts';
 
 const VALUES =
   /^\.?(\[\])?\.?(Name|Driver|Scope|Internal|Attachable|Ingress|ConfigOnly|EnableIPv6|IPAM\.Driver|Labels\..*|Options\..*)$/;
@@ -139,4 +139,56 @@ export const NETWORK_ROWS: readonly Row[] = [
     'POST /volumes/prune',
     'DELETE /volumes/vol',
   ),
+  row(
+    'options of volumes',
+    ...[
+      { type: 'tmpfs' },
+      { device: 'tmpfs' },
+      { o: 'bind' },
+      { o: 'bind', device: '/x' },
+      { o: 'bind', type: 'none' },
+      { nope: 'x', type: 'tmpfs' },
+    ].map((DriverOpts) => ({ at: 'POST /volumes/create', json: { Name: 'bad', DriverOpts } })),
+    { at: 'POST /volumes/create', json: volumeOf('mem', 'tmpfs', 'tmpfs', 'size=1m'), values: /Name|Options/ },
+    { at: 'POST /volumes/create', json: { Name: 'mem', DriverOpts: { nope: 'x' } }, values: /Options/ },
+    { at: 'GET /volumes/mem', values: /Options/ },
+    running('memory', { HostConfig: { Binds: ['mem:/m'] } }),
+    'DELETE /volumes/mem',
+    'GET /system/df',
+    removed('memory'),
+    'POST /volumes/prune',
+    'DELETE /volumes/mem',
+    { at: 'POST /volumes/create', json: volumeOf('lost', 'none', '/no/such/folder', 'bind'), values: /Options/ },
+    { at: 'POST /volumes/create', json: volumeOf('strange', 'nosuchfs', 'x', 'a=b,ro'), values: /Options/ },
+    ...['lost', 'strange'].flatMap((name) => [
+      { at: 'POST /containers/create?name=unlucky', json: { ...SLEEP, HostConfig: { Binds: [`${name}:/m`] } } },
+      'POST /containers/unlucky/start',
+      { at: 'GET /containers/unlucky/json', values: /^\.State\.(Status|ExitCode|Error)$/ },
+      'GET /containers/unlucky/archive?path=/m',
+      ...removed('unlucky'),
+      `DELETE /volumes/${name}`,
+    ]),
+    {
+      at: 'POST /containers/create?name=mounting',
+      json: {
+        ...SLEEP,
+        HostConfig: {
+          Mounts: [
+            {
+              Type: 'volume',
+              Target: '/m',
+              VolumeOptions: { DriverConfig: { Name: 'local', Options: { type: 'tmpfs', device: 'tmpfs' } } },
+            },
+          ],
+        },
+      },
+    },
+    'POST /containers/mounting/start',
+    { at: 'GET /containers/mounting/json', values: /^\.Mounts\[\]\.(Type|Destination|Driver|Mode|RW|Propagation)$/ },
+    removed('mounting'),
+  ),
 ];
+
+function volumeOf(Name: string, type: string, device: string, o: string): object {
+  return { Name, DriverOpts: { type, device, o } };
+}

@@ -1,0 +1,3 @@
+#pragma once
+
+int volume_main(int argc, char **argv);
