@@ -29,7 +29,7 @@ export async function bringDown(container: Container, parts: ContainerParts, opt
     options.signal === undefined || options.signal === '' ? stopSignalOf(container) : parseSignal(options.signal);
   const down = await container.lock.run(() => prepareStop(container, parts));
   if (!down) return;
-  await signalProcess(container, parts, signal);
+  await signalUnlessGone(container, parts, signal);
   const configured = container.record.config.stopGraceMs;
   const graceMs = options.graceMs ?? (configured < 0 ? GRACE_MS : configured);
   if (!(await within(parts, down, graceMs))) await killUntilDown(container, parts, down);
@@ -76,12 +76,21 @@ async function killUntilDown(
   parts: ContainerParts,
   down: { promise: Promise<unknown> },
 ): Promise<void> {
-  await signalProcess(container, parts, SIGKILL);
+  await signalUnlessGone(container, parts, SIGKILL);
   if (await within(parts, down, KILL_MS)) return;
   parts.log.warn('container did not die of SIGKILL; ending its shim', { containerId: container.id });
   await container.shim?.kill();
   if (!(await within(parts, down, KILL_MS)))
     fail('internal', `tried to kill container ${container.id}, but did not receive an exit event`);
+}
+
+/** Of one that has ended the word is under way; the caller waits for that. */
+async function signalUnlessGone(container: Container, parts: ContainerParts, signal: number): Promise<void> {
+  try {
+    await signalProcess(container, parts, signal);
+  } catch (error) {
+    if (codeOf(error) !== 'not-found') throw error;
+  }
 }
 
 async function signalProcess(container: Container, parts: ContainerParts, signal: number): Promise<void> {

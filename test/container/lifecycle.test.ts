@@ -148,6 +148,26 @@ describe('container life', () => {
     assert.deepEqual(node.actions().slice(-5), ['kill', 'kill', 'die', 'network disconnect', 'stop']);
   });
 
+  it('is stopped, too, where the kill comes after its end and before we heard of that', async () => {
+    await using node = await machine();
+    const { id } = await node.store.create(aConfig({}));
+    await node.store.start(id);
+    const { last } = node.native;
+    last.signal = (signal) => {
+      last.signals.push(signal);
+      return signal === 9
+        ? Promise.reject(new CodedError('not-found', 'the process is not running'))
+        : Promise.resolve();
+    };
+    const stopped = node.store.stop(id, { graceMs: 0 });
+    await until(() => last.signals.length === 1);
+    node.clock.advance(1);
+    await until(() => last.signals.length === 2);
+    last.exit(143, { signal: 15 });
+    await stopped;
+    assert.equal(node.store.get(id).exitCode, 143);
+  });
+
   it('is paused and comes back; a stop wakes it first', async () => {
     await using node = await machine();
     const { id } = await node.store.create(aConfig());
