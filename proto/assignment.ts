@@ -16,7 +16,15 @@ import {
   parseJson,
 } from '../base/parse.ts';
 import type { GuestPlace, GuestRequest } from './control.ts';
-import type { Labels, NetworkSubnet, NodeDescription, PortConfig, Task, TaskStatus } from './objects.ts';
+import type {
+  EncryptionMeans,
+  Labels,
+  NetworkSubnet,
+  NodeDescription,
+  PortConfig,
+  Task,
+  TaskStatus,
+} from './objects.ts';
 import type { SessionAffinity } from './session-affinity.ts';
 import { DESIRED_STATE, TASK_STATE } from './task-state.ts';
 
@@ -96,6 +104,8 @@ export interface EndpointEntry {
   readonly nodeId: string;
   readonly nodeAddress: string;
   readonly nodePort: number; // 0: the usual one
+  /** On an encrypted network: by which means its node can encrypt. Absent: it has not said, and has the tunnel. */
+  readonly nodeMeans?: readonly EncryptionMeans[];
   /** New connections may come: it runs, is healthy and shall go on. */
   readonly ready: boolean;
   /** Its node is down: connections to it are dead. */
@@ -218,6 +228,7 @@ export function parseNetworkService(bytes: Uint8Array): NetworkServiceEntry {
 export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
   const json = decodeJson(bytes, 'endpoint');
   const aliases = optional(json['aliases'], 'endpoint.aliases', (value, path) => asArray(value, path, asString));
+  const nodeMeans = optional(json['nodeMeans'], 'endpoint.nodeMeans', parseMeans);
   return {
     networkId: asString(json['networkId'], 'endpoint.networkId'),
     taskId: asString(json['taskId'], 'endpoint.taskId'),
@@ -230,7 +241,16 @@ export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
     lost: asBoolean(json['lost'], 'endpoint.lost'),
     name: asString(json['name'], 'endpoint.name'),
     ...(aliases && { aliases }),
+    ...(nodeMeans && { nodeMeans }),
   };
+}
+
+const MEANS: readonly EncryptionMeans[] = ['esp', 'wireguard', 'tunnel'];
+
+/** Each once; what only a later version knows is left out. */
+function parseMeans(value: unknown, path: string): EncryptionMeans[] {
+  const said = new Set(asArray(value, path, asString));
+  return MEANS.filter((means) => said.has(means));
 }
 
 export function parseGuestRequests(bytes: Uint8Array): GuestRequest[] {
@@ -309,6 +329,7 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
   const resources = asObject(json['resources'], 'description.resources');
   const engine = asObject(json['engine'], 'description.engine');
   const wayPort = optional(json['wayPort'], 'description.wayPort', asWayPort);
+  const encryption = optional(json['encryption'], 'description.encryption', parseMeans);
   return {
     hostname: asString(json['hostname'], 'description.hostname', { lengthMax: 253 }),
     platform: {
@@ -328,5 +349,6 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
       }),
     },
     ...(wayPort !== undefined && { wayPort }),
+    ...(encryption && { encryption }),
   };
 }

@@ -291,7 +291,12 @@ export interface NodeDescription {
   };
   /** Where it takes connections that other nodes pass on with their client's address; absent: it can not. */
   readonly wayPort?: number;
+  /** By which means it can encrypt what goes to other nodes. Absent: its version knew the tunnel only. */
+  readonly encryption?: readonly EncryptionMeans[];
 }
+
+/** The kernel's IPsec, the kernel's WireGuard, and a process of ours. */
+export type EncryptionMeans = 'esp' | 'wireguard' | 'tunnel';
 
 /** Where a manager is reached, host:port each. Nobody computes one from another. */
 export interface ManagerAddresses {

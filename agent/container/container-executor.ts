@@ -45,7 +45,7 @@ export class ContainerExecutor implements Executor {
   }
 
   describe(): NodeDescription {
-    return this.#description;
+    return { ...this.#description, encryption: this.#options.runtime.networks.overlays.offered() };
   }
 
   controller(task: Task): Controller {

@@ -22,10 +22,10 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
       port: ownPort(endpoints, nodeId),
       attachable: network.attachable ?? false,
     },
-    endpoints: endpoints.map(({ address, lost, nodeId: where, nodeAddress, nodePort }) => ({
-      address,
-      lost,
-      ...(where === nodeId ? {} : { node: { id: where, address: nodeAddress, port: nodePort || USUAL_PORT } }),
+    endpoints: endpoints.map((endpoint) => ({
+      address: endpoint.address,
+      lost: endpoint.lost,
+      ...(endpoint.nodeId !== nodeId && { node: nodeOf(endpoint) }),
     })),
     services: services.flatMap(({ serviceId, virtualAddress, affinity }) =>
       virtualAddress === undefined
@@ -38,6 +38,13 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
     ]),
   };
 }
+
+const nodeOf = ({ nodeId, nodeAddress, nodePort, nodeMeans }: EndpointEntry) => ({
+  id: nodeId,
+  address: nodeAddress,
+  port: nodePort || USUAL_PORT,
+  ...(nodeMeans && { means: nodeMeans }),
+});
 
 const ownPort = (endpoints: readonly EndpointEntry[], nodeId: string): number =>
   endpoints.find((endpoint) => endpoint.nodeId === nodeId)?.nodePort || USUAL_PORT;

@@ -7,6 +7,7 @@ interface NetworkReport {
   readonly differences: readonly { readonly cause: string; readonly sentence: string }[];
   readonly repaired: Readonly<Record<string, number>>;
   readonly encryption: readonly { readonly means: string; readonly isThere: boolean; readonly reason: string }[];
+  readonly unreached?: readonly { readonly network: string; readonly nodeId: string; readonly reason: string }[];
   readonly paths: readonly {
     readonly address: string;
     readonly state: 'reached' | 'suspected' | 'silent';
@@ -32,12 +33,22 @@ const milliseconds = (value: number | undefined): string => (value === undefined
 
 /** Ends with 1 when something differs or a node is not reached. The daemon repairs by itself; this only looks. */
 async function doctor(context: CommandContext): Promise<void> {
-  const { differences, repaired, encryption, paths } =
-    await context.engine.json<NetworkReport>('/shoal/networks/report');
+  const {
+    differences,
+    repaired,
+    encryption,
+    unreached = [],
+    paths,
+  } = await context.engine.json<NetworkReport>('/shoal/networks/report');
   const counts = Object.entries(repaired).map(([cause, count]) => `${count} × ${cause}`);
   context.print(counts.length === 0 ? 'Nothing had to be repaired.' : `Repaired so far: ${counts.join(', ')}.`);
   const means = encryption.map(({ means: name, isThere, reason }) => [name, isThere ? 'yes' : 'no', reason]);
   context.print(table(['ENCRYPTION BY', 'THERE', ''], means));
+  if (unreached.length > 0) {
+    const rows = unreached.map(({ network, nodeId, reason }) => [network, nodeId, reason]);
+    context.print(table(['ENCRYPTED NETWORK', 'DOES NOT REACH', 'AS'], rows));
+    process.exitCode = 1;
+  }
   if (paths.length > 0) {
     const rows = paths.map(({ address, state, roundTripMs }) => [address, PATHS[state], milliseconds(roundTripMs)]);
     context.print(table(['NODE', 'PATH', 'LAST ANSWER'], rows));

@@ -393,9 +393,12 @@ const addressesOf = (node: Node | undefined): string[] =>
     (address): address is string => address !== undefined && address !== '',
   );
 
-/** What of a node shows in ingress entries. */
-const standing = (node: Node | undefined): string =>
-  `${node?.status.state} ${node?.status.address} ${node?.dataAddress} ${node?.dataPort} ${node?.description?.wayPort}`;
+/** What of a node shows in entries of ingress and of networks. */
+function standing(node: Node | undefined): string {
+  const { wayPort, encryption } = node?.description ?? {};
+  const { state, address } = node?.status ?? {};
+  return `${state} ${address} ${node?.dataAddress} ${node?.dataPort} ${wayPort} ${encryption?.join()}`;
+}
 
 /** Where other nodes send connections for this one's tasks, while it can take them. */
 function forwardAddress(node: Node | undefined): string | undefined {

@@ -207,6 +207,8 @@ export class NetworkItems {
     const node = this.#node(nodeId);
     const at = node?.dataAddress ?? node?.status.address;
     if (!node || at === undefined) return undefined;
+    const network = this.#networks.get(networkId);
+    const nodeMeans = network && isEncrypted(network.spec) ? node.description?.encryption : undefined;
     return {
       networkId,
       taskId: id,
@@ -219,6 +221,7 @@ export class NetworkItems {
       lost: node.status.state === 'down',
       name,
       ...(aliases && { aliases }),
+      ...(nodeMeans && { nodeMeans }),
     };
   }
 }

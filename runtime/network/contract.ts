@@ -135,7 +135,7 @@ export interface OverlayState {
   readonly endpoints: readonly {
     readonly address: string;
     /** Where it is; absent: on this node. */
-    readonly node?: { readonly id: string; readonly address: string; readonly port: number };
+    readonly node?: OverlayNode;
     /** Its node is down: connections to it are cut. */
     readonly lost: boolean;
   }[];
@@ -150,6 +150,18 @@ export interface OverlayState {
   readonly encryption?: OverlayEncryption;
 }
 
+/** Another node of the cluster. */
+export interface OverlayNode {
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  /** By which it can encrypt. Absent: it has not said, and has the tunnel. */
+  readonly means?: readonly MeansName[];
+}
+
+/** The kernel's IPsec, the kernel's WireGuard, and a process of ours. */
+export type MeansName = 'esp' | 'wireguard' | 'tunnel';
+
 export interface OverlayEncryption {
   readonly nodeId: string; // this node
   /** What may be received. Secrets are 64 hex digits; they go to no file, log or answer. */
@@ -162,7 +174,7 @@ export interface OverlayEncryption {
 export interface OverlayPair {
   readonly nodeId: string;
   /** `none`: it is not reached, nothing goes to it in clear. */
-  readonly means: 'tunnel' | 'none';
+  readonly means: MeansName | 'none';
   /** Of `none`: why. */
   readonly reason?: string;
   /** The other node has answered under a key of the network. */
@@ -174,6 +186,8 @@ export interface OverlayPair {
 }
 
 export interface Overlays {
+  /** By which means this node can encrypt what goes to others, as they are to be told. */
+  offered(): readonly MeansName[];
   /** The other nodes of an encrypted network; none of others. */
   pairs(networkId: string): Promise<readonly OverlayPair[]>;
   /** Resolves when the kernel has it. A lower index never overwrites a higher one. */
@@ -223,10 +237,12 @@ export interface NetworkReport {
   readonly repaired: Readonly<Record<string, number>>;
   /** By which means encrypted networks could reach other nodes, and do. */
   readonly encryption: readonly EncryptionMeans[];
+  /** Nodes that an encrypted network does not reach from here, each with the reason. */
+  readonly unreached: readonly { readonly network: string; readonly nodeId: string; readonly reason: string }[];
 }
 
 export interface EncryptionMeans {
-  readonly means: 'tunnel' | 'esp' | 'wireguard';
+  readonly means: MeansName;
   readonly isThere: boolean;
   readonly isUsed: boolean;
   /** Why it is not there, or not used. */

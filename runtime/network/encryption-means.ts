@@ -3,7 +3,7 @@
 import { accessSync, constants } from 'node:fs';
 import { sentenceOf } from '../../base/errors.ts';
 import { parseAddress } from './addresses.ts';
-import type { EncryptionMeans } from './contract.ts';
+import type { EncryptionMeans, MeansName } from './contract.ts';
 import { failureText, type Netd } from './netd.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM, readNetlinkResult } from './netd-protocol.ts';
 import { MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts';
@@ -28,6 +28,9 @@ export async function findMeans(netd: Netd, namespacePath: string): Promise<Encr
     await netd.doAside('removing a network namespace', remove);
   }
 }
+
+/** What other nodes are told: that which is used where both have it. */
+export const offeredMeans = (): MeansName[] => [tunnel()].flatMap(({ means, isUsed }) => (isUsed ? [means] : []));
 
 function tunnel(): EncryptionMeans {
   try {

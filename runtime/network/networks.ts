@@ -353,7 +353,8 @@ class BridgeNetworks implements MachineNetworks {
 
   async report(): Promise<NetworkReport> {
     this.#mustBeOpen();
-    return { ...(await this.#upkeep.report()), encryption: await this.overlays.means() };
+    const unreached = this.overlays.unreached();
+    return { ...(await this.#upkeep.report()), encryption: await this.overlays.means(), unreached };
   }
 
   audit(): Promise<AuditReport> {

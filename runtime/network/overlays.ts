@@ -9,14 +9,16 @@ import { formatAddress6, parseAddress, parseSubnet, parseSubnet6 } from './addre
 import { bridgeOf } from './bridges.ts';
 import type {
   EncryptionMeans,
+  MeansName,
   NameRecord,
   NameSource,
+  NetworkReport,
   OverlayNetwork,
   OverlayPair,
   Overlays,
   OverlayState,
 } from './contract.ts';
-import { findMeans } from './encryption-means.ts';
+import { findMeans, offeredMeans } from './encryption-means.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
@@ -91,6 +93,15 @@ export class MachineOverlays implements Overlays {
 
   pairs(networkId: string): Promise<readonly OverlayPair[]> {
     return this.#sealed.pairs(networkId);
+  }
+
+  /** A tunnel that runs goes on, also where none could be started any more. */
+  offered(): readonly MeansName[] {
+    return this.#parts.tunnel.isThere() ? ['tunnel'] : offeredMeans();
+  }
+
+  unreached(): NetworkReport['unreached'] {
+    return this.#sealed.unreached();
   }
 
   /** Those that this machine has, and why it lacks the others. */

@@ -4,18 +4,30 @@
 import { fail, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { formatAddress } from './addresses.ts';
-import type { OverlayEncryption, OverlayNetwork, OverlayPair, OverlayState } from './contract.ts';
+import type {
+  MeansName,
+  OverlayEncryption,
+  OverlayNetwork,
+  OverlayNode,
+  OverlayPair,
+  OverlayState,
+} from './contract.ts';
 import { VXLAN_PORT } from './overlay-messages.ts';
+import { meansOf } from './pair-means.ts';
 import type { Tunnel } from './tunnel.ts';
-import { innerAddresses, tunnelPair, type TunnelPair, type TunnelPeer, tunnelPort } from './tunnel-pairs.ts';
+import { innerAddresses, tunnelPair, type TunnelPair, tunnelPort } from './tunnel-pairs.ts';
 
 interface Known {
   readonly index: number;
+  readonly name: string;
   readonly vni: number;
   readonly inners: ReadonlyMap<string, number>; // by node
   readonly pairs: ReadonlyMap<string, TunnelPair>; // by node
   readonly refused: ReadonlyMap<string, string>; // nodes that nothing goes to, and why
 }
+
+/** What this version carries by. Where this node lacks it, the network itself is refused, with the reason. */
+const CARRIED: readonly MeansName[] = ['tunnel'];
 
 type OneTunnel = Pick<Tunnel, 'namespacePath' | 'ensureNamespace' | 'set' | 'forget' | 'counts' | 'isThere' | 'stop'>;
 
@@ -52,7 +64,7 @@ export class SealedNetworks {
         if (before?.refused.get(nodeId) === reason) continue;
         this.#log.warn('a node is not reached on an encrypted network', { networkId: network.id, nodeId, reason });
       }
-      this.#known.set(network.id, { index, vni: network.vni, inners, pairs, refused });
+      this.#known.set(network.id, { index, name: network.name, vni: network.vni, inners, pairs, refused });
       await this.#tunnel.set(tunnelPort(network.port || VXLAN_PORT), network.vni, [...pairs.values()]);
     }
     const innerOf = (nodeId: string): string => formatAddress(inners.get(nodeId) ?? 0);
@@ -81,6 +93,13 @@ export class SealedNetworks {
     return [...carried, ...refused];
   }
 
+  /** Of all networks: who is not reached, and why. */
+  unreached(): { readonly network: string; readonly nodeId: string; readonly reason: string }[] {
+    return [...this.#known.values()].flatMap(({ name, refused }) =>
+      [...refused].map(([nodeId, reason]) => ({ network: name, nodeId, reason })),
+    );
+  }
+
   /** The node is not on the network any more: its keys are forgotten, also if an earlier daemon has told them. */
   async forget(networkId: string, vni: number): Promise<void> {
     this.#known.delete(networkId);
@@ -97,7 +116,7 @@ export class SealedNetworks {
 /** What is wrong with one node keeps that node out, and nobody else: its frames go into the tunnel and no further. */
 function pairsOf(
   network: OverlayNetwork,
-  peers: ReadonlyMap<string, TunnelPeer>,
+  peers: ReadonlyMap<string, OverlayNode>,
   inners: ReadonlyMap<string, number>,
   encryption: OverlayEncryption,
 ): Pick<Known, 'pairs' | 'refused'> {
@@ -105,6 +124,7 @@ function pairsOf(
   const refused = new Map<string, string>();
   for (const [id, node] of peers) {
     try {
+      meansOf(CARRIED, node);
       pairs.set(id, tunnelPair(network, encryption, node, inners.get(id)));
     } catch (error) {
       refused.set(id, sentenceOf(error));

@@ -40,7 +40,7 @@ export class Upkeep {
   }
 
   /** What differs now, and what was put right since the daemon started. Changes nothing. */
-  async report(): Promise<Omit<NetworkReport, 'encryption'>> {
+  async report(): Promise<Pick<NetworkReport, 'differences' | 'repaired'>> {
     const findings = await findDifferences(this.#parts.audited());
     return {
       differences: findings.map(({ cause, sentence }) => ({ cause, sentence })),

@@ -58,6 +58,14 @@ describe('what the managers say of a network', () => {
     ]);
   });
 
+  it('says of another node by which means it can encrypt, if that was told', () => {
+    const nodes = picture([], [endpoint(3), endpoint(4, { ...there, nodeMeans: [] }), endpoint(5, there)]).endpoints;
+    assert.deepEqual(
+      nodes.map(({ node }) => node?.means),
+      [undefined, [], undefined],
+    );
+  });
+
   it('names the virtual address, the tasks, and single tasks elsewhere', () => {
     const state = picture([service()], [endpoint(3), endpoint(4, there)]);
     assert.deepEqual(answers(state), {

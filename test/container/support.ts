@@ -256,7 +256,7 @@ export class FakeNative implements NativeRuntime {
 export class FakeNetworks implements Networks {
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {}, encryption: [] });
+    return Promise.resolve({ differences: [], repaired: {}, encryption: [], unreached: [] });
   }
   readonly overlays = noOverlays;
   readonly joined = new Map<string, Endpoint>();

@@ -7,7 +7,16 @@ import {
   parsePeer,
   parseTask,
 } from '../../proto/assignment.ts';
-import type { KeyringId, NetworkId, Node, NodeId, Service, Task, TaskId } from '../../proto/objects.ts';
+import type {
+  EncryptionMeans,
+  KeyringId,
+  NetworkId,
+  Node,
+  NodeId,
+  Service,
+  Task,
+  TaskId,
+} from '../../proto/objects.ts';
 import { Assignments, type Delta } from '../../manager/dispatcher/assignments.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
 import { aNetwork, aNetworkSpec, aNode, aService, aServiceSpec, anId, aTask, aTaskSpec } from '../support/objects.ts';
@@ -244,6 +253,33 @@ describe('assignments of networks', () => {
     const item = assignments.since(A, 0).items.find(({ kind }) => kind === 'network');
     assert.deepEqual(item?.body && parseNetwork(item.body()).encryption, { keys, sendId: 1 });
     assert.deepEqual(names(assignments.since(B, 0)), [], 'a node that is not on the network gets none');
+    await end();
+  });
+
+  it('say of an encrypted one by which means each node can encrypt, anew when that changes, and of no other', async () => {
+    const { store, told, put, current, endpoints, end } = await setUpNetwork();
+    const say = async (encryption: readonly EncryptionMeans[]): Promise<void> => {
+      await store.update((tx) => {
+        const node = tx.nodes.get(A);
+        if (node?.description) tx.nodes.put({ ...node, description: { ...node.description, encryption } });
+      });
+      await current();
+    };
+    await put({ id: T1, ...on('10.0.1.3') });
+    await say(['tunnel']);
+    assert.deepEqual(
+      endpoints().map(({ nodeMeans }) => nodeMeans),
+      [undefined],
+    );
+    await store.update((tx) => tx.networks.put({ ...aNetwork(), spec: aNetworkSpec({ options: { encrypted: '' } }) }));
+    await current();
+    told.length = 0;
+    await say(['esp', 'tunnel']);
+    assert.deepEqual(told.map(names), [['endpoint 1']]);
+    assert.deepEqual(
+      endpoints().map(({ nodeMeans }) => nodeMeans),
+      [['esp', 'tunnel']],
+    );
     await end();
   });
 

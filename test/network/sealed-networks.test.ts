@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { silentLog } from '../../base/log.ts';
-import type { OverlayState } from '../../runtime/network/contract.ts';
+import type { OverlayNode, OverlayState } from '../../runtime/network/contract.ts';
+import { meansOf } from '../../runtime/network/pair-means.ts';
 import { SealedNetworks } from '../../runtime/network/sealed-networks.ts';
 import {
   innerAddress,
@@ -22,7 +23,7 @@ const BAD = [
   ['a part of a port', '192.0.2.2', 4789.5],
 ] as const;
 
-function stateOf(nodes: readonly { readonly id: string; readonly address: string; readonly port: number }[]) {
+function stateOf(nodes: readonly OverlayNode[]) {
   const endpoints = nodes.map((node, at) => ({ address: `10.0.8.${10 + at}`, lost: false, node }));
   const network = { ...NET, port: 0, subnet: '10.0.8.0/24', gateway: '10.0.8.1', internal: false, attachable: false };
   return {
@@ -47,6 +48,30 @@ class FakeTunnel {
     return Promise.resolve();
   };
 }
+
+describe('by which means two nodes encrypt', () => {
+  for (const [own, theirs, expected] of [
+    [['tunnel'], undefined, 'tunnel'],
+    [['tunnel', 'wireguard', 'esp'], ['esp', 'wireguard', 'tunnel'], 'esp'],
+    [['tunnel', 'wireguard'], ['esp', 'wireguard', 'tunnel'], 'wireguard'],
+    [['esp', 'wireguard', 'tunnel'], undefined, 'tunnel'],
+  ] as const) {
+    it(`is ${expected} where one has ${own.join()} and the other ${theirs?.join() ?? 'not said'}`, () => {
+      assert.equal(meansOf(own, { id: 'node2', ...(theirs && { means: theirs }) }), expected);
+      assert.equal(meansOf(theirs ?? ['tunnel'], { id: 'node1', means: own }), expected);
+    });
+  }
+
+  it('is an error that says who has what where they have none in common', () => {
+    assert.throws(() => meansOf(['tunnel'], { id: 'node2', means: ['esp'] }), {
+      code: 'unavailable',
+      message: 'node node2 can encrypt by esp, this node by tunnel',
+    });
+    assert.throws(() => meansOf(['tunnel'], { id: 'node2', means: [] }), {
+      message: 'node node2 can encrypt by no means, this node by tunnel',
+    });
+  });
+});
 
 describe('what the tunnel is told', () => {
   const good = { id: 'node1', address: '192.0.2.1', port: 4789 };
@@ -104,5 +129,20 @@ describe('what the tunnel is told', () => {
       ],
     );
     assert.match(pairs[1]?.reason ?? '', /the data path address of node node2 'x\nend' is not an IPv4 address/);
+  });
+
+  it('has no pair of a node without means in common, until that node has them', async () => {
+    const tunnel = new FakeTunnel();
+    const sealed = new SealedNetworks(tunnel, silentLog);
+    const other = { id: 'node2', address: '192.0.2.2', port: 4789 };
+    await sealed.seal(1, stateOf([good, { ...other, means: [] }]));
+    const reason = 'node node2 can encrypt by no means, this node by tunnel';
+    assert.deepEqual(sealed.unreached(), [{ network: 'secret', nodeId: 'node2', reason }]);
+    await sealed.seal(2, stateOf([good, { ...other, means: ['tunnel'] }]));
+    assert.deepEqual(sealed.unreached(), []);
+    assert.deepEqual(
+      tunnel.told.map((pairs) => pairs.map(({ address }) => address)),
+      [['192.0.2.1'], ['192.0.2.1', '192.0.2.2']],
+    );
   });
 });

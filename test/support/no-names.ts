@@ -9,6 +9,7 @@ export const noNames: NameSource = {
 };
 
 export const noOverlays: Overlays = {
+  offered: () => [],
   pairs: () => Promise.resolve([]),
   apply: () => Promise.resolve(),
   drop: () => Promise.resolve(),

@@ -231,7 +231,7 @@ export class FakeNetworks implements Networks {
   guests: Networks['guests'];
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {}, encryption: [] });
+    return Promise.resolve({ differences: [], repaired: {}, encryption: [], unreached: [] });
   }
   readonly overlays = noOverlays;
   networks: NetworkInfo[] = [BRIDGE];
