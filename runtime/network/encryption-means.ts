@@ -8,8 +8,9 @@ import { failureText, type Netd } from './netd.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM, readNetlinkResult } from './netd-protocol.ts';
 import { MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts';
 import { IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK } from './rtnetlink.ts';
-import { addEspState } from './xfrm-messages.ts';
+import { addEspLink, addEspState, putEspPolicy } from './xfrm-messages.ts';
 
+const INTERFACE_ID = 1;
 const TUN = '/dev/net/tun';
 const NOT_USED = 'the kernel has it; this version encrypts by the tunnel everywhere';
 
@@ -19,11 +20,12 @@ export async function findMeans(netd: Netd, namespacePath: string): Promise<Encr
   await netd.run([{ ...remove, mayFail: true }]);
   await netd.do('making a namespace to look at means of encryption', [{ do: 'create-namespace', path: namespacePath }]);
   try {
-    const [esp, wireguard] = await Promise.all([
+    const [esp, link, wireguard] = await Promise.all([
       refusal(netd, namespacePath, NETLINK_XFRM, askForEsp()),
+      refusal(netd, namespacePath, NETLINK_ROUTE, askForEspLink()),
       refusal(netd, namespacePath, NETLINK_ROUTE, askForWireguard()),
     ]);
-    return [tunnel(), kernels('esp', esp), kernels('wireguard', wireguard)];
+    return [tunnel(), kernels('esp', esp ?? link), kernels('wireguard', wireguard)];
   } finally {
     await netd.doAside('removing a network namespace', remove);
   }
@@ -54,10 +56,19 @@ async function refusal(netd: Netd, where: string, family: number, messages: Buff
   return failure && failureText(failure);
 }
 
+/** All that a pair takes (esp-plan.ts). */
 function askForEsp(): Buffer {
   const writer = new MessageWriter();
   const [source, destination] = [parseAddress('192.0.2.1'), parseAddress('192.0.2.2')];
-  addEspState(writer, { source, destination, spi: 0x1000, request: 1, replayWindow: 32, key: Buffer.alloc(20) });
+  const pair = { source, destination, spi: 0x1000, interfaceId: INTERFACE_ID };
+  addEspState(writer, { ...pair, bytesMax: 2n ** 40n, key: Buffer.alloc(20) });
+  putEspPolicy(writer, { ...pair, direction: 'out', from: source, to: destination });
+  return writer.finish();
+}
+
+function askForEspLink(): Buffer {
+  const writer = new MessageWriter();
+  addEspLink(writer, { name: 'esp0', interfaceId: INTERFACE_ID });
   return writer.finish();
 }
 

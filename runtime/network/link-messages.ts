@@ -147,6 +147,10 @@ export function changePort(writer: MessageWriter, name: string, port: { hairpin:
   });
 }
 
+export function moveLink(writer: MessageWriter, index: number, namespaceFd: number): void {
+  writer.message(RTM_SETLINK, NLM_F_ACK, linkHeader({ index }), () => writer.u32(IFLA_NET_NS_FD, namespaceFd));
+}
+
 export function deleteLink(writer: MessageWriter, name: string): void {
   writer.message(RTM_DELLINK, NLM_F_ACK, linkHeader({}), () => writer.text(IFLA_IFNAME, name));
 }
@@ -204,7 +208,19 @@ export function setDefaultRoute(writer: MessageWriter, gateway: Ip): void {
 }
 
 /** Whoever is in the subnet stands on the link itself. */
-export function addLinkRoute(writer: MessageWriter, index: number, { base, prefixLength }: Subnet): void {
+export const addLinkRoute = (writer: MessageWriter, index: number, subnet: Subnet): void =>
+  linkRoute(writer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, subnet);
+
+export const deleteLinkRoute = (writer: MessageWriter, index: number, subnet: Subnet): void =>
+  linkRoute(writer, RTM_DELROUTE, 0, index, subnet);
+
+function linkRoute(
+  writer: MessageWriter,
+  type: number,
+  flags: number,
+  index: number,
+  { base, prefixLength }: Subnet,
+): void {
   const header = Buffer.from([
     AF_INET,
     prefixLength,
@@ -219,7 +235,7 @@ export function addLinkRoute(writer: MessageWriter, index: number, { base, prefi
     0,
     0,
   ]);
-  writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, header, () => {
+  writer.message(type, flags | NLM_F_ACK, header, () => {
     writer.bytes(1, ipBytes(base)); // RTA_DST
     writer.u32(4, index); // RTA_OIF
   });

@@ -11,6 +11,7 @@ export const KIND = { hello: 1, run: 2, aside: 3, generation: 100, link: 101, he
 export const NETLINK_ROUTE = 0;
 export const NETLINK_XFRM = 6;
 export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
 
 export type PortProtocol = 'tcp' | 'udp' | 'sctp';
 export const PROTOCOL_NUMBER = { tcp: 6, udp: 17, sctp: 132 } as const satisfies Record<PortProtocol, number>;

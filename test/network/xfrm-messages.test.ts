@@ -1,50 +1,114 @@
 import assert from 'node:assert/strict';
 import { parseAddress } from '../../runtime/network/addresses.ts';
 import { MessageWriter } from '../../runtime/network/netlink.ts';
-import { addEspState } from '../../runtime/network/xfrm-messages.ts';
+import {
+  addEspLink,
+  addEspState,
+  deleteEspPolicy,
+  deleteEspState,
+  putEspPolicy,
+} from '../../runtime/network/xfrm-messages.ts';
 
 const zeros = (bytes: number): string => '00'.repeat(bytes);
+const of = (address: string): string => `${parseAddress(address).toString(16)}${zeros(12)}`;
+
+const [source, destination] = [parseAddress('192.0.2.1'), parseAddress('192.0.2.2')];
+const [left, right] = [parseAddress('128.0.0.1'), parseAddress('128.0.0.2')];
+const key = Uint8Array.from({ length: 20 }, (_, at) => at);
+const state = { source, destination, spi: 0x1234, interfaceId: 4343, bytesMax: 2n ** 46n, key };
+const outward = {
+  direction: 'out',
+  interfaceId: 4343,
+  from: left,
+  to: right,
+  source,
+  destination,
+  spi: 0x1234,
+} as const;
+const inward = { direction: 'in', interfaceId: 4343, from: right, to: left, source, destination, spi: 0 } as const;
+const INTERFACE = '08001f00f7100000';
+const selector = (from: string, to: string): string => `${of(to)}${of(from)}${zeros(8)}02002020${zeros(12)}`;
 
 /**
- * What iproute2 6.1 sends for `ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1234 reqid 7 mode tunnel
- * replay-window 32 aead 'rfc4106(gcm(aes))' 0x0001…13 128`, behind the header.
+ * What iproute2 6.1 sends for the command, behind the header; it only leaves out that an attribute is nested, and
+ * the end of a kind's name.
  */
 const OF_IPROUTE2 = [
-  zeros(56), // selector
-  `c0000202${zeros(12)}`,
-  '00001234',
-  `32${zeros(3)}`,
-  `c0000201${zeros(12)}`,
-  'ff'.repeat(32), // limits: none
-  zeros(32), // times: none
-  zeros(32), // so far
-  zeros(12), // statistics
-  zeros(4),
-  '07000000',
-  '0200', // family
-  '01', // tunnel
-  '20',
-  zeros(8),
-  '60001200', // an attribute of 96 bytes: XFRMA_ALG_AEAD
-  `726663343130362867636d28616573292900${zeros(46)}`,
-  'a0000000',
-  '80000000',
-  '000102030405060708090a0b0c0d0e0f10111213',
-].join('');
+  [
+    `xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1234 reqid 4343 mode tunnel replay-window 1024 flag esn
+      limit byte-hard 70368744177664 aead rfc4106(gcm(aes)) 0x0001…13 128 if_id 4343`,
+    (writer: MessageWriter) => addEspState(writer, state),
+    [16, 0x005],
+    [
+      zeros(56), // selector
+      `${of('192.0.2.2')}00001234`,
+      `32${zeros(3)}${of('192.0.2.1')}`,
+      `${'ff'.repeat(8)}0000000000400000${'ff'.repeat(16)}`, // limits: of bytes, the hard one
+      zeros(32), // times: none
+      zeros(32 + 12 + 4), // so far, statistics, number
+      'f7100000',
+      '0200', // family
+      '01', // tunnel
+      '00',
+      `80${zeros(7)}`, // a counter of 64 bits
+      '60001200', // an attribute of 96 bytes: XFRMA_ALG_AEAD
+      `726663343130362867636d28616573292900${zeros(46)}`,
+      'a000000080000000',
+      '000102030405060708090a0b0c0d0e0f10111213',
+      `1c00170020000000${zeros(16)}00040000`, // the window: 32 words, 1024 bits
+      INTERFACE,
+    ],
+  ],
+  [
+    `xfrm policy update src 128.0.0.1/32 dst 128.0.0.2/32 dir out if_id 4343 tmpl src 192.0.2.1 dst 192.0.2.2 proto esp
+      spi 0x1234 reqid 4343 mode tunnel`,
+    (writer: MessageWriter) => putEspPolicy(writer, outward),
+    [25, 0x005],
+    [
+      selector('128.0.0.1', '128.0.0.2'),
+      `${'ff'.repeat(32)}${zeros(32)}`,
+      zeros(32 + 8), // so far, priority, index
+      `01${zeros(7)}`,
+      `44000500${of('192.0.2.2')}00001234`,
+      `32${zeros(3)}02000000${of('192.0.2.1')}`,
+      `f710000001000000${'ff'.repeat(12)}`,
+      INTERFACE,
+    ],
+  ],
+  [
+    'xfrm policy delete src 128.0.0.2/32 dst 128.0.0.1/32 dir in if_id 4343',
+    (writer: MessageWriter) => deleteEspPolicy(writer, inward),
+    [20, 0x005],
+    [selector('128.0.0.2', '128.0.0.1'), zeros(8), INTERFACE],
+  ],
+  [
+    'xfrm state delete src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1234',
+    (writer: MessageWriter) => deleteEspState(writer, state),
+    [17, 0x005],
+    [of('192.0.2.2'), `00001234${'02003200'}`, `14000d00${of('192.0.2.1')}`],
+  ],
+  [
+    'link add xf4343 type xfrm if_id 4343',
+    (writer: MessageWriter) => addEspLink(writer, { name: 'xf4343', interfaceId: 4343 }),
+    [16, 0x605],
+    [
+      zeros(16),
+      `0b000300${Buffer.from('xf4343').toString('hex')}0000`,
+      `1c00128009000100${Buffer.from('xfrm').toString('hex')}00000000`,
+      '0c00028008000200f7100000',
+    ],
+  ],
+] as const;
 
-describe('a state of ESP', () => {
-  it('is the bytes that iproute2 sends', () => {
-    const writer = new MessageWriter();
-    addEspState(writer, {
-      source: parseAddress('192.0.2.1'),
-      destination: parseAddress('192.0.2.2'),
-      spi: 0x1234,
-      request: 7,
-      replayWindow: 32,
-      key: Uint8Array.from({ length: 20 }, (_, at) => at),
+describe('ESP', () => {
+  for (const [command, write, head, body] of OF_IPROUTE2) {
+    it(`is said in the bytes of ip ${command.split(' ', 3).join(' ')}`, () => {
+      const writer = new MessageWriter();
+      write(writer);
+      const bytes = writer.finish();
+      assert.deepEqual([bytes.readUInt16LE(4), bytes.readUInt16LE(6)], head);
+      assert.equal(bytes.readUInt32LE(0), bytes.length);
+      assert.equal(bytes.subarray(16).toString('hex'), body.join(''));
     });
-    const bytes = writer.finish();
-    assert.deepEqual([bytes.readUInt32LE(0), bytes.readUInt16LE(4), bytes.readUInt16LE(6)], [336, 16, 5]);
-    assert.equal(bytes.subarray(16).toString('hex'), OF_IPROUTE2);
-  });
+  }
 });
