@@ -34,6 +34,8 @@ const PAYLOAD = {
   sourceAddress6: { base: 1, offset: 8, length: 16 },
   destinationAddress6: { base: 1, offset: 24, length: 16 },
   destinationPort: { base: 2, offset: 2, length: 2 },
+  /** Behind the UDP header, and four bytes of its own. */
+  vxlanNetwork: { base: 2, offset: 12, length: 3 },
   timeToLive: { base: 1, offset: 8, length: 1 },
   tcpFlags: { base: 2, offset: 13, length: 1 },
   /** The last four and the last two bytes of MAC addresses, and the first two. */
