@@ -53,7 +53,13 @@ const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
 type End = Pick<KernelEnd, 'id' | 'address'>;
 
-export function wireguardPlan(network: WireguardNetwork, self: End, peers: readonly End[]): WireguardPlan {
+/** What `before` has of the same keys is taken from there: public keys are dear, a ring has three for each node. */
+export function wireguardPlan(
+  network: WireguardNetwork,
+  self: End,
+  peers: readonly End[],
+  before: WireguardPlan = NO_WIREGUARD,
+): WireguardPlan {
   const twice = doubled(network.id, [self.id, ...peers.map(({ id }) => id)]);
   const refused = new Map<string, string>();
   const carried = peers.filter(({ id }) => {
@@ -62,7 +68,7 @@ export function wireguardPlan(network: WireguardNetwork, self: End, peers: reado
     refused.set(id, `its address inside network ${network.id} is that of another node, ${other}`);
     return false;
   });
-  const links = new Map(network.keys.map((key) => [key.id, linkOf(network, key, self, carried)]));
+  const links = new Map(network.keys.map((key) => [key.id, linkOf(network, key, self, carried, before)]));
   const sent = links.get(network.sendId);
   const routes = new Map(sent ? carried.map(({ id }) => [insideAddress(network.id, id), sent.index]) : []);
   return { links, routes, refused };
@@ -73,11 +79,17 @@ function linkOf(
   { id: keyId, secret }: KernelRing['keys'][number],
   self: End,
   peers: readonly End[],
+  before: WireguardPlan,
 ): WireguardLink {
   const slot = keyId % SLOTS;
   const key = { networkId, secret, keyId };
   const port = firstPort + slot;
+  const privateKey = privateOf(key, self.id);
+  const known = before.links.get(keyId);
+  const isKnown = known?.privateKey.equals(privateKey) ?? false;
   const peerOf = ({ id, address }: End): WireguardPeer => {
+    const same = isKnown ? known?.peers.get(id) : undefined;
+    if (same) return { ...same, address, port };
     const pair = [self.id, id].sort();
     return {
       publicKey: publicOf(privateOf(key, id)),
@@ -92,7 +104,7 @@ function linkOf(
     index: firstIndex + slot,
     port,
     keyId,
-    privateKey: privateOf(key, self.id),
+    privateKey,
     own: insideAddress(networkId, self.id),
     mtu,
     peers: new Map(peers.map((peer) => [peer.id, peerOf(peer)])),
@@ -145,7 +157,7 @@ export function wireguardSteps(
       ...netlinkStep(NETLINK_GENERIC, where, (writer) => {
         for (const { keyId, name, peers } of after.links.values()) {
           const known = made.some((link) => link.keyId === keyId) ? undefined : before.links.get(keyId)?.peers;
-          const fresh = [...peers].filter(([id, peer]) => !isSamePeer(known?.get(id), peer));
+          const fresh = [...peers].filter(([id, { address }]) => known?.get(id)?.address !== address);
           putWireguardPeers(
             writer,
             family,
@@ -196,8 +208,4 @@ function linkSteps({ name, index, port, privateKey, own, mtu }: WireguardLink, p
 function isSame(known: WireguardLink | undefined, link: WireguardLink): boolean {
   const isKey = known?.privateKey.equals(link.privateKey) ?? false;
   return isKey && known?.index === link.index && known.port === link.port && known.mtu === link.mtu;
-}
-
-function isSamePeer(known: WireguardPeer | undefined, peer: WireguardPeer): boolean {
-  return known?.address === peer.address && known.port === peer.port;
 }

@@ -88,6 +88,26 @@ describe('the plan of WireGuard for an encrypted network', () => {
     }
   });
 
+  it('follows a ring that turned many times while a node went, and links that are to be others under the same keys', () => {
+    const [one, other] = [new Machine(1), new Machine(2)];
+    const both = (network: WireguardNetwork): void => {
+      one.move(wireguardPlan(network, one.self, [other.self]));
+      other.move(wireguardPlan(network, other.self, [one.self]));
+      assert.deepEqual([one.reaches(other), other.reaches(one), one.kernel.routes.size], [true, true, 1]);
+    };
+    one.move(wireguardPlan(networkAt(1), one.self, [node(3), other.self]));
+    both(networkAt(5));
+    both({ ...networkAt(5), mtu: 1280 });
+    both({ ...networkAt(5), mtu: 1280, firstPort: 21_000 });
+    assert.ok([...one.kernel.links.values()].every(({ port }) => port >= 21_000));
+    const keys = networkAt(5).keys.map(({ id }) => ({ id, secret: secretOf(id + 1_000) }));
+    both({ ...networkAt(5), keys });
+    assert.deepEqual(
+      [...one.kernel.links.values()].map(({ peers }) => peers.size),
+      [1, 1, 1],
+    );
+  });
+
   it('says nothing where nothing changed, and of a new node or address only that', () => {
     const [self, peer] = [node(1), node(2)];
     const plan = wireguardPlan(networkAt(1), self, [peer]);
@@ -109,6 +129,23 @@ describe('the plan of WireGuard for an encrypted network', () => {
     );
     machine.move(NO_WIREGUARD);
     assert.deepEqual([machine.kernel.links.size, machine.kernel.routes.size], [0, 0]);
+  });
+
+  it('is the same whether it is made of the one before or of nothing', () => {
+    const other = { ...networkAt(1), keys: networkAt(1).keys.map(({ id }) => ({ id, secret: secretOf(id + 1_000) })) };
+    const before = wireguardPlan(networkAt(1), node(1), [node(2), node(3)]);
+    for (const [network, peers] of [
+      [networkAt(1), [node(3), node(4)]],
+      [networkAt(2), [node(2)]],
+      [{ ...networkAt(1), firstPort: 21_000 }, [{ ...node(2), address: node(9).address }]],
+      [other, [node(2)]],
+    ] as const) {
+      assert.deepEqual(wireguardPlan(network, node(1), peers, before), wireguardPlan(network, node(1), peers));
+    }
+    const kept = wireguardPlan(networkAt(1), node(1), [node(3)], before)
+      .links.get(1)
+      ?.peers.get('node3');
+    assert.equal(kept?.publicKey, before.links.get(1)?.peers.get('node3')?.publicKey, 'not made anew');
   });
 
   it('has other keys for each node, pair, network and key of the ring', () => {
