@@ -322,7 +322,8 @@ describe('a task over a container', () => {
 
 describe('tasks of a machine', () => {
   it('are described with the machine', () => {
-    const { hostname, platform, resources, engine } = executorOver(new FakeMachine()).describe();
+    const { hostname, platform, resources, engine, encryption } = executorOver(new FakeMachine()).describe();
+    assert.deepEqual(encryption, [], 'by which means it can encrypt: this one by none');
     assert.deepEqual([hostname, platform.os, engine.version, engine.labels], ['node1', 'linux', '9.9', { a: 'b' }]);
     assert.deepEqual(resources, { nanoCpus: os.availableParallelism() * 1e9, memoryBytes: os.totalmem() });
     assert.deepEqual([...new Set(engine.plugins.map(({ type }) => type))], ['Log', 'Network', 'Volume']);
