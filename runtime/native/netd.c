@@ -182,10 +182,10 @@ static void send_link(const struct netd_link_event *event) {
   frame_send(&frame);
 }
 
-static void send_heard(const uint8_t address[4]) {
+static void send_heard(const uint8_t *address, size_t length) {
   struct netd_bytes frame = {0};
   frame_begin(&frame, 0, KIND_HEARD);
-  netd_bytes_add(&frame, address, 4);
+  netd_bytes_add(&frame, address, length);
   frame_send(&frame);
 }
 
@@ -311,12 +311,13 @@ int netd_main(int argc, char **argv) {
   if (netd_home_open() < 0) die("open own network namespace");
   for (;;) {
     struct pollfd fds[] = {{0, POLLIN, 0}, {watch_fd, POLLIN, 0}, {aside_fd, POLLIN, 0}, {links_fd, POLLIN, 0},
-                           {netd_probe_fd(), POLLIN, 0}};
-    if (poll(fds, 5, -1) < 0 && errno != EINTR) die("poll");
+                           {netd_probe_fd(), POLLIN, 0}, {netd_probe6_fd(), POLLIN, 0}};
+    if (poll(fds, 6, -1) < 0 && errno != EINTR) die("poll");
     if (fds[0].revents) read_input(&input);
     if (fds[2].revents) netd_aside_receive(answer_aside);
     if (fds[1].revents && netd_watch_read(watch_fd, send_generation) < 0) die("read nf_tables notices");
     if (fds[3].revents && netd_links_read(links_fd, send_link) < 0) die("read notices of links");
     if (fds[4].revents) netd_probe_read(send_heard);
+    if (fds[5].revents) netd_probe6_read(send_heard);
   }
 }

@@ -91,7 +91,11 @@ int netd_port_release(struct netd_reader *in, struct netd_bytes *out);
 // Asks nodes whether they hear us; who answered is told when `netd_probe_fd` (-1 before the first) can be read.
 int netd_probe(struct netd_reader *in, struct netd_bytes *out);
 int netd_probe_fd(void);
-void netd_probe_read(void (*answered)(const uint8_t address[4]));
+typedef void netd_answered(const uint8_t *address, size_t length);
+void netd_probe_read(netd_answered *answered);
+// The same by IPv6.
+int netd_probe6_fd(void);
+void netd_probe6_read(netd_answered *answered);
 
 // Steps that the kernel may take long over are done one after another by a second process, so that no other work waits.
 typedef int netd_step(struct netd_reader *in, struct netd_bytes *out);

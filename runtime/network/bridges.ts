@@ -189,7 +189,7 @@ export function missingGateways(bridge: Bridge, index: number, { addresses }: Ke
 }
 
 /** With the addresses that we give it, and none besides. */
-function withIpv6(name: string): Step[] {
+export function withIpv6(name: string): Step[] {
   const settings = { addr_gen_mode: '1', accept_ra: '0', disable_ipv6: '0' };
   return Object.entries(settings).map(([setting, value]) => ({
     do: 'write-sysctl',

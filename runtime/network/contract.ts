@@ -28,6 +28,8 @@ export interface EndpointRequest {
   readonly address?: string; // asked-for IPv4
   readonly address6?: string;
   readonly publish: readonly PortPublish[];
+  /** On the default bridge, where containers have none: with an IPv6 address, as its ports are asked for by IPv6, too. */
+  readonly reachedBySix?: boolean;
   /**
    * The container has a namespace already, that of its first endpoint (`Endpoint.sandboxPath`): a further interface in
    * it. Absent: a namespace of its own. It goes away with its last endpoint, unless that one left with `keepSandbox`.
@@ -217,8 +219,13 @@ export interface NetworkInfo {
 export interface IngressPort {
   readonly protocol: 'tcp' | 'udp';
   readonly publishedPort: number;
-  /** Own running, healthy tasks: container address and port. */
-  readonly local: readonly { readonly taskId: string; readonly address: string; readonly port: number }[];
+  /** Own running, healthy tasks: container addresses and port. */
+  readonly local: readonly {
+    readonly taskId: string;
+    readonly address: string;
+    readonly address6?: string; // absent: not reached by IPv6
+    readonly port: number;
+  }[];
   /** Nodes that have one, used only while `local` is empty. */
   readonly remote: readonly {
     readonly address: string;

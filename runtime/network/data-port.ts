@@ -45,6 +45,11 @@ export class DataPortGuard {
     await this.#put();
   }
 
+  /** IPv4 addresses of nodes, as far as somebody has said. */
+  get peers(): ReadonlySet<number> {
+    return this.#peers ?? new Set();
+  }
+
   async close(): Promise<void> {
     this.#port = undefined;
     this.#peers = undefined;

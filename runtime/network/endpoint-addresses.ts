@@ -20,14 +20,19 @@ export function takeAddress(network: NetworkState, asked: string | undefined, no
   return address;
 }
 
+/** On the default bridge those have IPv6 who ask for it. */
+export const leadsToSix = ({ addresses6, record }: NetworkState, { reachedBySix }: EndpointRequest): boolean =>
+  addresses6 !== undefined && (!isPredefined(record.name) || reachedBySix === true);
+
 export function takeAddress6(
   network: NetworkState,
+  request: EndpointRequest,
   asked: string | undefined,
   offset: number,
   nowMs: number,
 ): bigint | undefined {
   const { addresses6, record } = network;
-  if (!asked) return addresses6?.take(nowMs, offset);
+  if (!asked) return leadsToSix(network, request) ? addresses6?.take(nowMs, offset) : undefined;
   if (isPredefined(record.name)) {
     throw new CodedError('invalid', 'user specified IP address is supported on user defined networks only');
   }

@@ -3,6 +3,7 @@ import { CodedError } from '../../base/errors.ts';
 import { formatAddress, isSix, parseIp } from './addresses.ts';
 import type { Bridge } from './bridges.ts';
 import type { Endpoint, EndpointRequest, PortPublish } from './contract.ts';
+import { leadsToSix } from './endpoint-addresses.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import { isPredefined, type NetworkState } from './network-table.ts';
 import { hostAddressesOf } from './ports.ts';
@@ -34,7 +35,7 @@ export function datagramsTo(port: PublishedPort): ConnectionFilter {
 
 export function checkPublishable(network: NetworkState, request: EndpointRequest): void {
   if (network.record.lan || network.overlay) return;
-  const families = { six: network.addresses6 !== undefined };
+  const families = { six: leadsToSix(network, request) };
   for (const publish of request.publish) {
     hostAddressesOf(publish, families);
     const inRange = (port: number, min: number): boolean => Number.isInteger(port) && port >= min && port <= 65_535;

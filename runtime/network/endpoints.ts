@@ -284,6 +284,7 @@ export class Endpoints {
     const place = placeIn(network, bridge, address);
     const address6 = takeAddress6(
       network,
+      request,
       asked6(network, request, address),
       address - place.subnet.base,
       clock.nowMs(),

@@ -7,14 +7,22 @@ import type { Background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { asArray, asInteger, asObject, asOneOf, asString, optional, parseJson } from '../../base/parse.ts';
-import { parseAddress } from './addresses.ts';
+import { type Ip, parseAddress, parseAddress6 } from './addresses.ts';
 import type { IngressPort } from './contract.ts';
 import type { Firewall } from './firewall.ts';
 import type { Forgetter } from './forgetter.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import type { HeldPort, Ports } from './ports.ts';
 import { type Ways, wayNodes } from './ways.ts';
-import { type IngressRule, ingressKey, type RemoteTarget, remoteTargets, type Ruleset } from './ruleset.ts';
+import {
+  type IngressRule,
+  ingressKey,
+  type IngressRules,
+  type RemoteRules,
+  type RemoteTarget,
+  remoteTargets,
+} from './ruleset-ingress.ts';
+import type { WayNode } from './way-messages.ts';
 
 const REMOTE_LINGER_MS = 10_000;
 
@@ -22,7 +30,9 @@ export interface IngressParts {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly firewall: Firewall;
   readonly forgetter: Forgetter;
-  readonly ways: Pick<Ways, 'know' | 'answers'>;
+  readonly ways: Pick<Ways, 'know' | 'answers' | 'sixOf'>;
+  /** Tasks have IPv6 addresses here. */
+  readonly hasSix: () => boolean;
   readonly ports: Ports;
   readonly background: Background;
   readonly log: Log;
@@ -45,8 +55,8 @@ export class IngressMap {
   /** Prepares what the last daemon applied; the kernel, which has it already, gets it with the first rules. */
   async restore(): Promise<void> {
     this.#ports = await loadIngress(this.#parts.path);
-    const ingress = this.#rules();
-    this.#parts.firewall.prepare((wanted) => ({ ...wanted, ingress, remote: this.#remote.next(ingress) }));
+    const rules = this.#rules();
+    this.#parts.firewall.prepare((wanted) => ({ ...wanted, ...rules, remote: this.#remote.next(rules.ingress) }));
     await this.#holdNow(this.#ports);
   }
 
@@ -57,21 +67,29 @@ export class IngressMap {
     this.#ports = ports;
     // Nobody is sent to where there is no way.
     await this.#parts.ways.know(wayNodes(ports));
-    const before = this.#parts.firewall.wanted.ingress;
+    const before = this.#parts.firewall.wanted;
     await this.refresh();
-    await this.#parts.forgetter.forget(staleDatagrams(before, this.#parts.firewall.wanted.ingress));
+    const after = this.#parts.firewall.wanted;
+    await this.#parts.forgetter.forget([
+      ...staleDatagrams(before.ingress, after.ingress),
+      ...staleDatagrams(before.ingress6, after.ingress6, 6),
+    ]);
     this.#record();
   }
 
   /** Brings the kernel to the latest map and to what is known of the nodes in it. */
   async refresh(): Promise<void> {
-    const ingress = this.#rules();
-    const remote = this.#remote.next(ingress);
-    await this.#parts.firewall.set((wanted) => ({ ...wanted, ingress, remote }));
+    const rules = this.#rules();
+    const remote = this.#remote.next(rules.ingress);
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ...rules, remote }));
   }
 
-  #rules(): Ruleset['ingress'] {
-    return ingressRules(this.#ports, (address) => this.#parts.ways.answers(address));
+  #rules(): { readonly ingress: IngressRules; readonly ingress6: IngressRules<bigint> } {
+    const { ways, hasSix } = this.#parts;
+    return {
+      ingress: ingressRules(this.#ports, (address) => ways.answers(address)),
+      ingress6: hasSix() ? ingressRules6(this.#ports, (node) => ways.sixOf(node)) : new Map(),
+    };
   }
 
   async clear(): Promise<void> {
@@ -106,7 +124,7 @@ export class IngressMap {
     }
     for (const [key, { protocol, publishedPort }] of wanted) {
       if (this.#held.has(key)) continue;
-      const held = await this.#parts.ports.tryHold(protocol, publishedPort);
+      const held = await this.#parts.ports.tryHold(protocol, publishedPort, { six: this.#parts.hasSix() });
       if (held) this.#held.set(key, held);
       else this.#parts.log.debug('a service port is also in use on this machine', { protocol, port: publishedPort });
     }
@@ -125,7 +143,7 @@ export class RemoteTargets {
     this.#clock = clock;
   }
 
-  next(ingress: Ruleset['ingress']): ReadonlyMap<string, RemoteTarget> {
+  next(ingress: IngressRules): RemoteRules {
     const nowMs = this.#clock.monotonicMs();
     const current = remoteTargets(ingress);
     const recent = [...this.#known].filter(([, { untilMs }]) => untilMs > nowMs);
@@ -159,11 +177,41 @@ export function ingressRules(
 }
 
 /**
+ * The same for clients that come by IPv6: to tasks by their own addresses of it, to other nodes by theirs on the link
+ * between nodes. A node that is not reached there has none: `sixOf` says so.
+ */
+export function ingressRules6(
+  ports: readonly IngressPort[],
+  sixOf: (node: WayNode) => bigint | undefined,
+): Map<string, IngressRule<bigint>> {
+  const rules = ports.map(({ protocol, publishedPort, local, remote, affinity }): IngressRule<bigint> => {
+    const here = local.flatMap(({ address6, port }) =>
+      address6 === undefined ? [] : [{ address: parseAddress6(address6), port }],
+    );
+    const there = remote.flatMap(({ address, port, wayPort }) => {
+      const six = wayPort === undefined ? undefined : sixOf({ address: parseAddress(address), port: wayPort });
+      return six === undefined ? [] : [{ address: six, port }];
+    });
+    const targets = (here.length > 0 ? here : there).sort((a, b) =>
+      a.address === b.address ? a.port - b.port : a.address < b.address ? -1 : 1,
+    );
+    const remoteOnly = here.length === 0;
+    return { protocol, port: publishedPort, targets, remote: remoteOnly, ...(affinity && { byClient: true }) };
+  });
+  return new Map(rules.map((rule) => [ingressKey(rule), rule]));
+}
+
+/**
  * Datagrams of one client follow the connection that the kernel remembers, whatever the rules say now: it must forget
  * those that led to a target that left. TCP connections may finish.
  */
-export function staleDatagrams(from: Ruleset['ingress'], to: Ruleset['ingress']): ConnectionFilter[] {
+export function staleDatagrams(from: IngressRules<Ip>, to: IngressRules<Ip>, family?: 6): ConnectionFilter[] {
   const filters: ConnectionFilter[] = [];
+  const toAnybody = (askedPort: number): ConnectionFilter => ({
+    protocol: 'udp',
+    askedPort,
+    ...(family && { family }),
+  });
   for (const [key, old] of from) {
     if (old.protocol !== 'udp') continue;
     const kept = new Set(to.get(key)?.targets.map((target) => `${target.address}:${target.port}`));
@@ -173,10 +221,10 @@ export function staleDatagrams(from: Ruleset['ingress'], to: Ruleset['ingress'])
       filters.push({ protocol: 'udp', askedPort: old.port, serverAddress, serverPort });
     }
     // Before there was a target, datagrams went nowhere, and are remembered to go there.
-    if (old.targets.length === 0 && kept.size > 0) filters.push({ protocol: 'udp', askedPort: old.port });
+    if (old.targets.length === 0 && kept.size > 0) filters.push(toAnybody(old.port));
   }
   for (const [key, rule] of to) {
-    if (rule.protocol === 'udp' && !from.has(key)) filters.push({ protocol: 'udp', askedPort: rule.port });
+    if (rule.protocol === 'udp' && !from.has(key)) filters.push(toAnybody(rule.port));
   }
   return filters;
 }
@@ -206,6 +254,7 @@ function parseIngressPort(value: unknown, path: string): IngressPort {
     local: asArray(port['local'], `${path}.local`, (entry, at) => ({
       ...parseTarget(entry, at),
       taskId: asString(asObject(entry, at)['taskId'], `${at}.taskId`),
+      ...withAddress6(optional(asObject(entry, at)['address6'], `${at}.address6`, asString)),
     })),
     remote: asArray(port['remote'], `${path}.remote`, (entry, at) => {
       const wayPort = optional(asObject(entry, at)['wayPort'], `${at}.wayPort`, parsePort);
@@ -214,6 +263,9 @@ function parseIngressPort(value: unknown, path: string): IngressPort {
     ...(affinity && { affinity }),
   };
 }
+
+const withAddress6 = (address6: string | undefined): { readonly address6?: string } =>
+  address6 === undefined ? {} : { address6 };
 
 function parseTarget(value: unknown, path: string): { address: string; port: number } {
   const target = asObject(value, path);

@@ -1,5 +1,7 @@
 // Names in the kernel that belong to one daemon, so that several in one network namespace never touch each other's.
 import { createHash } from 'node:crypto';
+import type { Subnet6 } from './addresses.ts';
+import { tasksSubnet } from './way-addresses.ts';
 
 export interface Instance {
   readonly table: string; // nf_tables
@@ -7,6 +9,7 @@ export interface Instance {
   readonly wayLink: string; // to other nodes
   readonly wayMark: number; // of packets on their way into it, two bits free at its end; also the number of its routes' table
   readonly vethPrefix: string;
+  readonly tasks6: Subnet6; // of tasks on the default bridge
   readonly linkGroup: number; // all its links, for deletion in one go
 }
 
@@ -20,6 +23,7 @@ export function instanceOf(dataRoot: string): Instance {
     // Never a node's number in its MAC address: that ends in other than zero (ways.ts).
     wayMark: 0x5a_0000 | ((Number.parseInt(tag.slice(0, 4), 16) & 0x3fff) << 2),
     vethPrefix: `sv${tag.slice(0, 5)}`,
+    tasks6: tasksSubnet(tag.slice(0, 8)),
     linkGroup: 0x5300_0000 | Number.parseInt(tag.slice(0, 6), 16),
   };
 }

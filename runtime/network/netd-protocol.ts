@@ -49,8 +49,8 @@ export type Step = { readonly mayFail?: boolean } & (
   | { readonly do: 'watch' }
   /** Answers a descriptor (u32) by which link messages may name the namespace until netd ends or it is dropped. */
   | { readonly do: 'hold-namespace'; readonly path: string }
-  /** Asks nodes over a link that packets with the mark go into; netd tells who answers (`readHeard`). */
-  | { readonly do: 'probe'; readonly mark: number; readonly addresses: readonly number[] }
+  /** Asks nodes over a link that packets with the mark, and those to IPv6 addresses, go into; netd tells who answers (`readHeard`). */
+  | { readonly do: 'probe'; readonly mark: number; readonly addresses: readonly Ip[] }
   | { readonly do: 'drop-namespace'; readonly descriptor: number }
 );
 
@@ -258,7 +258,8 @@ export function readLinkEvent(body: Buffer): LinkEvent {
 }
 
 /** The address of a node that has answered. */
-export const readHeard = (body: Buffer): number => body.readUInt32BE(0);
+export const readHeard = (body: Buffer): Ip =>
+  body.length === 4 ? body.readUInt32BE(0) : BigInt(`0x${body.toString('hex')}`);
 
 export interface NetlinkFailure {
   readonly index: number; // which message

@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import type { Ip } from './addresses.ts';
 import {
   asideFrame,
   type Frame,
@@ -46,7 +47,7 @@ export interface NetdOptions {
   /** A link or an address of the node changed or went away, by whomever. */
   readonly onLink: (event: LinkEvent) => void;
   /** The node with this address has answered a probe. */
-  readonly onHeard: (address: number) => void;
+  readonly onHeard: (address: Ip) => void;
   /** A new netd runs after one was lost: ports must be held again. */
   readonly onRestart: () => void;
 }

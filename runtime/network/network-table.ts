@@ -16,9 +16,10 @@ export interface EndpointState {
 /** A network while the daemon runs. */
 export interface NetworkState {
   readonly record: NetworkRecord;
-  readonly bridge: Bridge | undefined;
+  bridge: Bridge | undefined;
   readonly addresses: NetworkAddresses | undefined;
-  readonly addresses6?: NetworkAddresses6;
+  /** Comes to the default bridge with the first task whose ports are asked for by IPv6 (tasks-six.ts). */
+  addresses6?: NetworkAddresses6;
   /** Between nodes: the bridge is in a namespace of its own. */
   readonly overlay?: Overlay;
   readonly endpoints: Map<string, EndpointState>;

@@ -8,7 +8,7 @@ import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { Scope } from '../../base/scope.ts';
-import { parseIp } from './addresses.ts';
+import { isSix, parseIp } from './addresses.ts';
 import type { AuditReport } from './audit.ts';
 import { type Bridge, ensureBridge, uplinkMtu } from './bridges.ts';
 import type {
@@ -53,6 +53,7 @@ import { type BridgeRules, type PublishedPort, publishedKey } from './ruleset.ts
 import { Sandboxes } from './sandboxes.ts';
 import { Tunnel } from './tunnel.ts';
 import { Upkeep } from './upkeep.ts';
+import { TasksSix } from './tasks-six.ts';
 import { Ways } from './ways.ts';
 
 const POOL_SIZE = 3;
@@ -123,6 +124,7 @@ class BridgeNetworks implements MachineNetworks {
   readonly #resolvers: Resolvers;
   readonly #upkeep: Upkeep;
   readonly #tunnel: Tunnel;
+  readonly #six: TasksSix;
   #netd: Netd | undefined;
   #host: HostRecord | undefined;
   #mtu = 1500;
@@ -196,7 +198,18 @@ class BridgeNetworks implements MachineNetworks {
       onChange: () => this.#background.run('review-ingress', () => this.#ingress.refresh()),
     });
     this.#dataPort = new DataPortGuard({ netd, firewall: this.#firewall, table: this.#instance.table });
-    this.#ingress = new IngressMap({ ...shared, ways: this.#ways, path: join(execRoot, 'ingress.json') });
+    this.#six = new TasksSix({
+      ...shared,
+      instance: this.#instance,
+      table: this.#table,
+      letIpv6Pass: () => this.#letIpv6Pass(),
+    });
+    this.#ingress = new IngressMap({
+      ...shared,
+      ways: this.#ways,
+      hasSix: () => this.#six.isOpen,
+      path: join(execRoot, 'ingress.json'),
+    });
     this.#changes = new NetworkChanges({
       ...shared,
       instance: this.#instance,
@@ -258,6 +271,7 @@ class BridgeNetworks implements MachineNetworks {
     await this.#saveRegistry();
     const dataPort = await this.#ways.adopt();
     if (dataPort !== undefined) await this.#dataPort.adopt(dataPort);
+    if (dataPort !== undefined) await this.#adoptSix();
     await this.#ingress.restore();
     this.#sandboxes.fill();
     this.#background.run('ask-nodes', (abort) => this.#ways.keepAsking(abort));
@@ -286,6 +300,7 @@ class BridgeNetworks implements MachineNetworks {
   async join(request: EndpointRequest): Promise<Endpoint> {
     this.#mustBeOpen();
     this.#adopted = true;
+    if (request.reachedBySix && !this.#six.isOpen && (await this.#six.open())) await this.#syncBridges();
     return await this.#endpoints.join(this.#table.find(request.network), request);
   }
 
@@ -303,6 +318,8 @@ class BridgeNetworks implements MachineNetworks {
   async adopt(endpoints: readonly Endpoint[], sandboxPaths: readonly string[] = []): Promise<void> {
     this.#mustBeOpen();
     for (const path of sandboxPaths) this.#endpoints.adoptSandbox(path);
+    const hasSix = ({ networkName, address6 }: Endpoint): boolean => networkName === 'bridge' && address6 !== undefined;
+    if (endpoints.some(hasSix)) await this.#adoptSix();
     for (const endpoint of endpoints) {
       const network = this.#table.all().find((state) => state.record.id === endpoint.networkId);
       if (network) await this.#endpoints.adopt(network, endpoint);
@@ -332,12 +349,19 @@ class BridgeNetworks implements MachineNetworks {
   async openWays(port: number): Promise<boolean> {
     this.#mustBeOpen();
     await this.#dataPort.open(port);
-    return await this.#ways.open(port);
+    const isOpen = await this.#ways.open(port);
+    if (await this.#six.open()) {
+      await this.#syncBridges();
+      await this.#ways.carrySix();
+      await this.#ingress.refresh();
+    }
+    return isOpen;
   }
 
-  knowNodes(addresses: readonly string[]): Promise<void> {
+  async knowNodes(addresses: readonly string[]): Promise<void> {
     this.#mustBeOpen();
-    return this.#dataPort.know(addresses);
+    await this.#dataPort.know(addresses);
+    await this.#ways.knowPeers(this.#dataPort.peers);
   }
 
   async clearIngress(): Promise<void> {
@@ -348,7 +372,9 @@ class BridgeNetworks implements MachineNetworks {
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
-    await this.#forgetter.forget(addresses.map((address) => ({ serverAddress: parseIp(address) })));
+    const lost = addresses.map((address) => parseIp(address));
+    const six = lost.flatMap((address) => (isSix(address) ? [] : this.#ways.sixesOf(address)));
+    await this.#forgetter.forget([...lost, ...six].map((serverAddress) => ({ serverAddress })));
   }
 
   async report(): Promise<NetworkReport> {
@@ -431,6 +457,13 @@ class BridgeNetworks implements MachineNetworks {
     } catch (error) {
       this.#options.log.warn('a network lacks its parent', { network: state.record.name, reason: sentenceOf(error) });
     }
+  }
+
+  /** As an earlier daemon left it; the kernel has the rules, or gets them with the others. */
+  async #adoptSix(): Promise<void> {
+    if (!(await this.#six.open())) return;
+    this.#ways.adoptSix();
+    this.#firewall.prepare((wanted) => ({ ...wanted, bridges: this.#bridgeRules() }));
   }
 
   async #passIpv6IfNeeded(): Promise<void> {

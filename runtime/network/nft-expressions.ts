@@ -9,7 +9,7 @@ const NFPROTO_IPV6 = 10;
 const FIRST_REGISTER = 8;
 const register = (index: number): number => (index === 0 ? 1 : FIRST_REGISTER + index);
 
-const META = { l4proto: 16, nfproto: 15, iifname: 6, oifname: 7, mark: 3, pkttype: 19 } as const;
+const META = { ethertype: 1, l4proto: 16, nfproto: 15, iifname: 6, oifname: 7, mark: 3, pkttype: 19 } as const;
 
 export const loadMeta =
   (key: keyof typeof META, to = 0): Expression =>
@@ -33,9 +33,16 @@ const PAYLOAD = {
   destinationAddress: { base: 1, offset: 16, length: 4 },
   sourceAddress6: { base: 1, offset: 8, length: 16 },
   destinationAddress6: { base: 1, offset: 24, length: 16 },
+  /** The first two bytes; those that all nodes' addresses on the link between them begin with; those that differ. */
+  sourceAddress6Begin: { base: 1, offset: 8, length: 2 },
+  destinationAddress6Begin: { base: 1, offset: 24, length: 2 },
+  destinationNodes6: { base: 1, offset: 24, length: 6 },
+  destinationNode6: { base: 1, offset: 36, length: 4 },
   destinationPort: { base: 2, offset: 2, length: 2 },
   /** Behind the UDP header, and four bytes of its own. */
   vxlanNetwork: { base: 2, offset: 12, length: 3 },
+  icmpType: { base: 2, offset: 0, length: 1 },
+  hopLimit: { base: 1, offset: 7, length: 1 },
   timeToLive: { base: 1, offset: 8, length: 1 },
   tcpFlags: { base: 2, offset: 13, length: 1 },
   /** The last four and the last two bytes of MAC addresses, and the first two. */
@@ -127,13 +134,17 @@ export const setConntrack =
       if (key === 'zone') batch.writer.u8(3, ASKING);
     });
 
-/** The kind of the packet's destination address; 2 is one of this host. */
-export const loadDestinationType: Expression = (batch) =>
-  batch.expression('fib', () => {
-    batch.writer.u32big(3, 2); // by destination address
-    batch.writer.u32big(2, 3); // address type
-    batch.writer.u32big(1, register(0));
-  });
+/** The kind of one of the packet's addresses; 2 is one of this host. */
+const loadAddressType =
+  (by: 1 | 2): Expression =>
+  (batch) =>
+    batch.expression('fib', () => {
+      batch.writer.u32big(3, by);
+      batch.writer.u32big(2, 3); // address type
+      batch.writer.u32big(1, register(0));
+    });
+export const loadSourceType = loadAddressType(1);
+export const loadDestinationType = loadAddressType(2);
 
 /** Without `into`: is the key there. `into` 'verdict': do what the map says. Otherwise: the value to register 0. */
 export const lookup =
@@ -212,9 +223,11 @@ export const translateDestinationAddress6 = translate('destination', NFPROTO_IPV
 export const translateSource = translate('source', NFPROTO_IPV4);
 export const translateSource6 = translate('source', NFPROTO_IPV6);
 
-/** Writes an IPv6 address into the packet as it is, with the checksums that cover it; no connection remembers that. */
-export const writeAddress6 = (field: 'sourceAddress6' | 'destinationAddress6', address: Uint8Array): Expression[] => [
-  loadConstant(address),
+type Address6Field = 'sourceAddress6' | 'destinationAddress6' | 'sourceAddress6Begin' | 'destinationAddress6Begin';
+
+/** From register 0. */
+const storeAddress6 =
+  (field: Address6Field): Expression =>
   (batch) =>
     batch.expression('payload', () => {
       batch.writer.u32big(5, register(0));
@@ -224,10 +237,36 @@ export const writeAddress6 = (field: 'sourceAddress6' | 'destinationAddress6', a
       batch.writer.u32big(6, 0); // no checksum of its own
       batch.writer.u32big(7, 0);
       batch.writer.u32big(8, 1); // that of the layer above
-    }),
+    });
+
+/** Writes an IPv6 address into the packet as it is, with the checksums that cover it; no connection remembers that. */
+export const writeAddress6 = (field: 'sourceAddress6' | 'destinationAddress6', address: Uint8Array): Expression[] => [
+  loadConstant(address),
+  storeAddress6(field),
+];
+
+/** The same of an address's beginning, by turning bits over: done twice, it is as before. */
+export const flipAddress6 = (field: 'sourceAddress6Begin' | 'destinationAddress6Begin', bits: Buffer): Expression[] => [
+  loadPayload(field),
+  mask(Buffer.from([0xff, 0xff]), bits),
+  storeAddress6(field),
 ];
 
 export const masquerade: Expression = (batch) => batch.expression('masq', () => undefined);
+
+export const setHopLimit = (value: number): Expression[] => [
+  loadConstant(Buffer.from([value])),
+  (batch) =>
+    batch.expression('payload', () => {
+      batch.writer.u32big(5, register(0));
+      batch.writer.u32big(2, PAYLOAD.hopLimit.base);
+      batch.writer.u32big(3, PAYLOAD.hopLimit.offset);
+      batch.writer.u32big(4, PAYLOAD.hopLimit.length);
+      batch.writer.u32big(6, 0);
+      batch.writer.u32big(7, 0);
+      batch.writer.u32big(8, 0);
+    }),
+];
 
 /** Sets the IPv4 time to live, by its 16-bit word, as the checksum is made of those. */
 export const setTimeToLive = (value: number): Expression[] => {

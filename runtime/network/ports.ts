@@ -75,10 +75,15 @@ export class Ports {
     }
   }
 
-  /** Holds one port if nobody has it. */
-  async tryHold(protocol: PortProtocol, port: number): Promise<HeldPort | undefined> {
+  /** Holds one port if nobody has it; at least that of IPv4. */
+  async tryHold(protocol: PortProtocol, port: number, { six }: Families): Promise<HeldPort | undefined> {
+    const both = six ? await this.#tryBind(protocol, [0, 0n], port) : undefined;
+    return both ?? (await this.#tryBind(protocol, [0], port));
+  }
+
+  async #tryBind(protocol: PortProtocol, addresses: readonly Ip[], port: number): Promise<HeldPort | undefined> {
     try {
-      return await this.#bind(protocol, [0], { first: port, last: port });
+      return await this.#bind(protocol, addresses, { first: port, last: port });
     } catch (error) {
       if (isInUse(error) || (error instanceof CodedError && error.code === 'conflict')) return undefined;
       throw error;

@@ -3,7 +3,7 @@
 // of known nodes only, containers do not reach anybody's, and out of the link to other nodes comes nothing but
 // connections to published ports. Pure.
 import { addressBytes } from './addresses.ts';
-import { compare, loadMeta, loadPayload, lookup } from './nft-expressions.ts';
+import { compare, loadMeta, loadPayload, lookup, mask } from './nft-expressions.ts';
 import type { Element, Expression, NftBatch } from './nft-messages.ts';
 import {
   accept,
@@ -13,6 +13,7 @@ import {
   link,
   loadProtocolAndPort,
   onlyIpv4,
+  onlyIpv6,
   portBytes,
   protocolBytes,
 } from './ruleset-parts.ts';
@@ -30,6 +31,9 @@ export const PEERS = 'peers';
 export const INGRESS_TCP = 'ingress_tcp';
 
 const ICMP = 1;
+const ICMP6 = 58;
+/** Question or answer: 128 or 129. */
+const isEcho6 = [loadPayload('icmpType'), mask(Buffer.from([0xfe])), compare('equal', Buffer.from([128]))];
 
 export function addDataPortChain(batch: NftBatch): void {
   batch.addBaseChain('input', { type: 'filter', hook: 'input', priority: 0 });
@@ -62,6 +66,11 @@ export function inputRules(
     const outOf = link('iifname', 'equal', way.link);
     // Nodes ask each other whether this link leads there and back (way-probes.ts).
     rules.push([...outOf, loadMeta('l4proto'), compare('equal', Buffer.from([ICMP])), accept]);
+    if (way.six) {
+      rules.push([...outOf, loadMeta('l4proto'), compare('equal', Buffer.from([ICMP6])), ...isEcho6, accept]);
+      // This node's own connections by IPv6 lead there, too.
+      rules.push([...outOf, ...onlyIpv6, ...connection('state', CONNECTION.known), accept]);
+    }
     // A task on the machine's own network serves its port itself; where nobody does, the kernel says so.
     rules.push([...outOf, ...loadProtocolAndPort, lookup(INGRESS_TCP), accept], [...outOf, drop]);
   }

@@ -30,6 +30,7 @@ import {
   type Rule,
   u32,
 } from './ruleset-parts.ts';
+import { NODES6_BYTES } from './way-addresses.ts';
 
 /** The link to other nodes. */
 export interface WayRules {
@@ -37,6 +38,8 @@ export interface WayRules {
   readonly mtu: number;
   /** Of packets on their way into the tunnel; as an address of a node it would be nobody's. Its last two bits are free. */
   readonly mark: number;
+  /** The link carries IPv6, too (ruleset-ways6.ts). */
+  readonly six?: boolean;
 }
 
 export const MARK_MASK = 0xffff_fffc;
@@ -51,6 +54,7 @@ export const INGRESS_KEPT = 'ingress_kept';
 export const INGRESS_ITSELF = 'ingress_itself';
 
 const TCP_HEADERS = 40;
+const IPV6_FRAME = Buffer.from([0x86, 0xdd]);
 const ASKING = Buffer.from([0]);
 const ANSWERING = Buffer.from([1]);
 const back = verdict({ kind: 'return' });
@@ -58,9 +62,8 @@ const isMarked = (mark: number): Expression[] => [loadMeta('mark'), compare('equ
 const setMark = (mark: number): Expression[] => [loadConstant(u32(mark)), setMeta('mark')];
 const isSide = (side: Buffer): Expression[] => [loadConntrack('direction'), compare('equal', side)];
 
-/** An answer to a connection that another node has passed on. */
+/** An answer to a connection that another node has passed on, in either family. */
 const toTheOneThatPassedOn = (mark: number): Expression[] => [
-  ...onlyIpv4,
   ...isSide(ANSWERING),
   loadConntrack('zone'),
   compare('not-equal', Buffer.alloc(2)),
@@ -92,10 +95,10 @@ export function wayRules(way: WayRules | undefined, bridges: readonly string[]):
     ...connection('status', CONNECTION.destinationTranslated),
   ];
   return [
-    ['way_zones', [...into, ...onlyIpv4, loadPayload('sourceMacEnd'), setConntrack('zone')]],
+    ['way_zones', [...into, loadPayload('sourceMacEnd'), setConntrack('zone')]],
     [
       'way_answers',
-      [...into, ...onlyIpv4, ...connection('state', CONNECTION.isNew), loadPayload('sourceMac'), setConntrack('mark')],
+      [...into, ...connection('state', CONNECTION.isNew), loadPayload('sourceMac'), setConntrack('mark')],
     ],
     ['way_answers', toTheOneThatPassedOn(way.mark)],
     ['way_own_answers', toTheOneThatPassedOn(way.mark)],
@@ -146,12 +149,19 @@ export function planFrames(table: string, way: WayRules): NftBatch {
   return batch;
 }
 
-function addFrameRules(batch: NftBatch, { link: name, mark }: WayRules): void {
+function addFrameRules(batch: NftBatch, { link: name, mark, six }: WayRules): void {
   batch.addLinkChain('out', 'egress', name);
   batch.addLinkChain('in', 'ingress', name);
   const asked = [...isMarked(askedMark(mark)), loadPayload('destinationAddress'), writeMac('destinationMac')];
   // The tunnel's own packet would be led back into the tunnel by the mark.
   batch.addRule('out', [...asked, ...setMark(0), verdict({ kind: 'accept' })]);
+  if (six) {
+    // By its destination, a node's own address here; only answers are marked (ruleset-ways6.ts).
+    const toNode = [loadPayload('destinationNodes6'), compare('equal', NODES6_BYTES)];
+    const asked6 = [loadMeta('ethertype'), compare('equal', IPV6_FRAME), ...isMarked(0), ...toNode];
+    const accept = verdict({ kind: 'accept' });
+    batch.addRule('out', [...asked6, loadPayload('destinationNode6'), writeMac('destinationMac'), accept]);
+  }
   batch.addRule('out', [loadMeta('mark'), writeMac('destinationMac')]);
   batch.addRule('out', [loadConstant(Buffer.from([0x02, 0x5b])), writeMac('destinationMacBegin'), ...setMark(0)]);
   // Other nodes know this one by its address, not by the link's.

@@ -16,6 +16,8 @@ import { CONNECTION, connection, loadProtocolAndPort, onlyIpv6, type Rule, toThi
 
 export const PUBLISHED6 = 'published6';
 export const PUBLISHED6_ON_ADDRESS = 'published6_on_address';
+/** Services' ports that lead somewhere by IPv6. */
+export const INGRESS6_PORTS = 'ingress6_ports';
 
 const LOOPBACK6 = 1n;
 /**
@@ -51,6 +53,7 @@ export const fixedRules6: readonly Rule[] = [
     ],
   ],
   ['publish6', [...loadProtocolAndPort, lookup(PUBLISHED6, 'value'), translateDestination6]],
+  ['publish6', [...loadProtocolAndPort, lookup('ingress6', 'verdict')]],
 ];
 
 /**
@@ -72,6 +75,7 @@ export function loopbackRules6(source: bigint | undefined): Rule[] {
   const onAddress = [loadConstant(addressBytes6(LOOPBACK6_DOOR)), ...loadProtocolAndPortAfter6];
   return [
     ['loopback', [...fromLoopback, ...loadProtocolAndPort, lookup(PUBLISHED6, 'value'), ...through]],
+    ['loopback', [...fromLoopback, ...loadProtocolAndPort, lookup(INGRESS6_PORTS), ...through]],
     ['loopback', [...fromLoopback, ...onAddress, lookup(PUBLISHED6_ON_ADDRESS, 'value'), ...through]],
     [
       'loopback_back',

@@ -1,6 +1,6 @@
 // rtnetlink for connections that nodes pass on to each other with their client's address: a tunnel to other nodes, and
 // the route into it. Pure. Sources: Linux include/uapi/linux/{if_link,rtnetlink,fib_rules,neighbour}.h.
-import { addressBytes, formatAddress, parseMac } from './addresses.ts';
+import { addressBytes, addressBytes6, formatAddress, parseMac, type Subnet6 } from './addresses.ts';
 import {
   MessageWriter,
   NLM_F_ACK,
@@ -14,6 +14,7 @@ import {
 import {
   AF_BRIDGE,
   AF_INET,
+  AF_INET6,
   IFLA_ADDRESS,
   IFLA_GROUP,
   IFLA_IFNAME,
@@ -24,6 +25,7 @@ import {
   NDA_PORT,
   RTM_DELRULE,
   RTM_GETNEIGH,
+  RTM_GETROUTE,
   RTM_GETRULE,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
@@ -34,8 +36,12 @@ import {
   SELF,
 } from './rtnetlink.ts';
 import { askedMark, MARK_MASK } from './ruleset-ways.ts';
+import { nodesAt } from './way-addresses.ts';
 
-const RTA = { link: 4, gateway: 5, table: 15 } as const;
+const RTA = { to: 1, link: 4, gateway: 5, table: 15 } as const;
+const TABLE_MAIN = 254;
+const BY_US = 3;
+const UNICAST = 1;
 const ON_LINK = 4;
 const RULE = { priority: 6, mark: 10, table: 15, mask: 16 } as const;
 const TO_TABLE = 1;
@@ -48,6 +54,7 @@ const NODES_MAX = 65_536;
 /** The rules of all daemons here stand together. */
 const PRIORITY = 23_040;
 const GATEWAY = 0xa9fe_4d01; // 169.254.77.1: nobody; frames get their MAC address last
+const GATEWAY6 = 0xfe80_0000_0000_0000_0000_0000_0000_004dn;
 
 /** Frames to the node with this address of four bytes; those back to one that passed on begin with 02:5b. */
 const ASKED_NODE = '02:5a';
@@ -97,9 +104,11 @@ export function putRoute(writer: MessageWriter, index: number, table: number): v
   });
 }
 
+type Family = typeof AF_INET | typeof AF_INET6;
+
 /** What is marked goes by the table of the mark's own number. */
-function ruleMessage(writer: MessageWriter, type: number, flags: number, mark: number): void {
-  writer.message(type, flags | NLM_F_ACK, Buffer.from([AF_INET, 0, 0, 0, 0, 0, 0, TO_TABLE, 0, 0, 0, 0]), () => {
+function ruleMessage(writer: MessageWriter, type: number, flags: number, mark: number, family: Family): void {
+  writer.message(type, flags | NLM_F_ACK, Buffer.from([family, 0, 0, 0, 0, 0, 0, TO_TABLE, 0, 0, 0, 0]), () => {
     writer.u32(RULE.priority, PRIORITY);
     writer.u32(RULE.mark, (askedMark(mark) & MARK_MASK) >>> 0);
     writer.u32(RULE.mask, MARK_MASK);
@@ -107,13 +116,14 @@ function ruleMessage(writer: MessageWriter, type: number, flags: number, mark: n
   });
 }
 
-export const addMarkRule = (writer: MessageWriter, mark: number): void =>
-  ruleMessage(writer, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, mark);
-export const deleteMarkRule = (writer: MessageWriter, mark: number): void => ruleMessage(writer, RTM_DELRULE, 0, mark);
+export const addMarkRule = (writer: MessageWriter, mark: number, family: Family = AF_INET): void =>
+  ruleMessage(writer, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, mark, family);
+export const deleteMarkRule = (writer: MessageWriter, mark: number, family: Family = AF_INET): void =>
+  ruleMessage(writer, RTM_DELRULE, 0, mark, family);
 
-export function dumpRules(): Buffer {
+export function dumpRules(family: Family = AF_INET): Buffer {
   const writer = new MessageWriter();
-  writer.message(RTM_GETRULE, NLM_F_DUMP, Buffer.from([AF_INET, ...new Array<number>(11).fill(0)]));
+  writer.message(RTM_GETRULE, NLM_F_DUMP, Buffer.from([family, ...new Array<number>(11).fill(0)]));
   return writer.finish();
 }
 
@@ -122,6 +132,66 @@ export const hasMarkRule = (dump: Buffer, mark: number): boolean =>
     const attributes = readAttributes(body.subarray(12));
     return type === RTM_NEWRULE && attributes.get(RULE.table)?.readUInt32LE(0) === mark;
   });
+
+/** Where answers go by IPv6, and all nodes whose link is heard at one of these ports; in place of equal ones. */
+export function putRoutes6(writer: MessageWriter, index: number, table: number, ports: Iterable<number>): void {
+  neighbour(writer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, { family: AF_INET6, index, flags: 0 }, () => {
+    writer.bytes(NDA_DST, addressBytes6(GATEWAY6));
+    writer.bytes(NDA_LLADDR, macOfNode(0));
+  });
+  const put = (to: Subnet6, inTable: number): void => {
+    const route = Buffer.from([AF_INET6, to.prefixLength, 0, 0, 0, BY_US, 0, UNICAST, 0, 0, 0, 0]);
+    writer.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, route, () => {
+      if (to.prefixLength > 0) writer.bytes(RTA.to, addressBytes6(to.base));
+      writer.u32(RTA.table, inTable);
+      writer.u32(RTA.link, index);
+      writer.bytes(RTA.gateway, addressBytes6(GATEWAY6));
+    });
+  };
+  put({ base: 0n, prefixLength: 0 }, table);
+  for (const port of ports) put(nodesAt(port), TABLE_MAIN);
+}
+
+export const dumpRoutes6 = (): Buffer => dump(RTM_GETROUTE);
+
+export interface Routes6 {
+  /** Of answers, by the mark's table. */
+  readonly answers: boolean;
+  readonly ports: ReadonlySet<number>;
+}
+
+/** Those of a dump that lead into the link, by its gateway. */
+export function readRoutes6(dump: Buffer, index: number, mark: number, ports: Iterable<number>): Routes6 {
+  const found = [...readMessages(dump)].flatMap(({ type, body }) => {
+    const attributes = readAttributes(body.subarray(12));
+    if (type !== RTM_NEWROUTE || attributes.get(RTA.link)?.readInt32LE(0) !== index) return [];
+    if (attributes.get(RTA.gateway)?.equals(addressBytes6(GATEWAY6)) !== true) return [];
+    return [
+      { table: attributes.get(RTA.table)?.readUInt32LE(0), to: attributes.get(RTA.to), length: body.readUInt8(1) },
+    ];
+  });
+  const leadsTo = (port: number): boolean =>
+    found.some(({ table, to }) => table === TABLE_MAIN && to?.equals(addressBytes6(nodesAt(port).base)) === true);
+  return {
+    answers: found.some(({ table, length }) => table === mark && length === 0),
+    ports: new Set([...ports].filter(leadsTo)),
+  };
+}
+
+/** Of a dump of IPv6 neighbours: is the one there that stands for all nodes? */
+export const hasGateway6 = (dump: Buffer, index: number): boolean =>
+  [...readMessages(dump)].some(
+    ({ type, body }) =>
+      type === RTM_NEWNEIGH &&
+      body.readInt32LE(4) === index &&
+      readAttributes(body.subarray(12)).get(NDA_DST)?.equals(addressBytes6(GATEWAY6)) === true,
+  );
+
+function dump(type: number): Buffer {
+  const writer = new MessageWriter();
+  writer.message(type, NLM_F_DUMP, Buffer.from([AF_INET6, ...new Array<number>(11).fill(0)]));
+  return writer.finish();
+}
 
 /** Of dumps of routes and of neighbours: does the table's route lead into the link, and to somebody? */
 export function hasRoute(routes: Buffer, neighbours: Buffer, index: number, mark: number): boolean {

@@ -4,9 +4,10 @@
 import type { Clock } from '../../base/clock.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { formatAddress } from './addresses.ts';
+import { formatAddress, type Ip, isSix } from './addresses.ts';
 import type { Netd } from './netd.ts';
 import { askedMark } from './ruleset-ways.ts';
+import { nodeOfSix } from './way-addresses.ts';
 
 export interface WayProbesParts {
   readonly netd: () => Netd;
@@ -23,33 +24,35 @@ const FIRST_ANSWER_MS = 250;
 const MISSED_MAX = 3;
 const ASKED_AT_ONCE = 1_000;
 
+const formatNode = (address: Ip): string => formatAddress(isSix(address) ? nodeOfSix(address) : address);
+
 export class WayProbes {
   readonly #parts: WayProbesParts;
-  /** Questions since the last answer; `MISSED_MAX`: silent, as is one that has never answered. */
-  readonly #missed = new Map<number, number>();
-  #inUse: ReadonlySet<number> = new Set();
-  readonly #awaited = new Map<number, () => void>();
+  /** By IPv4 and IPv6 addresses: questions since the last answer; `MISSED_MAX`: silent, as is one that has never answered. */
+  readonly #missed = new Map<Ip, number>();
+  #inUse: ReadonlySet<Ip> = new Set();
+  readonly #awaited = new Map<Ip, () => void>();
 
   constructor(parts: WayProbesParts) {
     this.#parts = parts;
   }
 
   /** Nodes that connections were passed on to by an earlier daemon. */
-  adopt(addresses: readonly number[]): void {
+  adopt(addresses: readonly Ip[]): void {
     for (const address of addresses) this.#missed.set(address, 0);
   }
 
-  answers(address: number): boolean {
+  answers(address: Ip): boolean {
     return (this.#missed.get(address) ?? MISSED_MAX) < MISSED_MAX;
   }
 
   /** Of those in use. */
-  silent(): string[] {
-    return [...this.#inUse].filter((address) => !this.answers(address)).map(formatAddress);
+  silent(): Ip[] {
+    return [...this.#inUse].filter((address) => !this.answers(address));
   }
 
   /** These are asked from now on, and no others. Resolves when the new ones have answered, or had their time. */
-  async use(addresses: readonly number[]): Promise<void> {
+  async use(addresses: readonly Ip[]): Promise<void> {
     this.#inUse = new Set(addresses);
     const fresh = addresses.filter((address) => !this.#missed.has(address));
     if (fresh.length === 0) return;
@@ -69,16 +72,17 @@ export class WayProbes {
     }
   }
 
-  heard(address: number): void {
+  heard(address: Ip): void {
     if (!this.#missed.has(address)) return;
     const wasSilent = !this.answers(address);
     this.#missed.set(address, 0);
     const awaited = this.#awaited.get(address);
     if (awaited) awaited();
     else if (wasSilent) {
-      this.#parts.log.info('connections passed on to a node keep their client’s address again', {
-        node: formatAddress(address),
-      });
+      const what = isSix(address)
+        ? 'connections by IPv6 are passed on to a node again'
+        : 'connections passed on to a node keep their client’s address again';
+      this.#parts.log.info(what, { node: formatNode(address) });
       this.#parts.onChange();
     }
   }
@@ -107,14 +111,14 @@ export class WayProbes {
     await this.#ask([...this.#inUse]);
   }
 
-  #warn(address: number): void {
-    const node = formatAddress(address);
-    this.#parts.log.warn('a node does not answer over the link to it: its tasks see this node as their client', {
-      node,
-    });
+  #warn(address: Ip): void {
+    const what = isSix(address)
+      ? 'a node does not answer over the link to it by IPv6: no connections by IPv6 are passed on to it'
+      : 'a node does not answer over the link to it: its tasks see this node as their client';
+    this.#parts.log.warn(what, { node: formatNode(address) });
   }
 
-  async #ask(addresses: readonly number[]): Promise<void> {
+  async #ask(addresses: readonly Ip[]): Promise<void> {
     const mark = askedMark(this.#parts.mark);
     for (let at = 0; at < addresses.length; at += ASKED_AT_ONCE) {
       const some = addresses.slice(at, at + ASKED_AT_ONCE);

@@ -5,7 +5,7 @@ import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { parseAddress } from './addresses.ts';
+import { formatAddress, type Ip, isSix, parseAddress } from './addresses.ts';
 import type { IngressPort } from './contract.ts';
 import type { Firewall } from './firewall.ts';
 import { type Instance, isWayLink } from './instance.ts';
@@ -15,6 +15,9 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE, type Step } from './netd-protocol.ts'
 import { MessageWriter } from './netlink.ts';
 import { listRules } from './nft-read.ts';
 import { dumpAddressNeighbours } from './overlay-messages.ts';
+import { AF_INET6 } from './rtnetlink.ts';
+import { nodeOfSix, nodeSix } from './way-addresses.ts';
+import { SixCarrier } from './way-six.ts';
 import { WayProbes } from './way-probes.ts';
 import { planFrames, planFramesRemoval, type WayRules } from './ruleset-ways.ts';
 import {
@@ -65,11 +68,14 @@ export class Ways {
   #known = new Set<string>(); // that the kernel has
   #last: Promise<unknown> = Promise.resolve();
   readonly #probes: WayProbes;
-  #inUse: readonly number[] = [];
+  #inUse: readonly WayNode[] = [];
+  #six = false;
+  readonly #carrier: SixCarrier;
 
   constructor(parts: WaysParts) {
     this.#parts = parts;
     const { instance, probePeriodMs } = parts;
+    this.#carrier = new SixCarrier(parts);
     this.#probes = new WayProbes({ ...parts, mark: instance.wayMark, periodMs: probePeriodMs ?? PROBE_PERIOD_MS });
   }
 
@@ -81,7 +87,7 @@ export class Ways {
         if (this.#open?.port === port) return true;
         if (this.#open) await this.#remove();
         await this.#ensure(port, this.#open?.mac ?? this.#newMac());
-        await this.#probes.use(this.#inUse);
+        await this.#probes.use(this.#asked());
         this.#parts.onChange();
         return true;
       } catch (error) {
@@ -101,7 +107,7 @@ export class Ways {
       if (!link?.way || !link.up) return undefined;
       this.#open = { port: link.way.port, index: link.index, mac: link.way.mac };
       for (const node of await this.#readNodes(this.#open)) this.#note(node);
-      this.#probes.adopt([...this.#nodes.values()].map(({ address }) => address));
+      this.#probes.adopt([...this.#nodes.values()].flatMap((node) => [node.address, nodeSix(node)]));
       this.#parts.firewall.prepare((wanted) => ({ ...wanted, ways: this.#rules() }));
       return this.#open.port;
     });
@@ -117,9 +123,45 @@ export class Ways {
   async know(nodes: readonly WayNode[]): Promise<void> {
     const fresh = nodes.filter((node) => !this.#nodes.has(wayKey(node)));
     for (const node of fresh) this.#note(node);
-    if (fresh.length > 0) await this.#inTurn(() => this.#bringNodes());
-    this.#inUse = [...new Set(nodes.map(({ address }) => address))];
-    if (this.#open) await this.#probes.use(this.#inUse);
+    if (fresh.length > 0) {
+      await this.#inTurn(async () => {
+        await this.#bringNodes();
+        const open = this.#open;
+        if (open && this.#six && fresh.some(({ port }) => port !== open.port)) await this.#trySix(open);
+      });
+    }
+    this.#inUse = nodes;
+    if (this.#open) await this.#probes.use(this.#asked());
+  }
+
+  /** The link carries IPv6 from now on, if it can. */
+  async carrySix(): Promise<void> {
+    if (this.#six) return;
+    this.#six = true;
+    await this.#inTurn(async () => {
+      if (!this.#open) return;
+      const { port, mac } = this.#open;
+      await this.#ensure(port, mac);
+    });
+    if (this.#open) await this.#probes.use(this.#asked());
+  }
+
+  /** It does already: an earlier daemon saw to that. */
+  adoptSix(): void {
+    this.#six = true;
+    if (this.#open) this.#parts.firewall.prepare((wanted) => ({ ...wanted, ways: this.#rules() }));
+  }
+
+  /** The nodes of the cluster: one of them is this one, and has that address on the link, too. */
+  async knowPeers(addresses: ReadonlySet<number>): Promise<void> {
+    const isFirst = this.#carrier.peers.size === 0 && addresses.size > 0;
+    this.#carrier.peers = addresses;
+    await this.#inTurn(async () => {
+      if (this.#open && this.#six) await this.#trySix(this.#open);
+    });
+    if (!isFirst || !this.#open) return;
+    await this.#probes.use(this.#asked());
+    this.#parts.onChange();
   }
 
   /** A node that was made known takes connections with their client's address, and its answers find back. */
@@ -127,7 +169,18 @@ export class Ways {
     return this.#probes.answers(address);
   }
 
-  heard(address: number): void {
+  /** All addresses by which a node has taken connections by IPv6. */
+  sixesOf(address: number): bigint[] {
+    return [...this.#nodes.values()].filter((node) => node.address === address).map(nodeSix);
+  }
+
+  /** Where a node takes connections by IPv6, while it does. */
+  sixOf(node: WayNode): bigint | undefined {
+    const six = nodeSix(node);
+    return this.#six && this.#probes.answers(six) ? six : undefined;
+  }
+
+  heard(address: Ip): void {
     this.#probes.heard(address);
   }
 
@@ -140,9 +193,24 @@ export class Ways {
   #hindrances(): string[] {
     if (!this.#open) return [];
     const { port } = this.#open;
-    return this.#probes
-      .silent()
-      .map((node) => `node ${node} does not answer at UDP ${port}: services there see this node as their client`);
+    return this.#probes.silent().flatMap((silent) => {
+      if (!isSix(silent)) {
+        const node = formatAddress(silent);
+        return [`node ${node} does not answer at UDP ${port}: services there see this node as their client`];
+      }
+      const node = nodeOfSix(silent);
+      if (!this.#probes.answers(node)) return []; // as was said
+      return [
+        `node ${formatAddress(node)} does not answer by IPv6 at UDP ${port}: its services are asked by IPv4 only`,
+      ];
+    });
+  }
+
+  /** Every node in both families; by IPv6 once this one knows by which address it is known itself. */
+  #asked(): Ip[] {
+    const six = this.#six && this.#carrier.peers.size > 0;
+    const asked = this.#inUse.flatMap((node): Ip[] => [node.address, ...(six ? [nodeSix(node)] : [])]);
+    return [...new Set(asked)];
   }
 
   /** What the kernel lacks; nothing is changed. */
@@ -174,7 +242,8 @@ export class Ways {
   }
 
   #rules(): WayRules {
-    return { link: this.#name, mtu: this.#parts.mtu() - HEADERS, mark: this.#parts.instance.wayMark };
+    const { mtu, instance } = this.#parts;
+    return { link: this.#name, mtu: mtu() - HEADERS, mark: instance.wayMark, ...(this.#six && { six: true }) };
   }
 
   /** Unlike others, so that nodes know each other apart by it; the kernel is told it with the link. */
@@ -252,9 +321,11 @@ export class Ways {
       NETLINK_NETFILTER,
       planFrames(instance.table, this.#rules()).finish(),
     );
-    this.#open = { port, index: link.index, mac: link.way.mac };
+    const open = { port, index: link.index, mac: link.way.mac };
+    this.#open = open;
     this.#known = new Set();
     await this.#bringNodes();
+    if (this.#six) await this.#trySix(open);
     await this.#parts.firewall.set((wanted) => ({ ...wanted, ways: this.#rules() }));
   }
 
@@ -269,6 +340,22 @@ export class Ways {
       .netd()
       .do('finding other nodes', [{ do: 'netlink', family: NETLINK_ROUTE, where: '', messages: writer.finish() }]);
     this.#known = new Set(this.#nodes.keys());
+  }
+
+  /** Where nodes' links are heard: as a rule there is one for all. */
+  #ports({ port }: Open): Set<number> {
+    return new Set([port, ...[...this.#nodes.values()].map((node) => node.port)]);
+  }
+
+  /** Without IPv6 connections of IPv4 go on as ever. */
+  async #trySix(open: Open): Promise<void> {
+    try {
+      await this.#carrier.ensure(open, this.#ports(open), this.#rules().mtu);
+    } catch (error) {
+      this.#six = false;
+      this.#parts.log.warn('connections by IPv6 are not passed on to other nodes', { reason: sentenceOf(error) });
+      await this.#parts.firewall.set((wanted) => (wanted.ways ? { ...wanted, ways: this.#rules() } : wanted));
+    }
   }
 
   async #readNodes({ index, port }: Open): Promise<WayNode[]> {
@@ -297,7 +384,7 @@ export class Ways {
     if (!(await this.#framesAreRight(instance.table))) {
       found.push(`the frame rules of the link ${this.#name} were not as they should be`);
     }
-    return found;
+    return this.#six ? [...found, ...(await this.#carrier.compare(open, this.#ports(open)))] : found;
   }
 
   async #framesAreRight(table: string): Promise<boolean> {
@@ -330,6 +417,8 @@ export class Ways {
     deleteLink(link, this.#name);
     const rule = new MessageWriter();
     deleteMarkRule(rule, instance.wayMark);
+    const rule6 = new MessageWriter();
+    deleteMarkRule(rule6, instance.wayMark, AF_INET6);
     const step = (messages: Buffer): Step => ({
       do: 'netlink',
       family: NETLINK_ROUTE,
@@ -340,6 +429,7 @@ export class Ways {
     const rules = planFramesRemoval(instance.table);
     await netd().run([
       step(rule.finish()),
+      step(rule6.finish()),
       step(link.finish()),
       { do: 'netlink', family: NETLINK_NETFILTER, where: '', messages: rules, mayFail: true },
     ]);
@@ -347,12 +437,12 @@ export class Ways {
   }
 }
 
-/** The nodes of a map that take connections with their client's address. */
-export const wayNodes = (ports: readonly IngressPort[]): WayNode[] =>
-  ports.flatMap(({ protocol, remote }) =>
-    protocol !== 'tcp'
-      ? []
-      : remote.flatMap(({ address, wayPort }) =>
-          wayPort === undefined ? [] : [{ address: parseAddress(address), port: wayPort }],
-        ),
+/** The nodes of a map that the link leads to, each once: by IPv6 it carries datagrams as well. */
+export function wayNodes(ports: readonly IngressPort[]): WayNode[] {
+  const nodes = ports.flatMap(({ remote }) =>
+    remote.flatMap(({ address, wayPort }) =>
+      wayPort === undefined ? [] : [{ address: parseAddress(address), port: wayPort }],
+    ),
   );
+  return [...new Map(nodes.map((node) => [wayKey(node), node])).values()];
+}

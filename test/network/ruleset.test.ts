@@ -3,8 +3,6 @@ import { parseAddress, parseAddress6, parseSubnet, parseSubnet6 } from '../../ru
 import { readAttributes, readMessages, readText } from '../../runtime/network/netlink.ts';
 import {
   emptyRuleset,
-  ingressKey,
-  type IngressRule,
   listRows,
   listSets,
   planChange,
@@ -12,9 +10,9 @@ import {
   planReplacement,
   type PublishedPort,
   publishedKey,
-  remoteTargets,
   type Ruleset,
 } from '../../runtime/network/ruleset.ts';
+import { ingressKey, type IngressRule, remoteTargets } from '../../runtime/network/ruleset-ingress.ts';
 
 const KINDS: Readonly<Record<number, string>> = {
   16: 'begin',
@@ -78,6 +76,7 @@ const ruleset = (more: {
 }): Ruleset => ({
   bridges: more.bridges ?? [],
   published: new Map(more.published?.map((entry) => [publishedKey(entry), entry])),
+  ingress6: new Map(),
   ...withRemote(new Map(more.ingress?.map((entry) => [ingressKey(entry), entry]))),
 });
 
@@ -228,7 +227,7 @@ describe('the packet rules', () => {
     const published = [port(80, '10.0.0.2'), on(0n), on(1n)];
     const lines = change(emptyRuleset, ruleset({ bridges: [six], published }));
     const counts = (prefix: string): number => lines.filter((line) => line === prefix).length;
-    assert.deepEqual([counts('rule loopback'), counts('rule loopback_back'), counts('rule postrouting')], [2, 1, 7]);
+    assert.deepEqual([counts('rule loopback'), counts('rule loopback_back'), counts('rule postrouting')], [3, 1, 7]);
     const sets = listSets(ruleset({ published }));
     assert.deepEqual([...(sets.get('published') ?? [])], ['0600000000500000:0a00000200500000']);
     const target = 'fd000001000000000000000000000002' + '00500000';

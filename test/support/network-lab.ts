@@ -100,10 +100,15 @@ export class NetworkLab implements AsyncDisposable {
     );
   }
 
-  async serveDatagrams(namespace: string, port: number, text: string): Promise<ChildProcess> {
+  async serveDatagrams(
+    namespace: string,
+    port: number,
+    text: string,
+    family: 'udp4' | 'udp6' = 'udp4',
+  ): Promise<ChildProcess> {
     return await this.#script(
       namespace,
-      `const s = require('dgram').createSocket('udp4'); s.on('message', (m, r) => s.send('${text} ' + r.address, r.port, r.address)); s.bind(${port}, () => console.log('ready'))`,
+      `const s = require('dgram').createSocket('${family}'); s.on('message', (m, r) => s.send('${text} ' + r.address, r.port, r.address)); s.bind(${port}, () => console.log('ready'))`,
     );
   }
 
@@ -116,7 +121,8 @@ export class NetworkLab implements AsyncDisposable {
 
   /** One answer to a datagram from a fixed own port, or TIMEOUT. */
   async askDatagram(namespace: string, address: string, port: number, ownPort: number): Promise<string> {
-    const script = `const s = require('dgram').createSocket('udp4'); const out = (t) => { console.log(t); process.exit() }; s.on('message', (m) => out(String(m))); s.on('error', (e) => out(e.code)); setTimeout(() => out('TIMEOUT'), 700); s.bind(${ownPort}, () => s.send('hello', ${port}, '${address}'))`;
+    const family = address.includes(':') ? 'udp6' : 'udp4';
+    const script = `const s = require('dgram').createSocket('${family}'); const out = (t) => { console.log(t); process.exit() }; s.on('message', (m) => out(String(m))); s.on('error', (e) => out(e.code)); setTimeout(() => out('TIMEOUT'), 700); s.bind(${ownPort}, () => s.send('hello', ${port}, '${address}'))`;
     return (await run('nsenter', [`--net=${namespace}`, process.execPath, '-e', script])).stdout.trim();
   }
 
