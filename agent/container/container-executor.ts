@@ -147,8 +147,8 @@ export class ContainerExecutor implements Executor {
     }
     // A task on the host's own network has no address here: it opens its ports itself.
     const local = localTasks.flatMap((taskId) => {
-      const address = this.#containers.find(taskId)?.endpoint?.address ?? '';
-      return address === '' ? [] : [{ taskId, address, port: targetPort }];
+      const { address = '', address6 } = this.#containers.find(taskId)?.endpoint ?? {};
+      return address === '' ? [] : [{ taskId, address, ...(address6 && { address6 }), port: targetPort }];
     });
     const remote = remotes.map((node) => ({ ...node, port: publishedPort }));
     return [{ protocol, publishedPort, local, remote, ...(affinity && { affinity }) }];

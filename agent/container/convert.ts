@@ -109,13 +109,17 @@ function placesOf(
   const inside = insideOf(task);
   const outside = networkOf(task);
   const [first] = inside;
-  if (!first) return { network: outside };
+  const onBridge = { ...PLAIN, network: outside, ...(isReachedBySix(task) && { reachedBySix: true }) };
+  if (!first) return { network: outside, ...(isReachedBySix(task) && { attachments: [onBridge] }) };
   const asksForMore = task.ports.length > 0 || task.spec.networks.length > inside.length;
   if (!asksForMore && inside.every(({ network }) => isInternal(network))) {
     return { network: first.network, attachments: inside };
   }
-  return { network: outside, attachments: [{ ...PLAIN, network: outside, gatewayPriority: 1 }, ...inside] };
+  return { network: outside, attachments: [{ ...onBridge, gatewayPriority: 1 }, ...inside] };
 }
+
+/** Its published ports are. */
+const isReachedBySix = (task: Task): boolean => task.ports.length > 0 && networkOf(task) === 'bridge';
 
 const PLAIN = { aliases: [], links: [], macAddress: '', address: '', address6: '', gatewayPriority: 0 };
 

@@ -39,6 +39,8 @@ export interface NetworkAttachment {
   readonly gatewayPriority: number;
   /** On a network of the cluster, by whoever speaks to it: the address is the container's already. */
   readonly assigned?: boolean;
+  /** Of the default bridge: the container's ports are asked for by IPv6, too, so it has an address of it there. */
+  readonly reachedBySix?: boolean;
 }
 
 export interface RestartRule {

@@ -85,7 +85,7 @@ export function requestOf(
   attachment: NetworkAttachment,
   hostname: string,
 ): Omit<EndpointRequest, 'publish'> {
-  const { network, aliases, links, macAddress, address, address6, gatewayPriority } = attachment;
+  const { network, aliases, links, macAddress, address, address6, gatewayPriority, reachedBySix } = attachment;
   const upstreams = upstreamsOf(config);
   return {
     containerId: id,
@@ -98,6 +98,7 @@ export function requestOf(
     ...(address !== '' && { address }),
     ...(address6 !== '' && { address6 }),
     ...(gatewayPriority !== 0 && { gatewayPriority }),
+    ...(reachedBySix && { reachedBySix }),
     ...(upstreams.length > 0 && { upstreams }),
   };
 }
