@@ -182,6 +182,17 @@ describe('a task as a container', () => {
     assert.throws(() => configOf(asked), { code: 'internal', message: /has no address in network/ });
   });
 
+  it('is reached by IPv6 on the bridge where its ports are published', () => {
+    const askedFor = (spec: Parameters<typeof task>[0], changes: Partial<Task>): (boolean | undefined)[] =>
+      (configOf(spec, changes).attachments ?? []).map(({ reachedBySix }) => reachedBySix);
+    const inside = { attachments: [{ networkId: anId<'network'>('network', 1), address: '10.0.1.3' }] };
+    assert.deepEqual(askedFor({}, { ports: [port({ publishMode: 'ingress' })] }), [true]);
+    assert.deepEqual(askedFor(networks(anId('network', 1)), { ...inside, ports: [port({})] }), [true, undefined]);
+    assert.deepEqual(askedFor(networks(anId('network', 1)), inside), [undefined, undefined]);
+    assert.deepEqual(askedFor({}, {}), []);
+    assert.deepEqual(askedFor(networks('host'), { ports: [port({})] }), []);
+  });
+
   it('tells which ports were opened, each once', () => {
     const ports = [port({ publishedPort: 0 }), port({ publishedPort: 8080 }), port({ publishMode: 'ingress' })];
     const opened = (hostPort: number) => ({ protocol: 'tcp', containerPort: 80, hostAddress: '', hostPort }) as const;

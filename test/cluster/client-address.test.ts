@@ -8,6 +8,13 @@ const PORT = 8096;
 const QUESTION = `require('node:http').get(URL, { agent: false }, (reply) => { let text = ''; reply.on('data', (d) => { text += d });
   reply.on('end', () => console.log(/client=(\\S+)/.exec(text)?.[1] ?? text)) }).on('error', (e) => console.log(e.code))`;
 
+const question = (host: string): string => QUESTION.replace('URL', `'http://${host}:${PORT}/plain'`);
+
+const OUTSIDE6 = '2001:db8:7::99';
+const sixOf = (node: number): string => `2001:db8:7::${node}`;
+/** A node by one of its addresses, or as the task's node knows itself. */
+const SEEN6 = /^(2001:db8:7::[123]|fd53:[0-9a-f:]+)$/;
+
 describe('the clients of a service on one of three nodes', function () {
   this.timeout(120_000);
   const cluster = new TestCluster(`t${randomBytes(2).toString('hex')}`);
@@ -17,7 +24,7 @@ describe('the clients of a service on one of three nodes', function () {
     return /client=(\S+)/.exec(await reply.text())?.[1] ?? '';
   };
   const askedIn = (node: number, address: string): string =>
-    cluster.inNode(node, process.execPath, '-e', QUESTION.replace('URL', `'http://${address}:${PORT}/plain'`)).trim();
+    cluster.inNode(node, process.execPath, '-e', question(address)).trim();
 
   before(async function () {
     requireRoot(this);
@@ -56,6 +63,38 @@ describe('the clients of a service on one of three nodes', function () {
     }
     await eachNodeKeeps();
     for (const { ID } of nodes) await cluster.docker(1, 'node', 'update', '--availability', 'active', ID);
+  });
+
+  it('moby#24379: are so by IPv6, and from the nodes themselves', async () => {
+    for (const node of [1, 2, 3]) {
+      cluster.inNode(node, 'ip', 'address', 'add', `${sixOf(node)}/64`, 'dev', 'eth0', 'nodad');
+    }
+    cluster.inSwitch('ip', 'address', 'add', `${OUTSIDE6}/64`, 'dev', 'switch', 'nodad');
+    const askedOutside = (node: number): string =>
+      cluster.inSwitch(process.execPath, '-e', question(`[${sixOf(node)}]`)).trim();
+    const eachNodeKeeps6 = async (): Promise<void> => {
+      for (const node of [1, 2, 3]) {
+        await cluster.until(async () => askedOutside(node) === OUTSIDE6, {
+          withinMs: 10_000,
+          what: `node ${node} shows the client’s address`,
+        });
+      }
+    };
+    await eachNodeKeeps6();
+    for (const node of [1, 2, 3]) {
+      for (const other of [1, 2, 3]) assert.match(askedIn(node, `[${sixOf(other)}]`), SEEN6, `${node} by ${other}`);
+      assert.match(askedIn(node, '[::1]'), SEEN6);
+    }
+    const nodes = await cluster.json<{ ID: string }[]>(1, '/nodes');
+    const [task] = await cluster.running(1, 'web', 1);
+    for (const { ID } of nodes.filter((node) => node.ID !== task?.NodeID)) {
+      await cluster.docker(1, 'node', 'update', '--availability', 'drain', ID);
+    }
+    await eachNodeKeeps6();
+    for (const { ID } of nodes) await cluster.docker(1, 'node', 'update', '--availability', 'active', ID);
+    await cluster.docker(1, 'service', 'update', '-q', '-d', '--force', 'web');
+    await cluster.running(1, 'web', 1);
+    await eachNodeKeeps6();
   });
 
   it('are seen by their node’s address when they are on a node', () => {

@@ -144,6 +144,11 @@ export class TestCluster implements AsyncDisposable {
     });
   }
 
+  /** Runs a command on the switch, to which all nodes are cabled. */
+  inSwitch(command: string, ...args: readonly string[]): string {
+    return execFileSync('nsenter', [`--net=/run/netns/${this.name}-switch`, command, ...args], { encoding: 'utf8' });
+  }
+
   /** Runs a command where the node has a network between nodes. */
   inSandbox(node: number, networkId: string, command: string, ...args: readonly string[]): string {
     const path = join(this.runDirectory, `node${node}`, 'overlay', networkId);
