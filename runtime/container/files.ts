@@ -65,7 +65,7 @@ export class FilesOfContainers implements ContainerFiles {
     const bytes = Readable.from(archive.iterator({ destroyOnReturn: false }), { objectMode: false });
     const fed = pipeline([bytes, decompressor(kind), input], { signal: options.abort });
     const [feeding, applied] = await Promise.allSettled([fed, done]);
-    if (feeding.status === 'rejected' && isDamaged(feeding.reason)) throw archiveFault(feeding.reason);
+    if (feeding.status === 'rejected' && isUnreadable(feeding.reason)) throw archiveFault(feeding.reason);
     // The helper's reason is the better one: a refused entry also breaks our pipe.
     if (applied.status === 'rejected') await saying(reference, Promise.reject(applied.reason as Error));
     if (feeding.status === 'rejected') throw feeding.reason;
@@ -185,9 +185,11 @@ function lock(container: Container): Promise<() => void> {
 const until = (archive: AsyncIterable<Buffer>, access: Access): AsyncIterable<Buffer> =>
   owning(archive, () => access[Symbol.asyncDispose]());
 
-/** What was compressed can not be uncompressed: the helper only sees an archive that ends early. */
-const isDamaged = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && /^(Z(STD)?_|invalid$)/.test(String(error.code));
+/** What was compressed is damaged, or is of a kind that we do not read: the helper only sees an archive that ends early. */
+function isUnreadable(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^(Z(STD)?_|invalid$|not-implemented$)/.test(code);
+}
 
 /** Docker names the container as it was asked for. */
 async function saying<T>(reference: string, work: Promise<T>): Promise<T> {
