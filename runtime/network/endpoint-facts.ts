@@ -7,7 +7,7 @@ import { leadsToSix } from './endpoint-addresses.ts';
 import type { ConnectionFilter } from './netd-protocol.ts';
 import { isPredefined, type NetworkState } from './network-table.ts';
 import { hostAddressesOf } from './ports.ts';
-import type { PublishedPort } from './ruleset.ts';
+import type { PublishedPort } from './ruleset-published.ts';
 import { askedAddressOf } from './ruleset6.ts';
 
 /** The published ports of an endpoint as rules: one for each family that a port is published in. */

@@ -19,7 +19,7 @@ import type { EndpointState, NetworkState } from './network-table.ts';
 import { gatewayEndpoint, gatewayOf, Places } from './places.ts';
 import { type Resolvers, scopeOf } from './resolvers.ts';
 import type { HeldPort, Ports } from './ports.ts';
-import { type PublishedPort, publishedKey } from './ruleset.ts';
+import { type PublishedPort, publishedKey } from './ruleset-published.ts';
 import { type Sandbox, type Sandboxes, sandboxOf } from './sandboxes.ts';
 import { lanMtu, makeLanLink } from './lan.ts';
 import {

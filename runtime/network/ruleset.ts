@@ -1,26 +1,10 @@
 // What nf_tables should hold for this daemon, and the transaction that leads there from what it holds. Pure.
 // Invariant: everything is in one table of our own; nobody else's table is read or written.
 import { isDeepStrictEqual } from 'node:util';
-import { addressBytes, formatHost, type Ip, ipBytes, isSix, maskOf, type Subnet, type Subnet6 } from './addresses.ts';
-import { type PortProtocol } from './netd-protocol.ts';
-import { compare, loadPayload, lookup, mask, masquerade, translateDestination, verdict } from './nft-expressions.ts';
-import { type Element, type Expression, NftBatch, type SetShape, typeOf } from './nft-messages.ts';
-import {
-  accept,
-  CONNECTION,
-  connection,
-  drop,
-  fromSubnet,
-  fromSubnet6,
-  link,
-  loadAddressProtocolPort,
-  loadProtocolAndPort,
-  onlyIpv4,
-  portBytes,
-  protocolBytes,
-  type Rule,
-  toThisHost,
-} from './ruleset-parts.ts';
+import { addressBytes, maskOf } from './addresses.ts';
+import { compare, loadPayload, lookup, mask, translateDestination, verdict } from './nft-expressions.ts';
+import { type Element, NftBatch, type SetShape, typeOf } from './nft-messages.ts';
+import { bridgeForwardRules, type BridgeRules, LOOPBACK, masqueradeRules } from './ruleset-bridges.ts';
 import {
   addDataPortChain,
   containerForwardRules,
@@ -41,38 +25,33 @@ import {
   type IngressRules,
   type Keys,
   type RemoteRules,
-  type Target,
-  TARGET6_SHAPE,
-  TARGET_SHAPE,
-  targetBytes,
 } from './ruleset-ingress.ts';
+import {
+  drop,
+  link,
+  loadAddressProtocolPort,
+  loadProtocolAndPort,
+  onlyIpv4,
+  type Rule,
+  toThisHost,
+} from './ruleset-parts.ts';
+import {
+  changePublished,
+  PUBLISHED,
+  PUBLISHED_ON_ADDRESS,
+  PUBLISHED_SETS,
+  publishedElement,
+  type PublishedPorts,
+  publishedSet,
+} from './ruleset-published.ts';
 import { addWayChains, keptSource, WAY_CHAINS, wayRules, type WayRules } from './ruleset-ways.ts';
 import { wayRules6 } from './ruleset-ways6.ts';
-import { askedAddressOf, fixedRules6, loopbackRules6, PUBLISHED6, PUBLISHED6_ON_ADDRESS } from './ruleset6.ts';
-
-export interface BridgeRules {
-  readonly name: string;
-  readonly subnets: readonly Subnet[];
-  readonly subnets6: readonly Subnet6[];
-  /** The bridge's own IPv6 address; absent: it has none. */
-  readonly gateway6?: bigint;
-  readonly internal: boolean;
-  readonly masquerade: boolean;
-  readonly talkInside: boolean;
-}
-
-/** A container's published port, in one family. `hostAddress` 0 and 0n: any of the host's addresses. */
-export interface PublishedPort {
-  readonly protocol: PortProtocol;
-  readonly hostAddress: Ip;
-  readonly hostPort: number;
-  readonly to: Target<Ip>;
-}
+import { fixedRules6, loopbackRules6 } from './ruleset6.ts';
 
 /** Keys are made by `publishedKey`, `ingressKey` and `remoteTargets`. */
 export interface Ruleset {
   readonly bridges: readonly BridgeRules[];
-  readonly published: ReadonlyMap<string, PublishedPort>;
+  readonly published: PublishedPorts;
   readonly ingress: IngressRules;
   /** The same for clients that come by IPv6. */
   readonly ingress6: IngressRules<bigint>;
@@ -92,22 +71,12 @@ export const emptyRuleset: Ruleset = {
   remote: new Map(),
 };
 
-export const publishedKey = (port: Omit<PublishedPort, 'to'>): string =>
-  `${port.protocol}/${formatHost(port.hostAddress)}/${port.hostPort}`;
-
 /** Chains and sets that are always there. */
-const PUBLISHED = 'published';
-const PUBLISHED_ON_ADDRESS = 'published_on_address';
 const SETS: Readonly<Record<string, SetShape>> = {
-  [PUBLISHED]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: TARGET_SHAPE },
-  [PUBLISHED_ON_ADDRESS]: { keyType: typeOf('address', 'protocol', 'port'), keyLength: 12, data: TARGET_SHAPE },
-  [PUBLISHED6]: { keyType: typeOf('protocol', 'port'), keyLength: 8, data: TARGET6_SHAPE },
-  [PUBLISHED6_ON_ADDRESS]: { keyType: typeOf('address6', 'protocol', 'port'), keyLength: 24, data: TARGET6_SHAPE },
+  ...PUBLISHED_SETS,
   ...INGRESS_SETS,
   [PEERS]: { keyType: typeOf('address'), keyLength: 4 },
 };
-
-const LOOPBACK: Subnet = { base: 0x7f00_0000, prefixLength: 8 };
 
 /** The rules of the chains that do not depend on any bridge. */
 function fixedRules(): Rule[] {
@@ -131,41 +100,13 @@ function fixedRules(): Rule[] {
   ];
 }
 
-/** Direct access from outside, and from other bridges, is closed: only what was published, and answers, come in. */
-function forwardRules({ name, internal, talkInside }: BridgeRules): Expression[][] {
-  const into = link('oifname', 'equal', name);
-  const outOf = link('iifname', 'equal', name);
-  const inside = talkInside ? [[...outOf, ...into, accept]] : [];
-  if (internal) return [...inside, [...into, drop], [...outOf, drop]];
-  return [
-    ...inside,
-    [...into, ...connection('state', CONNECTION.known), accept],
-    [...into, ...connection('status', CONNECTION.destinationTranslated), accept],
-    [...into, drop],
-    // Packets that belong to no known connection would leave with the container's own address.
-    [...outOf, ...connection('state', CONNECTION.invalid), drop],
-  ];
-}
-
-function masqueradeRules({ name, subnets, subnets6, internal, masquerade: outside }: BridgeRules): Expression[][] {
-  const translated = connection('status', CONNECTION.destinationTranslated);
-  const sources = [...subnets.map(fromSubnet), ...subnets6.map(fromSubnet6)];
-  const leaving = !internal && outside ? sources : [];
-  return [
-    // A container that reaches itself or a neighbour through a published port: the answer must pass us again.
-    ...sources.map((each) => [...link('oifname', 'equal', name), ...each, ...translated, masquerade]),
-    [...link('oifname', 'equal', name), ...fromSubnet(LOOPBACK), masquerade],
-    ...leaving.map((each) => [...link('oifname', 'not-equal', name), ...each, masquerade]),
-  ];
-}
-
 type LinkRuleset = Pick<Ruleset, 'bridges' | 'ways' | 'dataPort'>;
 
 /** The rules that depend on links. */
 function linkRules({ bridges, ways, dataPort }: LinkRuleset): Rule[] {
   const names = bridges.map(({ name }) => name);
   const forward = [
-    ...bridges.flatMap(forwardRules),
+    ...bridges.flatMap(bridgeForwardRules),
     ...wayForwardRules(ways),
     ...containerForwardRules(dataPort, names),
   ];
@@ -202,33 +143,6 @@ function addSkeleton(batch: NftBatch): void {
   addDataPortChain(batch);
   addWayChains(batch);
   for (const [chain, rule] of fixedRules()) batch.addRule(chain, rule);
-}
-
-function publishedSet({ hostAddress, to }: PublishedPort): string {
-  if (isSix(to.address)) return hostAddress === 0n ? PUBLISHED6 : PUBLISHED6_ON_ADDRESS;
-  return hostAddress === 0 ? PUBLISHED : PUBLISHED_ON_ADDRESS;
-}
-
-function publishedElement(port: PublishedPort): Element {
-  const key = [protocolBytes(port.protocol), portBytes(port.hostPort)];
-  const { hostAddress } = port;
-  if (hostAddress !== 0 && hostAddress !== 0n) key.unshift(ipBytes(askedAddressOf(hostAddress)));
-  return { key: Buffer.concat(key), data: targetBytes(port.to) };
-}
-
-/** Of the same key: only the target can differ. */
-const samePort = (a: PublishedPort | undefined, b: PublishedPort): boolean =>
-  a?.to.address === b.to.address && a.to.port === b.to.port;
-
-function changePublished(batch: NftBatch, from: Ruleset['published'], to: Ruleset['published']): void {
-  if (from === to) return;
-  const gone = [...from].filter(([key, port]) => !samePort(to.get(key), port)).map(([, port]) => port);
-  const come = [...to].filter(([key, port]) => !samePort(from.get(key), port)).map(([, port]) => port);
-  for (const set of [PUBLISHED, PUBLISHED_ON_ADDRESS, PUBLISHED6, PUBLISHED6_ON_ADDRESS]) {
-    const inSet = (port: PublishedPort): boolean => publishedSet(port) === set;
-    batch.deleteElements(set, gone.filter(inSet).map(publishedElement));
-    batch.addElements(set, come.filter(inSet).map(publishedElement));
-  }
 }
 
 function changePeers(batch: NftBatch, from: Ruleset['dataPort'], to: Ruleset['dataPort']): void {

@@ -8,11 +8,10 @@ import {
   planChange,
   planRemoval,
   planReplacement,
-  type PublishedPort,
-  publishedKey,
   type Ruleset,
 } from '../../runtime/network/ruleset.ts';
 import { ingressKey, type IngressRule, remoteTargets } from '../../runtime/network/ruleset-ingress.ts';
+import { type PublishedPort, publishedKey } from '../../runtime/network/ruleset-published.ts';
 
 const KINDS: Readonly<Record<number, string>> = {
   16: 'begin',
