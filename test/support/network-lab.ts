@@ -11,7 +11,8 @@ import { silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { Endpoint } from '../../runtime/network/contract.ts';
 import { nativeBinary } from '../../runtime/native/binary.ts';
-import { createNetworks, type MachineNetworks, type NetworksOptions } from '../../runtime/network/networks.ts';
+import { createNetworks, type MachineNetworks } from '../../runtime/network/networks.ts';
+import type { NetworksOptions } from '../../runtime/network/networks-options.ts';
 
 const run = promisify(execFile);
 

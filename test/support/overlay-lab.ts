@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import type { Endpoint, OverlayNetwork, OverlayState } from '../../runtime/network/contract.ts';
-import type { MachineNetworks, NetworksOptions } from '../../runtime/network/networks.ts';
+import type { MachineNetworks } from '../../runtime/network/networks.ts';
+import type { NetworksOptions } from '../../runtime/network/networks-options.ts';
 import { joinContainer, type LabMachine, NetworkLab } from './network-lab.ts';
 
 export const NETWORK: OverlayNetwork = {
