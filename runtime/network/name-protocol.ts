@@ -14,7 +14,9 @@ export type ToNameWorker =
   | { readonly do: 'upstreams'; readonly upstreams: readonly Upstream[] }
   /** Opens sockets in the namespace, or changes what is answered there. */
   | { readonly do: 'serve'; readonly path: string; readonly scope: Scope }
-  | { readonly do: 'stop'; readonly path: string };
+  | { readonly do: 'stop'; readonly path: string }
+  /** The process that opens sockets goes first: nobody else can take the thread's children. */
+  | { readonly do: 'end' };
 
 export type FromNameWorker =
   | { readonly say: 'serving'; readonly path: string; readonly port: number; readonly streamPort: number }

@@ -38,6 +38,9 @@ parentPort?.on('message', (message: ToNameWorker) => {
       for (const [id, { path }] of opening) if (path === message.path) opening.delete(id);
       server.close(message.path);
       return;
+    case 'end':
+      end();
+      return;
   }
 });
 
@@ -52,6 +55,16 @@ function serve(path: string, scope: Scope): void {
   opening.set(id, { path, scope });
   opener ??= startOpener();
   opener.stdin?.write(`${id} ${path}\n`);
+}
+
+/** The thread goes when its opener has gone; one that is left at the end of its input ends by itself. */
+function end(): void {
+  const child = opener;
+  opener = undefined;
+  if (!child) process.exit();
+  child.on('exit', () => process.exit());
+  child.on('error', () => process.exit());
+  child.stdin?.end();
 }
 
 function startOpener(): ChildProcess {

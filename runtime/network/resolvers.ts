@@ -14,6 +14,7 @@ import { NETLINK_NETFILTER } from './netd-protocol.ts';
 import { planResolverRules } from './resolver-rules.ts';
 
 const OPEN_TIMEOUT_MS = 5_000;
+const END_TIMEOUT_MS = 1_000;
 
 export interface ResolverParts {
   readonly netd: () => Netd;
@@ -86,9 +87,17 @@ export class Resolvers {
     this.#post({ do: 'upstreams', upstreams });
   }
 
+  /** The thread ends its process and itself; one that does not is ended. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#worker?.terminate();
+    const worker = this.#worker;
+    if (!worker) return;
+    const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    const timer = this.#parts.clock.after(END_TIMEOUT_MS, () => void worker.terminate());
+    worker.ref();
+    worker.postMessage({ do: 'end' } satisfies ToNameWorker);
+    await gone;
+    timer.cancel();
   }
 
   #open(path: string, served: Served): Promise<void> {

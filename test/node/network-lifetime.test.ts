@@ -31,15 +31,18 @@ const routesOf = (text: string): string =>
     .filter((line) => !line.includes('fe80:'))
     .join('\n');
 
-async function netdPids(): Promise<number[]> {
+/** Also those that have ended and that nobody has waited for. */
+async function childPids(name: string): Promise<number[]> {
   const found: number[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    if (stat.includes('(shoal-netd)') && stat.split(') ')[1]?.split(' ')[1] === String(process.pid))
+    if (stat.includes(`(${name})`) && stat.split(') ')[1]?.split(' ')[1] === String(process.pid))
       found.push(Number(pid));
   }
   return found;
 }
+
+const netdPids = (): Promise<number[]> => childPids('shoal-netd');
 
 describe('the life of a machine and its networks', function () {
   this.timeout(60_000);
@@ -167,6 +170,24 @@ describe('the life of a machine and its networks', function () {
       await until('no netd', async () => (await netdPids()).length === 0);
     }
     await machine.networks();
+  });
+
+  it('leaves nothing of the resolvers’ helper behind, not even a zombie', async () => {
+    const before = await childPids('shoal-names');
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    for (let daemon = 0; daemon < 3; daemon++) {
+      const networks = await machine.networks();
+      const known = networks.list().some(({ name }) => name === 'own');
+      if (!known) {
+        const plain = { driver: 'bridge', labels: {}, options: {}, internal: false, attachable: false };
+        await networks.create({ name: 'own', ...plain });
+      }
+      await joinContainer(networks, { network: 'own' });
+      assert.equal((await childPids('shoal-names')).length, before.length + 1);
+      await networks.shutdown({ keep: true });
+      assert.deepEqual(await childPids('shoal-names'), before);
+    }
   });
 
   it('goes on when netd is killed, and holds the ports again', async () => {
