@@ -2,7 +2,7 @@
 import { sentenceOf } from '../../base/errors.ts';
 import { formatIp } from './addresses.ts';
 import { ensureBridge, type KernelView, missingGateways, viewKernel } from './bridges.ts';
-import { connectionPressure } from './connection-table.ts';
+import { connectionTables, pressureOf, type TableFill } from './connection-table.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
@@ -42,6 +42,12 @@ export interface AuditParts {
   readonly ways: Pick<Ways, 'differences' | 'audit'>;
 }
 
+/** The tables of tracked connections that published ports and virtual addresses fill. */
+export function tablesOf({ netd, overlays }: AuditParts): Promise<TableFill[]> {
+  const networks = [...overlays.each()].map(({ shape, path }) => ({ whose: `network ${shape.name}`, where: path }));
+  return connectionTables(netd, [{ whose: 'this machine', where: '' }, ...networks]);
+}
+
 /** Every difference there is now; nothing is changed. */
 export async function findDifferences(parts: AuditParts): Promise<readonly Difference[]> {
   const found: Difference[] = [];
@@ -60,7 +66,7 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Diffe
     return [];
   });
   await look('rules', 'packet rules', () => parts.firewall.differences());
-  await look('connections', 'tracked connections', () => connectionPressure(parts.netd));
+  await look('connections', 'tracked connections', async () => pressureOf(await tablesOf(parts)));
   for (const overlay of parts.overlays.each()) {
     await look('overlay', `network ${overlay.shape.name}`, () => overlay.differences());
   }
@@ -81,10 +87,6 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
     await work.mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
   });
   await repairRules(parts, work);
-  // Nothing that we may change: it is said, for as long as it is so.
-  await work.part('tracked connections', async () => {
-    work.report.failures.push(...(await connectionPressure(parts.netd)));
-  });
   for (const overlay of parts.overlays.each()) {
     await work.part(`network ${overlay.shape.name}`, async () => work.took('overlay', await overlay.audit()));
   }

@@ -128,7 +128,7 @@ export class MachineOverlays implements Overlays {
   }
 
   /** To be audited one by one. */
-  each(): readonly Pick<Overlay, 'shape' | 'differences' | 'audit'>[] {
+  each(): readonly Pick<Overlay, 'shape' | 'path' | 'differences' | 'audit'>[] {
     return this.#all();
   }
 

@@ -5,7 +5,16 @@ import type { Clock } from '../../base/clock.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { type AuditParts, type AuditReport, auditKernel, auditRules, type Cause, findDifferences } from './audit.ts';
+import {
+  type AuditParts,
+  type AuditReport,
+  auditKernel,
+  auditRules,
+  type Cause,
+  findDifferences,
+  tablesOf,
+} from './audit.ts';
+import { ConnectionWatch } from './connection-table.ts';
 import type { NetworkReport } from './contract.ts';
 import type { LinkEvent } from './netd-protocol.ts';
 
@@ -23,6 +32,9 @@ export class Upkeep {
   readonly #parts: UpkeepParts;
   #auditing: Promise<AuditReport> | undefined;
   readonly #repaired = new Map<Cause, number>();
+  readonly #connections: ConnectionWatch;
+  /** What could not be repaired, as it was told last. */
+  readonly #failing = new Set<string>();
   #rulesSuspect = false;
   #checkingRules = false;
   #linksSuspect = false;
@@ -30,6 +42,7 @@ export class Upkeep {
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
+    this.#connections = new ConnectionWatch(parts.log);
   }
 
   audit(): Promise<AuditReport> {
@@ -94,7 +107,10 @@ export class Upkeep {
       await clock.sleep(periodMs * (0.5 + random.fraction()), { abort });
       if (!this.#parts.isReady()) continue;
       try {
-        this.#report('periodic audit', await this.audit());
+        const found = await this.audit();
+        this.#report('periodic audit', found);
+        this.#forgetFailuresBut(found.failures);
+        this.#connections.review(await tablesOf(this.#parts.audited()));
       } catch (error) {
         log.warn('network audit failed', { reason: sentenceOf(error) });
       }
@@ -106,8 +122,20 @@ export class Upkeep {
     this.#report('foreign change of packet rules', await auditRules(this.#parts.audited(), repaired));
   }
 
+  /** What can not be repaired is told once, however often it is looked at, and once that it is over. */
   #report(reason: string, { repairs, failures }: AuditReport): void {
-    if (repairs.length + failures.length > 0) this.#parts.log.warn('network repaired', { reason, repairs, failures });
+    const { log } = this.#parts;
+    if (repairs.length > 0) log.warn('network repaired', { reason, repairs });
+    const fresh = failures.filter((sentence) => !this.#failing.has(sentence));
+    if (fresh.length > 0) log.warn('network could not be repaired', { reason, failures: fresh });
+    for (const sentence of fresh) this.#failing.add(sentence);
+  }
+
+  /** After a look at everything. */
+  #forgetFailuresBut(failures: readonly string[]): void {
+    const over = [...this.#failing].filter((sentence) => !failures.includes(sentence));
+    if (over.length > 0) this.#parts.log.info('what could not be repaired is over', { failures: over });
+    for (const sentence of over) this.#failing.delete(sentence);
   }
 }
 
