@@ -192,7 +192,8 @@ export class Agent {
       const { appliedIndex } = this.#worker;
       const description = executor.describe();
       const greeting = { sessionId, previousSessionId, description, dataAddress, dataPort, appliedIndex };
-      return await AgentSession.run(address, greeting, { ...this.#options, credentials }, events, abort);
+      const deps = { ...this.#options, credentials, describe: () => executor.describe() };
+      return await AgentSession.run(address, greeting, deps, events, abort);
     } finally {
       reporting?.[Symbol.dispose]();
       placing?.[Symbol.dispose]();

@@ -40,6 +40,8 @@ export interface SessionDeps {
   readonly credentials: Credentials;
   readonly clock: Clock;
   readonly log: Log;
+  /** What the node says of itself by now. */
+  readonly describe: () => NodeDescription;
 }
 
 const WELCOME_WITHIN_MS = 1_500;
@@ -66,6 +68,7 @@ export class AgentSession {
   readonly #awaiting = new Map<number, (settled: boolean) => void>();
   readonly #placing = new Map<number, (answer: GuestsPlaced | undefined) => void>();
   #assigning: Promise<void> = Promise.resolve();
+  #described: Buffer = Buffer.alloc(0);
 
   private constructor(address: string, stream: Stream, deps: SessionDeps, events: SessionEvents) {
     this.address = address;
@@ -167,7 +170,8 @@ export class AgentSession {
 
   #greet({ description, ...greeting }: SessionGreeting): void {
     const protocol = { ...PROTOCOL, features: [...PROTOCOL.features] };
-    this.#write({ hello: { ...greeting, protocol, description: encodeJson(description) } });
+    this.#described = encodeJson(description);
+    this.#write({ hello: { ...greeting, protocol, description: this.#described } });
   }
 
   #take(message: ManagerMessage): void {
@@ -204,7 +208,7 @@ export class AgentSession {
     const { clock } = this.#deps;
     clock.after(ms, () => {
       if (this.#over.signal.aborted) return;
-      this.#write({ heartbeat: { sequence: ++this.#beats } });
+      this.#write({ heartbeat: { sequence: ++this.#beats, ...this.#describedAnew() } });
       const sentMs = clock.monotonicMs();
       // Looked at twice: after a stall of this process the first look comes before the answer that is waiting is read.
       clock.after(SILENCE_MAX_MS, () => {
@@ -217,6 +221,14 @@ export class AgentSession {
         this.#end(new CodedError('unavailable', `${this.address} knows no leader`));
       }
     });
+  }
+
+  /** A manager of an earlier version does not look at it, and hears of it with the next greeting. */
+  #describedAnew(): { readonly description?: Buffer } {
+    const description = encodeJson(this.#deps.describe());
+    if (description.equals(this.#described)) return {};
+    this.#described = description;
+    return { description };
   }
 
   #write(message: AgentMessageInput): void {

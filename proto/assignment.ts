@@ -106,6 +106,8 @@ export interface EndpointEntry {
   readonly nodePort: number; // 0: the usual one
   /** On an encrypted network: by which means its node can encrypt. Absent: it has not said, and has the tunnel. */
   readonly nodeMeans?: readonly EncryptionMeans[];
+  /** On an encrypted network: in which life the node's kernel carries it. Absent: it does not, or not yet. */
+  readonly nodeLife?: string;
   /** New connections may come: it runs, is healthy and shall go on. */
   readonly ready: boolean;
   /** Its node is down: connections to it are dead. */
@@ -229,6 +231,7 @@ export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
   const json = decodeJson(bytes, 'endpoint');
   const aliases = optional(json['aliases'], 'endpoint.aliases', (value, path) => asArray(value, path, asString));
   const nodeMeans = optional(json['nodeMeans'], 'endpoint.nodeMeans', parseMeans);
+  const nodeLife = optional(json['nodeLife'], 'endpoint.nodeLife', parseLife);
   return {
     networkId: asString(json['networkId'], 'endpoint.networkId'),
     taskId: asString(json['taskId'], 'endpoint.taskId'),
@@ -242,6 +245,7 @@ export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
     name: asString(json['name'], 'endpoint.name'),
     ...(aliases && { aliases }),
     ...(nodeMeans && { nodeMeans }),
+    ...(nodeLife !== undefined && { nodeLife }),
   };
 }
 
@@ -251,6 +255,24 @@ const MEANS: readonly EncryptionMeans[] = ['esp', 'wireguard', 'tunnel'];
 function parseMeans(value: unknown, path: string): EncryptionMeans[] {
   const said = new Set(asArray(value, path, asString));
   return MEANS.filter((means) => said.has(means));
+}
+
+/** Of networks that one node is on; they are stored with its description. */
+const LIVES_MAX = 1_024;
+
+function parseLives(value: unknown, path: string): Readonly<Record<string, string>> {
+  const lives = asMap(value, path, parseLife);
+  const ids = Object.keys(lives);
+  if (ids.length > LIVES_MAX) return fail('invalid', `${path} has more than ${LIVES_MAX} entries`);
+  const strange = ids.find((id) => !/^[0-9a-z]{1,64}$/.test(id));
+  return strange === undefined
+    ? lives
+    : fail('invalid', `${path} names ${JSON.stringify(strange)}, which is no network`);
+}
+
+function parseLife(value: unknown, path: string): string {
+  const life = asString(value, path, { lengthMax: 32 });
+  return /^[0-9a-f]{32}$/.test(life) ? life : fail('invalid', `${path} is no life: 32 hex digits`);
 }
 
 export function parseGuestRequests(bytes: Uint8Array): GuestRequest[] {
@@ -330,6 +352,7 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
   const engine = asObject(json['engine'], 'description.engine');
   const wayPort = optional(json['wayPort'], 'description.wayPort', asWayPort);
   const encryption = optional(json['encryption'], 'description.encryption', parseMeans);
+  const lives = optional(json['lives'], 'description.lives', parseLives);
   return {
     hostname: asString(json['hostname'], 'description.hostname', { lengthMax: 253 }),
     platform: {
@@ -350,5 +373,6 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
     },
     ...(wayPort !== undefined && { wayPort }),
     ...(encryption && { encryption }),
+    ...(lives && { lives }),
   };
 }

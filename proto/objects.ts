@@ -293,6 +293,11 @@ export interface NodeDescription {
   readonly wayPort?: number;
   /** By which means it can encrypt what goes to other nodes. Absent: its version knew the tunnel only. */
   readonly encryption?: readonly EncryptionMeans[];
+  /**
+   * Encrypted networks that its kernel is ready to carry, by id: 32 hex digits at random, made anew whenever that kernel
+   * has lost what it had counted. Both ends make their keys of them.
+   */
+  readonly lives?: Readonly<Record<string, string>>;
 }
 
 /** The kernel's IPsec, the kernel's WireGuard, and a process of ours. */

@@ -1,7 +1,7 @@
 // What the managers say of a network, as the machine wants it: who is where, who stands behind a virtual address, and
 // what the names mean. Pure.
 import type { EndpointEntry, NetworkServiceEntry } from '../../proto/assignment.ts';
-import type { NameRecord, OverlayState } from '../../runtime/network/contract.ts';
+import type { NameRecord, OverlayNode, OverlayState } from '../../runtime/network/contract.ts';
 import type { NetworkPicture } from '../executor.ts';
 
 /** A virtual address stays with its service; who is behind it is not asked again. */
@@ -15,7 +15,7 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
   }
   const { encryption, ...rest } = network;
   return {
-    ...(encryption && { encryption: { nodeId, ...encryption } }),
+    ...(encryption && { encryption: { nodeId, ...encryption, ...selfIn(endpoints, nodeId) } }),
     network: {
       ...rest,
       id: network.networkId,
@@ -39,12 +39,19 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
   };
 }
 
-const nodeOf = ({ nodeId, nodeAddress, nodePort, nodeMeans }: EndpointEntry) => ({
+const nodeOf = ({ nodeId, nodeAddress, nodePort, nodeMeans, nodeLife }: EndpointEntry) => ({
   id: nodeId,
   address: nodeAddress,
   port: nodePort || USUAL_PORT,
   ...(nodeMeans && { means: nodeMeans }),
+  ...(nodeLife !== undefined && { life: nodeLife }),
 });
+
+/** What the managers have told the others of this node: both ends of a pair go by that. */
+function selfIn(endpoints: readonly EndpointEntry[], nodeId: string): { readonly self?: OverlayNode } {
+  const own = endpoints.find((endpoint) => endpoint.nodeId === nodeId);
+  return own ? { self: nodeOf(own) } : {};
+}
 
 const ownPort = (endpoints: readonly EndpointEntry[], nodeId: string): number =>
   endpoints.find((endpoint) => endpoint.nodeId === nodeId)?.nodePort || USUAL_PORT;

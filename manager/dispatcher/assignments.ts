@@ -395,9 +395,9 @@ const addressesOf = (node: Node | undefined): string[] =>
 
 /** What of a node shows in entries of ingress and of networks. */
 function standing(node: Node | undefined): string {
-  const { wayPort, encryption } = node?.description ?? {};
+  const { wayPort, encryption, lives = {} } = node?.description ?? {};
   const { state, address } = node?.status ?? {};
-  return `${state} ${address} ${node?.dataAddress} ${node?.dataPort} ${wayPort} ${encryption?.join()}`;
+  return `${state} ${address} ${node?.dataAddress} ${node?.dataPort} ${wayPort} ${encryption?.join()} ${Object.entries(lives).join()}`;
 }
 
 /** Where other nodes send connections for this one's tasks, while it can take them. */

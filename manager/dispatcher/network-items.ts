@@ -208,7 +208,9 @@ export class NetworkItems {
     const at = node?.dataAddress ?? node?.status.address;
     if (!node || at === undefined) return undefined;
     const network = this.#networks.get(networkId);
-    const nodeMeans = network && isEncrypted(network.spec) ? node.description?.encryption : undefined;
+    const said = network && isEncrypted(network.spec) ? node.description : undefined;
+    const nodeMeans = said?.encryption;
+    const nodeLife = said?.lives?.[networkId];
     return {
       networkId,
       taskId: id,
@@ -222,6 +224,7 @@ export class NetworkItems {
       name,
       ...(aliases && { aliases }),
       ...(nodeMeans && { nodeMeans }),
+      ...(nodeLife !== undefined && { nodeLife }),
     };
   }
 }

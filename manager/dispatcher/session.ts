@@ -23,7 +23,7 @@ import type { ClusterSpec, NodeId, TaskId } from '../../proto/objects.ts';
 import { toStatus } from '../../proto/rpc.ts';
 import type { Store } from '../store/contract.ts';
 import type { Assignments, Delta, Item } from './assignments.ts';
-import type { SessionBeat } from './desk.ts';
+import type { Registration, SessionBeat } from './desk.ts';
 import type { Upstream } from './upstream.ts';
 
 export type SessionStream = ServerDuplexStream<AgentMessage, ManagerMessageInput>;
@@ -69,6 +69,8 @@ export class Session {
   #blocked = false;
   #lastNews = '';
   #following: Disposable | undefined;
+  #registration: Registration | undefined;
+  #describing: Promise<void> = Promise.resolve();
 
   constructor(identity: Identity, stream: SessionStream, deps: SessionDeps) {
     this.nodeId = identity.nodeId;
@@ -168,18 +170,16 @@ export class Session {
     if (!/^[0-9a-z]{25}$/.test(hello.sessionId)) fail('invalid', 'the session id is not an id');
     this.#sessionId = hello.sessionId;
     this.#applied = hello.appliedIndex;
-    this.#knownFrom = await this.#deps.upstream.register(
-      {
-        nodeId: this.nodeId,
-        sessionId: hello.sessionId,
-        previousSessionId: hello.previousSessionId,
-        keyDigest: this.#identity.keyDigest,
-        description: parseDescription(hello.description),
-        address,
-        ...dataPathOf(hello, address),
-      },
-      this.#abort.signal,
-    );
+    this.#registration = {
+      nodeId: this.nodeId,
+      sessionId: hello.sessionId,
+      previousSessionId: hello.previousSessionId,
+      keyDigest: this.#identity.keyDigest,
+      description: parseDescription(hello.description),
+      address,
+      ...dataPathOf(hello, address),
+    };
+    this.#knownFrom = await this.#deps.upstream.register(this.#registration, this.#abort.signal);
     await this.#deps.assignments.reached(hello.appliedIndex, BEHIND_MAX_MS, this.#deps.clock, this.#abort.signal);
   }
 
@@ -198,7 +198,8 @@ export class Session {
     this.#changed = true;
     if (message.heartbeat) {
       const { leaderKnown } = this.#deps;
-      const { sequence } = message.heartbeat;
+      const { sequence, description } = message.heartbeat;
+      if (description.length > 0) this.#describe(description);
       this.#write({ heartbeatReply: { sequence, nextMs: this.#nextBeatMs(), leaderKnown: leaderKnown() } });
     } else if (message.statuses) this.#takeStatuses(message.statuses);
     else if (message.applied) this.#takeApplied(message.applied.index);
@@ -207,6 +208,18 @@ export class Session {
     else if (message.streamRefused) {
       this.#deps.streamRefused(message.streamRefused.streamId, message.streamRefused.reason);
     } else fail('invalid', `a session message of an unknown kind came from node ${this.nodeId}`);
+  }
+
+  /** In order. One that can not be stored ends the session: the next greets with it. */
+  #describe(bytes: Uint8Array): void {
+    const description = parseDescription(bytes);
+    this.#describing = this.#describing
+      .then(async () => {
+        if (!this.#registration || this.ended) return;
+        this.#registration = { ...this.#registration, previousSessionId: this.#sessionId, description };
+        await this.#deps.upstream.register(this.#registration, this.#abort.signal);
+      })
+      .catch((error: unknown) => this.#close(error));
   }
 
   #takeStatuses({ reports }: Statuses): void {

@@ -159,6 +159,8 @@ export interface OverlayNode {
   readonly port: number;
   /** By which it can encrypt. Absent: it has not said, and has the tunnel. */
   readonly means?: readonly MeansName[];
+  /** In which life its kernel carries the network. Absent: it does not, or not yet. */
+  readonly life?: string;
 }
 
 /** The kernel's IPsec, the kernel's WireGuard, and a process of ours. */
@@ -166,6 +168,8 @@ export type MeansName = 'esp' | 'wireguard' | 'tunnel';
 
 export interface OverlayEncryption {
   readonly nodeId: string; // this node
+  /** As the others were told of it; absent: they were not yet. */
+  readonly self?: OverlayNode;
   /** What may be received. Secrets are 64 hex digits; they go to no file, log or answer. */
   readonly keys: readonly { readonly id: number; readonly secret: string }[];
   /** What is sent under. */

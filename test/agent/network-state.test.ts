@@ -66,6 +66,22 @@ describe('what the managers say of a network', () => {
     );
   });
 
+  it('says of nodes in which life their kernels are, and of this one what the others were told', () => {
+    const encryption = { keys: [{ id: 1, secret: 'ab'.repeat(32) }], sendId: 1 };
+    const life = 'cd'.repeat(16);
+    const told = [
+      endpoint(3, { nodeMeans: ['esp', 'tunnel'], nodeLife: life }),
+      endpoint(4, { ...there, nodeLife: life }),
+    ];
+    const stateOf = (endpoints: EndpointEntry[]) =>
+      overlayState({ nodeId: 'here', network: { ...network, encryption }, services: [], endpoints });
+    const state = stateOf(told);
+    assert.equal(state.endpoints[1]?.node?.life, life);
+    const self = { id: 'here', address: '192.0.2.1', port: 4789, means: ['esp', 'tunnel'], life };
+    assert.deepEqual(state.encryption, { nodeId: 'here', ...encryption, self });
+    assert.equal(stateOf(told.slice(1)).encryption?.self, undefined);
+  });
+
   it('names the virtual address, the tasks, and single tasks elsewhere', () => {
     const state = picture([service()], [endpoint(3), endpoint(4, there)]);
     assert.deepEqual(answers(state), {

@@ -12,6 +12,18 @@ describe('an agent and its manager', () => {
     assert.equal(manager.store.view().nodes.get(nodeId)?.description?.hostname, 'fake');
   });
 
+  it('says what its node has come to be with a heartbeat, in the same session', async () => {
+    await using manager = await startTestManager();
+    const executor = new FakeExecutor();
+    const { nodeId } = await manager.agent(executor);
+    const node = () => manager.store.view().nodes.get(nodeId);
+    await until('the node is ready', () => node()?.status.state === 'ready');
+    const sessionId = node()?.sessionId;
+    executor.description = { ...executor.description, lives: { net1: 'ab'.repeat(16) } };
+    await until('the manager has heard', () => node()?.description?.lives?.['net1'] === 'ab'.repeat(16));
+    assert.equal(node()?.sessionId, sessionId);
+  });
+
   it('runs what it is assigned, and stops what is no longer wanted', async () => {
     await using manager = await startTestManager();
     const executor = new FakeExecutor();

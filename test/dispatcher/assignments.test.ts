@@ -283,6 +283,31 @@ describe('assignments of networks', () => {
     await end();
   });
 
+  it('say of an encrypted one in which life each node’s kernel carries it, and of no other network', async () => {
+    const { store, told, put, current, endpoints, end } = await setUpNetwork();
+    await store.update((tx) => tx.networks.put({ ...aNetwork(), spec: aNetworkSpec({ options: { encrypted: '' } }) }));
+    await put({ id: T1, ...on('10.0.1.3') });
+    for (const [lives, expected, heard] of [
+      [{ other: 'ab'.repeat(16) }, undefined, []],
+      [{ [NET]: 'ab'.repeat(16) }, 'ab'.repeat(16), [['endpoint 1']]],
+      [{ [NET]: 'cd'.repeat(16) }, 'cd'.repeat(16), [['endpoint 1']]],
+      [{}, undefined, [['endpoint 1']]],
+    ] as const) {
+      told.length = 0;
+      await store.update((tx) => {
+        const node = tx.nodes.get(A);
+        if (node?.description) tx.nodes.put({ ...node, description: { ...node.description, lives } });
+      });
+      await current();
+      assert.deepEqual(told.map(names), heard);
+      assert.deepEqual(
+        endpoints().map(({ nodeLife }) => nodeLife),
+        [expected],
+      );
+    }
+    await end();
+  });
+
   it('come with a container of no service too, by all of its names, and go with it', async () => {
     const { store, told, put, current, endpoints, end } = await setUpNetwork();
     const id = anId<'guest'>('guest', 1);

@@ -113,6 +113,24 @@ describe('a session', () => {
     session.close();
   });
 
+  it('may describe its node anew with a heartbeat, and ends when that is no description', async () => {
+    await using manager = await startTestManager();
+    const credentials = await manager.worker();
+    const session = await RawSession.open(manager, credentials);
+    const said = () => manager.store.view().nodes.get(credentials.identity.nodeId)?.description;
+    await until('it is described', () => said() !== undefined);
+    const lives = { net1: 'ab'.repeat(16) };
+    const description = encodeJson({ ...said(), encryption: ['esp', 'tunnel'], lives });
+    session.send({ heartbeat: { sequence: 1, description } });
+    await until('it is described anew', () => said()?.encryption?.includes('esp') === true);
+    assert.deepEqual(said()?.lives, lives);
+    session.send({ heartbeat: { sequence: 2 } });
+    await until('both are answered', () => session.messages.filter((each) => each.heartbeatReply).length === 2);
+    session.send({ heartbeat: { sequence: 3, description: Buffer.from('{"hostname": 7}') } });
+    await session.endedWith(/description\.platform must be an object/);
+    assert.deepEqual(said()?.lives, lives);
+  });
+
   it('may report on its own tasks only', async () => {
     await using manager = await startTestManager();
     const [mine, other] = [await manager.worker(), await manager.worker()];

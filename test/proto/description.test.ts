@@ -19,4 +19,16 @@ describe('what a node says of itself', () => {
     assert.throws(() => encryptionIn('tunnel'), { code: 'invalid', message: /description\.encryption/ });
     assert.throws(() => encryptionIn([7]), { code: 'invalid' });
   });
+
+  it('has lives of networks, each of 32 hex digits, and not too many', () => {
+    const livesIn = (lives: unknown): unknown => parseDescription(encodeJson({ ...description, lives })).lives;
+    const life = 'ab'.repeat(16);
+    assert.deepEqual(livesIn({ net1: life }), { net1: life });
+    assert.deepEqual([livesIn(undefined), livesIn({})], [undefined, {}]);
+    for (const lives of [{ net1: 'AB'.repeat(16) }, { net1: `${life}0` }, { net1: 7 }, [life], { 'net 1': life }]) {
+      assert.throws(() => livesIn(lives), { code: 'invalid', message: /description\.lives/ });
+    }
+    const many = Object.fromEntries(Array.from({ length: 1_025 }, (_, at) => [`n${at}`, life]));
+    assert.throws(() => livesIn(many), { message: /more than 1024/ });
+  });
 });

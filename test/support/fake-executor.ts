@@ -1,7 +1,7 @@
 // An executor over nothing: tasks "run" in memory, and a test decides what happens to them.
 import type { Controller, Executor, IngressTarget, NetworkPicture, TaskExit, TaskFacts } from '../../agent/executor.ts';
 import { ExitError } from '../../agent/task-runner.ts';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, fail } from '../../base/errors.ts';
 import type { LogOptions } from '../../proto/control.ts';
 import type { LogRecord } from '../../proto/log-record.ts';
 import type { NodeDescription, Task, TaskId } from '../../proto/objects.ts';
@@ -27,17 +27,15 @@ export class FakeExecutor implements Executor {
   readonly events: string[] = [];
   ingress: readonly IngressTarget[] = [];
   readonly #behaviour: FakeBehaviour;
-  readonly #hostname: string;
+  description: NodeDescription;
 
   constructor(behaviour: FakeBehaviour = {}, hostname = 'fake') {
     this.#behaviour = behaviour;
-    this.#hostname = hostname;
+    this.description = { ...(aNode().description ?? fail('internal', 'a node has a description')), hostname };
   }
 
   describe(): NodeDescription {
-    const { description } = aNode();
-    if (!description) throw new Error('a node has a description');
-    return { ...description, hostname: this.#hostname };
+    return this.description;
   }
 
   controller(task: Task): Controller {

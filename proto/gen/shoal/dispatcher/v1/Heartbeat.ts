@@ -4,8 +4,10 @@ import type { Long } from '@grpc/proto-loader';
 
 export interface HeartbeatInput {
   'sequence'?: (number | string | Long);
+  'description'?: (Buffer | Uint8Array | string);
 }
 
 export interface Heartbeat {
   'sequence': (number);
+  'description': (Buffer);
 }
