@@ -60,7 +60,7 @@ export function guestsOn({ network, guests }: NetworkMembers): NonNullable<Netwo
         `${address}/${prefixLengthOf(network, address)}`,
       ];
       const six = sixOf(address, network);
-      const IPv6Address = six === undefined ? '' : `${six}/${network.subnet6?.split('/')[1]}`;
+      const IPv6Address = six === undefined ? '' : `${six.address}/${six.prefixLength}`;
       return [[containerId, { Name: name, EndpointID: id, MacAddress, IPv4Address, IPv6Address }]];
     }),
   );

@@ -71,6 +71,7 @@ export interface NetworkEntry {
   readonly gateway: string;
   readonly further?: readonly NetworkSubnet[];
   readonly subnet6?: string;
+  readonly further6?: readonly string[];
   readonly vni: number;
   readonly internal: boolean;
   readonly attachable?: boolean;
@@ -174,6 +175,7 @@ const asWayPort = (value: unknown, path: string): number => asInteger(value, pat
 export function parseNetwork(bytes: Uint8Array): NetworkEntry {
   const json = decodeJson(bytes, 'network');
   const subnet6 = optional(json['subnet6'], 'network.subnet6', asString);
+  const further6 = optional(json['further6'], 'network.further6', (value, path) => asArray(value, path, asString));
   const further = optional(json['further'], 'network.further', (value, path) => asArray(value, path, parseSubnetOf));
   const encryption = optional(json['encryption'], 'network.encryption', parseNetworkKeys);
   return {
@@ -187,6 +189,7 @@ export function parseNetwork(bytes: Uint8Array): NetworkEntry {
     options: asMap(json['options'], 'network.options', asString),
     ...(further && { further }),
     ...(subnet6 !== undefined && { subnet6 }),
+    ...(further6 && { further6 }),
     ...(encryption && { encryption }),
   };
 }

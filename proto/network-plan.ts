@@ -9,7 +9,8 @@ import {
   parseSubnet,
   type Subnet,
 } from '../base/ipv4.ts';
-import { formatAddress6, formatSubnet6, overlaps6, parseSubnet6 } from '../base/ipv6.ts';
+import { contains6, formatAddress6, formatSubnet6, overlaps6, parseSubnet6, type Subnet6 } from '../base/ipv6.ts';
+import { gatewaysOfSixes, longestPrefixes, sixOfFour, sixPlaces } from '../base/six-of-four.ts';
 import { parseDurationMs } from '../base/units.ts';
 import { isPredefinedNetwork } from './defaults.ts';
 import type {
@@ -37,7 +38,12 @@ export interface TakenSubnet {
 
 export interface NetworkPlan extends NetworkSubnet {
   readonly further?: readonly NetworkSubnet[];
-  readonly subnet6?: string;
+}
+
+/** Of IPv6. */
+export interface Plan6 {
+  readonly subnet6: string;
+  readonly further6?: readonly string[];
 }
 
 const POOLS_MAX = 32;
@@ -117,41 +123,70 @@ export interface TakenSubnet6 {
 }
 
 /** Undefined: without IPv6. One that nobody asked for is made of the network's number, which no other has. */
-export function planSubnet6(
-  { ipv6 = false, subnet6 }: Pick<NetworkSpec, 'ipv6' | 'subnet6'>,
-  { subnet, further = [], vni }: NetworkPlan & { readonly vni: number },
+export function planSubnets6(
+  { ipv6 = false, subnet6, further6 = [] }: Pick<NetworkSpec, 'ipv6' | 'subnet6' | 'further6'>,
+  plan: NetworkPlan & { readonly vni: number },
   taken: readonly TakenSubnet6[],
-): string | undefined {
+): Plan6 | undefined {
   if (!ipv6) return undefined;
-  const wanted = parseSubnet6(subnet6 ?? `fd53:6f${hex(vni >> 16, 2)}:${hex(vni & 0xffff, 4)}::/64`);
-  const longest = 96 + (further.length > 0 ? 0 : parseSubnet(subnet).prefixLength);
-  if (wanted.prefixLength < PREFIX_LENGTH6_MIN || wanted.prefixLength > longest) {
-    fail('invalid', `subnet ${formatSubnet6(wanted)} must be between /${PREFIX_LENGTH6_MIN} and /${longest}`);
+  if (further6.length >= POOLS_MAX) fail('invalid', `a network has ${POOLS_MAX} subnets at most`);
+  const { vni } = plan;
+  const first = subnet6 ?? `fd53:6f${hex(vni >> 16, 2)}:${hex(vni & 0xffff, 4)}::/64`;
+  const wanted = [first, ...further6].map(parseSubnet6);
+  const longest = longestPrefixes(foursOf(plan), wanted);
+  const own: TakenSubnet6[] = [];
+  for (const [at, subnet] of wanted.entries()) {
+    checkSubnet6(subnet, longest[at] ?? 0, [...taken, ...own]);
+    own.push({ subnet6: formatSubnet6(subnet), owner: 'the same request' });
   }
-  const other = taken.find((each) => overlaps6(wanted, parseSubnet6(each.subnet6)));
-  if (other) {
-    fail(
-      'forbidden',
-      `invalid pool request: Pool overlaps with other one on this address space: ${formatSubnet6(wanted)} meets ${other.owner} (${other.subnet6})`,
-    );
+  const [settled = '', ...others] = wanted.map(formatSubnet6);
+  return { subnet6: settled, ...(others.length > 0 && { further6: others }) };
+}
+
+function checkSubnet6(subnet: Subnet6, longest: number, taken: readonly TakenSubnet6[]): void {
+  const text = formatSubnet6(subnet);
+  if (subnet.prefixLength < PREFIX_LENGTH6_MIN || subnet.prefixLength > longest) {
+    fail('invalid', `subnet ${text} must be between /${PREFIX_LENGTH6_MIN} and /${longest}`);
   }
-  return formatSubnet6(wanted);
+  const other = taken.find((each) => overlaps6(subnet, parseSubnet6(each.subnet6)));
+  if (!other) return;
+  const clash = 'invalid pool request: Pool overlaps with other one on this address space';
+  fail('forbidden', `${clash}: ${text} meets ${other.owner} (${other.subnet6})`);
 }
 
 const PREFIX_LENGTH6_MIN = 16;
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
 
-/**
- * The address in `subnet6` of who has `address`: as far from its beginning as that is from its own subnet's. Where there
- * are several subnets it ends in the whole address, so that no two of them meet.
- */
+type Subnets = Pick<NetworkPlan, 'subnet' | 'gateway' | 'further'> & Partial<Plan6>;
+
+const foursOf = ({ subnet, further = [] }: Pick<NetworkPlan, 'subnet' | 'further'>): Subnet[] =>
+  [subnet, ...further.map((pool) => pool.subnet)].map(parseSubnet);
+
+const sixesOf = ({ subnet6, further6 = [] }: Partial<Plan6>): Subnet6[] =>
+  subnet6 === undefined ? [] : [subnet6, ...further6].map(parseSubnet6);
+
+/** A network's IPv6 subnets, none where it is without, each with its gateway. */
+export function pools6Of(network: Subnets): NetworkSubnet[] {
+  const { subnet, gateway, further = [] } = network;
+  const pools = [{ subnet, gateway }, ...further].map((pool) => ({
+    subnet: parseSubnet(pool.subnet),
+    gateway: parseAddress(pool.gateway),
+  }));
+  const sixes = sixesOf(network);
+  return gatewaysOfSixes(pools, sixes).map((address, at) => {
+    return { subnet: formatSubnet6(sixes[at] ?? fail('internal', 'a subnet')), gateway: formatAddress6(address) };
+  });
+}
+
+/** The IPv6 address of who has `address`, with the prefix length of its subnet (base/six-of-four.ts). */
 export function sixOf(
   address: string,
-  { subnet, further = [], subnet6 }: Pick<NetworkPlan, 'subnet' | 'further' | 'subnet6'>,
-): string | undefined {
-  if (subnet6 === undefined) return undefined;
-  const base = further.length > 0 ? 0 : parseSubnet(subnet).base;
-  return formatAddress6(parseSubnet6(subnet6).base + BigInt(parseAddress(address) - base));
+  network: Omit<Subnets, 'gateway'>,
+): { readonly address: string; readonly prefixLength: number } | undefined {
+  const six = sixOfFour(sixPlaces(foursOf(network), sixesOf(network)), parseAddress(address));
+  if (six === undefined) return undefined;
+  const prefixLength = sixesOf(network).find((subnet) => contains6(subnet, six))?.prefixLength ?? 128;
+  return { address: formatAddress6(six), prefixLength };
 }
 
 /** Neither the subnet's own address nor its broadcast address. */

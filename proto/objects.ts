@@ -364,6 +364,8 @@ export interface NetworkSpec extends Partial<NetworkPool> {
   /** Containers have IPv6 addresses too. */
   readonly ipv6?: boolean;
   readonly subnet6?: string; // fd00:9::/64; absent: chosen
+  /** Of IPv6, beside the first one. */
+  readonly further6?: readonly string[];
 }
 
 /** A network of the cluster. What its creation settled never changes. */
@@ -376,6 +378,7 @@ export interface Network extends ObjectMeta {
   readonly further?: readonly NetworkSubnet[];
   /** With IPv6. What an address there follows from: `sixOf` in network-plan.ts. */
   readonly subnet6?: string;
+  readonly further6?: readonly string[];
   /** Tells its packets from those of other networks on the wire between nodes. */
   readonly vni: number;
 }

@@ -187,6 +187,7 @@ export const parseNetworkSpec: Parser<NetworkSpec> = object<NetworkSpec>({
   further: maybe(list(pool)),
   ipv6: maybe(flag),
   subnet6: maybe(text),
+  further6: maybe(list(text)),
 });
 
 export const parseClusterSpec: Parser<ClusterSpec> = object<ClusterSpec>({

@@ -1,7 +1,7 @@
 // Networks as the Engine API shows them, and the body of /networks/create.
 import { fail } from '../../base/errors.ts';
 import type { Json } from '../../base/parse.ts';
-import { poolsOf, sixOf } from '../../proto/network-plan.ts';
+import { pools6Of, poolsOf } from '../../proto/network-plan.ts';
 import type { Network, NetworkPool, NetworkSpec } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
 import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
@@ -50,8 +50,7 @@ export function networkInspect(network: NetworkInfo, containers: readonly Contai
 /** A network of the cluster. */
 export function clusterNetworkJson(network: Network): NetworkJson {
   const { id, spec, subnet6, vni, createdAtMs } = network;
-  const gateway6 = sixOf(network.gateway, network);
-  const six = subnet6 === undefined ? [] : [{ Subnet: subnet6, Gateway: gateway6 ?? '' }];
+  const six = pools6Of(network).map(({ subnet, gateway }) => ({ Subnet: subnet, Gateway: gateway }));
   return {
     Name: spec.name,
     Id: id,
@@ -126,17 +125,15 @@ function parseNamed(network: Fields): NetworkSpec {
 function addressesOf(
   ipam: Fields,
   ipv6: boolean,
-): Partial<NetworkPool> & Pick<NetworkSpec, 'further' | 'ipv6' | 'subnet6'> {
+): Partial<NetworkPool> & Pick<NetworkSpec, 'further' | 'ipv6' | 'subnet6' | 'further6'> {
   const driver = ipam.text('Driver');
   if (driver !== '' && driver !== 'default') fail('not-found', `IPAM driver "${driver}" not found`);
   ipam.refuse('Options', 'options of the IPAM driver are');
   const ranges = ipam.objects('Config').filter(({ json }) => Object.keys(json).length > 0);
   const isSix = (range: Fields): boolean => range.text('Subnet').includes(':');
   const fours = ranges.filter((each) => !isSix(each));
-  const [six, secondSix] = ranges.filter(isSix);
-  const plan6 = ipv6 ? { ipv6, ...(six && { subnet6: subnet6Of(six) }) } : {};
-  if (secondSix && ipv6)
-    fail('not-implemented', `${ipam.path('Config')}: more than one IPv6 subnet is not implemented yet`);
+  const [six, ...further6] = ipv6 ? ranges.filter(isSix).map(subnet6Of) : [];
+  const plan6 = ipv6 ? { ipv6, ...(six && { subnet6: six }), ...(further6.length > 0 && { further6 }) } : {};
   const [first] = fours;
   if (fours.length === 1 && first?.text('Subnet') === '') {
     const gateway = first.text('Gateway');

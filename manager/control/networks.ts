@@ -6,7 +6,15 @@ import { newId } from '../../base/id.ts';
 import { parseAddress, parseSubnet } from '../../base/ipv4.ts';
 import type { ControlReply, ControlRequest } from '../../proto/control.ts';
 import { isPredefinedNetwork } from '../../proto/defaults.ts';
-import { freeVni, keyPeriodMs, planNetwork, planSubnet6, poolsOf, type TakenSubnet } from '../../proto/network-plan.ts';
+import {
+  freeVni,
+  keyPeriodMs,
+  planNetwork,
+  pools6Of,
+  planSubnets6,
+  poolsOf,
+  type TakenSubnet,
+} from '../../proto/network-plan.ts';
 import type { Network, NetworkSpec, Service } from '../../proto/objects.ts';
 import { isTerminal, isWanted } from '../../proto/task-state.ts';
 import { checkNetworkSpec } from '../../proto/validate.ts';
@@ -65,7 +73,7 @@ function planned(
   view: View,
   id: Network['id'],
   spec: NetworkSpec,
-): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'further' | 'subnet6' | 'vni'> {
+): Pick<Network, 'id' | 'spec' | 'subnet' | 'gateway' | 'further' | 'subnet6' | 'further6' | 'vni'> {
   const networks = [...view.networks.all()];
   if (view.networks.byName(spec.name)) fail('conflict', `network with name ${spec.name} already exists`);
   if (networks.length >= NETWORKS_MAX) {
@@ -73,11 +81,10 @@ function planned(
   }
   const vni = freeVni(view.version, new Set(networks.map((network) => network.vni)));
   const plan = planNetwork(spec, takenSubnets(view, networks));
-  const taken6 = networks.flatMap(({ subnet6, spec: { name } }) =>
-    subnet6 === undefined ? [] : [{ subnet6, owner: `network ${name}` }],
+  const taken6 = networks.flatMap((network) =>
+    pools6Of(network).map(({ subnet }) => ({ subnet6: subnet, owner: `network ${network.spec.name}` })),
   );
-  const subnet6 = planSubnet6(spec, { ...plan, vni }, taken6);
-  return { id, spec, ...plan, ...(subnet6 !== undefined && { subnet6 }), vni };
+  return { id, spec, ...plan, ...planSubnets6(spec, { ...plan, vni }, taken6), vni };
 }
 
 /** Other networks, and the nodes themselves: their containers must be able to reach them. */

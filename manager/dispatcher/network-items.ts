@@ -253,7 +253,7 @@ function guestOccupant({ id, nodeId, networkId, address, name, aliases }: Guest)
 }
 
 function networkEntry(
-  { id, spec, subnet, gateway, further, subnet6, vni }: Network,
+  { id, spec, subnet, gateway, further, subnet6, further6, vni }: Network,
   keyring: Keyring | undefined,
 ): NetworkEntry {
   const { name, internal, attachable, options } = spec;
@@ -269,6 +269,7 @@ function networkEntry(
     options,
     ...(further && { further }),
     ...(subnet6 !== undefined && { subnet6 }),
+    ...(further6 && { further6 }),
     ...(encryption && { encryption }),
   };
 }

@@ -118,11 +118,10 @@ export interface OverlayNetwork {
   readonly gateway: string;
   /** Beside the first one. */
   readonly further?: readonly { readonly subnet: string; readonly gateway: string }[];
-  /**
-   * Absent: without IPv6. An address is as far from its beginning as the IPv4 address is from its own subnet's; where
-   * there are several subnets it ends in the whole IPv4 address.
-   */
+  /** Absent: without IPv6. What an address there follows from: base/six-of-four.ts. */
   readonly subnet6?: string;
+  /** Of IPv6, beside that one. */
+  readonly further6?: readonly string[];
   readonly internal: boolean;
   readonly attachable: boolean;
   readonly options: Readonly<Record<string, string>>;

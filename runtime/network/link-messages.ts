@@ -1,5 +1,5 @@
 // rtnetlink: links, addresses, routes. Source: Linux include/uapi/linux/{rtnetlink,if_link,if_addr}.h.
-import { addressBytes, type Ip, ipBytes, isSix, type Subnet, subnetOf } from './addresses.ts';
+import { addressBytes, type Ip, ipBytes, isSix, type Subnet, type Subnet6, subnetOf } from './addresses.ts';
 import {
   type Message,
   MessageWriter,
@@ -208,10 +208,10 @@ export function setDefaultRoute(writer: MessageWriter, gateway: Ip): void {
 }
 
 /** Whoever is in the subnet stands on the link itself. */
-export const addLinkRoute = (writer: MessageWriter, index: number, subnet: Subnet): void =>
+export const addLinkRoute = (writer: MessageWriter, index: number, subnet: Subnet | Subnet6): void =>
   linkRoute(writer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, subnet);
 
-export const deleteLinkRoute = (writer: MessageWriter, index: number, subnet: Subnet): void =>
+export const deleteLinkRoute = (writer: MessageWriter, index: number, subnet: Subnet | Subnet6): void =>
   linkRoute(writer, RTM_DELROUTE, 0, index, subnet);
 
 function linkRoute(
@@ -219,10 +219,10 @@ function linkRoute(
   type: number,
   flags: number,
   index: number,
-  { base, prefixLength }: Subnet,
+  { base, prefixLength }: Subnet | Subnet6,
 ): void {
   const header = Buffer.from([
-    AF_INET,
+    isSix(base) ? AF_INET6 : AF_INET,
     prefixLength,
     0,
     0,

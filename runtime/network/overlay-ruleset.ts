@@ -1,5 +1,7 @@
 // The packet rules of a network's sandbox: connections to a service's virtual address go to one of its tasks, the
 // client's address stays. Frames on the bridge pass them too (br_netfilter). Pure.
+import { fail } from '../../base/errors.ts';
+import { sixOfFour, type SixPlace, sixPlaces } from '../../base/six-of-four.ts';
 import { addressBytes, addressBytes6 } from './addresses.ts';
 import type { Bridge } from './bridges.ts';
 import { fillSlots } from './client-slots.ts';
@@ -33,20 +35,18 @@ export interface OverlayRules {
   readonly six?: Six;
 }
 
-/** Where an IPv4 address begins to be counted from, and its IPv6 address. */
-export interface Six {
-  readonly base: number;
-  readonly base6: bigint;
-}
+/** What IPv6 addresses follow from; never empty. */
+export type Six = readonly SixPlace[];
 
-/** Where there are several subnets, an IPv6 address ends in the whole IPv4 address. */
+/** Undefined: without IPv6. */
 export function sixOfBridge({ subnets, subnets6 }: Pick<Bridge, 'subnets' | 'subnets6'>): Six | undefined {
-  const [six] = subnets6;
-  const [four, second] = subnets;
-  return six && four && { base: second ? 0 : four.subnet.base, base6: six.subnet.base };
+  const subnetOf = <Subnet>({ subnet }: { readonly subnet: Subnet }): Subnet => subnet;
+  const places = sixPlaces(subnets.map(subnetOf), subnets6.map(subnetOf));
+  return places.length > 0 ? places : undefined;
 }
 
-export const sixOf = ({ base, base6 }: Six, address: number): bigint => base6 + BigInt(address - base);
+export const sixOf = (six: Six, address: number): bigint =>
+  sixOfFour(six, address) ?? fail('internal', 'there is an IPv6 subnet');
 
 const TABLE = 'shoal_overlay';
 

@@ -3,8 +3,9 @@ import { addAddress, changeLink, changePort, LOOPBACK_INDEX } from './link-messa
 import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
 import type { SubnetGateway } from './network-addresses.ts';
+import type { SubnetGateway6 } from './network-addresses6.ts';
 import { addSandboxBridge, addVxlan, BRIDGE_INDEX, BRIDGE_NAME, VXLAN_INDEX, VXLAN_NAME } from './overlay-messages.ts';
-import { type Six, sixOf } from './overlay-ruleset.ts';
+import type { Six } from './overlay-ruleset.ts';
 
 export interface OverlayShape {
   readonly name: string;
@@ -14,7 +15,8 @@ export interface OverlayShape {
   readonly subnets: readonly SubnetGateway[];
   readonly gateway: number;
   /** With IPv6. */
-  readonly six?: Six & { readonly prefixLength: number };
+  readonly six?: Six;
+  readonly subnets6: readonly SubnetGateway6[];
   readonly mtu: number;
 }
 
@@ -54,15 +56,12 @@ export function waySteps(
 }
 
 /** Puts the link on the bridge, which then has the gateways' addresses. */
-export function joinSteps({ subnets, gateway, six }: OverlayShape, path: string): Step[] {
+export function joinSteps({ subnets, subnets6 }: OverlayShape, path: string): Step[] {
   const writer = new MessageWriter();
   putOnBridge(writer);
   changeLink(writer, { index: BRIDGE_INDEX, up: true });
-  for (const each of subnets) {
+  for (const each of [...subnets, ...subnets6]) {
     addAddress(writer, { index: BRIDGE_INDEX, address: each.gateway, prefixLength: each.subnet.prefixLength });
-  }
-  if (six) {
-    addAddress(writer, { index: BRIDGE_INDEX, address: sixOf(six, gateway), prefixLength: six.prefixLength });
   }
   return [{ do: 'netlink', family: NETLINK_ROUTE, where: path, messages: writer.finish() }];
 }

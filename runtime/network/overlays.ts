@@ -5,7 +5,16 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Mutex } from '../../base/mutex.ts';
-import { formatAddress6, parseAddress, parseSubnet, parseSubnet6 } from './addresses.ts';
+import { gatewaysOfSixes, sixOfFour, type SixPlace, sixPlaces } from '../../base/six-of-four.ts';
+import {
+  formatAddress6,
+  formatSubnet6,
+  parseAddress,
+  parseSubnet,
+  parseSubnet6,
+  type Subnet,
+  type Subnet6,
+} from './addresses.ts';
 import { bridgeOf } from './bridges.ts';
 import type {
   EncryptionMeans,
@@ -23,7 +32,7 @@ import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
 import { Overlay } from './overlay.ts';
-import { sixOf, sixOfBridge } from './overlay-ruleset.ts';
+import { sixOfBridge } from './overlay-ruleset.ts';
 import { BRIDGE_INDEX, BRIDGE_NAME, VXLAN_PORT } from './overlay-messages.ts';
 import type { NetworkRecord } from './registry.ts';
 import { SealedNetworks } from './sealed-networks.ts';
@@ -176,7 +185,8 @@ export class MachineOverlays implements Overlays {
       ...record.overlay,
       subnets: bridge.subnets,
       gateway: bridge.gateway,
-      ...(six && bridge.subnets6[0] && { six: { ...six, prefixLength: bridge.subnets6[0].subnet.prefixLength } }),
+      subnets6: bridge.subnets6,
+      ...(six && { six }),
       mtu: bridge.mtu,
     };
     const path = join(directory, record.id);
@@ -194,7 +204,8 @@ export class MachineOverlays implements Overlays {
   #putNames(index: number, { network, names: told }: OverlayState): void {
     const known = this.#names.get(network.id);
     if (known && index < known.index) return; // or the next difference would be one to what nobody was told
-    const names = told.map((record) => ({ ...record, addresses: inBoth(network, record.addresses) }));
+    const places = sixPlaces(subnetsOf(network), subnets6Of(network));
+    const names = told.map((record) => ({ ...record, addresses: inBoth(places, record.addresses) }));
     const before = known?.records ?? new Map<string, string>();
     const after = new Map(names.map((record) => [record.name.toLowerCase(), JSON.stringify(record)]));
     const put = names.filter((record: NameRecord) => {
@@ -207,29 +218,32 @@ export class MachineOverlays implements Overlays {
   }
 }
 
-/** The IPv6 address of who has this IPv4 address. */
-function sixIn({ subnet, further = [], subnet6 }: OverlayNetwork, address: string): string | undefined {
-  if (subnet6 === undefined) return undefined;
-  const base = further.length > 0 ? 0 : parseSubnet(subnet).base;
-  return formatAddress6(sixOf({ base, base6: parseSubnet6(subnet6).base }, parseAddress(address)));
-}
+const subnetsOf = ({ subnet, further = [] }: OverlayNetwork): Subnet[] =>
+  [subnet, ...further.map((pool) => pool.subnet)].map(parseSubnet);
 
-const inBoth = (network: OverlayNetwork, addresses: readonly string[]): string[] => [
-  ...addresses,
-  ...addresses.flatMap((address) => sixIn(network, address) ?? []),
-];
+const subnets6Of = ({ subnet6, further6 = [] }: OverlayNetwork): Subnet6[] =>
+  subnet6 === undefined ? [] : [subnet6, ...further6].map(parseSubnet6);
+
+/** With the IPv6 addresses of who has these. */
+function inBoth(places: readonly SixPlace[], addresses: readonly string[]): string[] {
+  const sixes = addresses.map((address) => sixOfFour(places, parseAddress(address)));
+  return [...addresses, ...sixes.flatMap((six) => (six === undefined ? [] : [formatAddress6(six)]))];
+}
 
 const isEncrypted = ({ options }: Pick<NetworkRecord, 'options'>): boolean => Object.hasOwn(options, 'encrypted');
 
 function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
-  const { id, name, internal, attachable, options, subnet, gateway, further = [], subnet6, vni, port: asked } = network;
-  const gateway6 = sixIn(network, gateway);
+  const { id, name, internal, attachable, options, subnet, gateway, further = [], vni, port: asked } = network;
   const port = isEncrypted(network) ? VXLAN_PORT : asked;
   const pools = [{ subnet, gateway }, ...further].map((pool) => ({ ...pool, range: '', auxiliary: {} }));
-  for (const pool of pools) {
-    parseSubnet(pool.subnet);
-    parseAddress(pool.gateway, 'gateway');
-  }
+  const parsed = pools.map((pool) => {
+    return { subnet: parseSubnet(pool.subnet), gateway: parseAddress(pool.gateway, 'gateway') };
+  });
+  const sixes = subnets6Of(network);
+  const pools6 = gatewaysOfSixes(parsed, sixes).map((address, at) => {
+    const six = sixes[at] ?? fail('internal', 'a gateway without a subnet');
+    return { subnet: formatSubnet6(six), gateway: formatAddress6(address), range: '', auxiliary: {} };
+  });
   const bridge = { name: BRIDGE_NAME, subnet, gateway };
   const overlay = { vni, port: port || VXLAN_PORT };
   return {
@@ -243,7 +257,7 @@ function recordOf(network: OverlayNetwork, nowMs: number): NetworkRecord {
     options,
     bridge,
     ...(further.length > 0 && { pools }),
-    ...(subnet6 && gateway6 && { pools6: [{ subnet: subnet6, gateway: gateway6, range: '', auxiliary: {} }] }),
+    ...(pools6.length > 0 && { pools6 }),
     overlay,
   };
 }

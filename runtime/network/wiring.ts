@@ -42,8 +42,11 @@ export function wireSteps(wiring: Wiring): Step[] {
 }
 
 /** Other subnets of the network are on the same bridge: nobody needs to pass on what goes there. */
-function besideSteps({ sandbox, bridge, place }: Wiring): Step[] {
-  const others = bridge.subnets.filter(({ subnet }) => subnet.base !== place.subnet.base);
+function besideSteps({ sandbox, bridge, place, six }: Wiring): Step[] {
+  const others = [
+    ...bridge.subnets.filter(({ subnet }) => subnet.base !== place.subnet.base),
+    ...(six ? bridge.subnets6.filter(({ subnet }) => subnet.base !== six.place.subnet.base) : []),
+  ];
   if (others.length === 0) return [];
   const writer = new MessageWriter();
   for (const { subnet } of others) addLinkRoute(writer, insideIndex(sandbox), subnet);

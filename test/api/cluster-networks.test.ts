@@ -34,6 +34,27 @@ describe('a network of the cluster', () => {
     ]);
   });
 
+  it('is asked for with several IPv6 subnets, and shown with their gateways', () => {
+    const subnets = ['10.7.0.0/24', 'fd00:7::/64', '10.8.0.0/24', 'fd00:8::/64'].map((Subnet) => ({ Subnet }));
+    const asked = { Name: 'back', Driver: 'overlay', IPAM: { Driver: 'default', Config: subnets } };
+    assert.equal(parseClusterNetwork(asked).subnet6, undefined, 'IPv6 was not asked for');
+    const spec = parseClusterNetwork({ ...asked, EnableIPv6: true });
+    assert.deepEqual([spec.subnet6, spec.further6], ['fd00:7::/64', ['fd00:8::/64']]);
+    const further = [{ subnet: '10.8.0.0/24', gateway: '10.8.0.9' }];
+    const settled = { subnet: '10.7.0.0/24', gateway: '10.7.0.1', further };
+    const sixes = { subnet6: 'fd00:7::/64', further6: ['fd00:8::/64'] };
+    const network: Network = {
+      ...aNetwork({ spec, ...settled, ...sixes }),
+      version: 1,
+      createdAtMs: 0,
+      updatedAtMs: 0,
+    };
+    assert.deepEqual(clusterNetworkJson(network).IPAM.Config?.slice(2), [
+      { Subnet: 'fd00:7::/64', Gateway: 'fd00:7::1' },
+      { Subnet: 'fd00:8::/64', Gateway: 'fd00:8::9' },
+    ]);
+  });
+
   it('is asked for without a subnet, and with a gateway alone', () => {
     const ask = (config: object[]) => parseClusterNetwork({ Name: 'n', Driver: 'overlay', IPAM: { Config: config } });
     assert.equal(ask([]).subnet, undefined);

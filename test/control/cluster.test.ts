@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { ErrorCode } from '../../base/errors.ts';
 import { CONTROL_METHODS, type ControlMethod } from '../../proto/control.ts';
-import { poolsOf, sixOf } from '../../proto/network-plan.ts';
+import { pools6Of, poolsOf, sixOf } from '../../proto/network-plan.ts';
 import type { NetworkSpec } from '../../proto/objects.ts';
 import { type ControlBench, controlBench } from '../support/control.ts';
 import { aClusterSpec, aNetwork, aNetworkSpec, aServiceSpec, aTask, aTaskSpec, anId } from '../support/objects.ts';
@@ -110,7 +110,7 @@ describe('networks', () => {
       { subnet: '10.8.0.0/24', gateway: '10.8.0.9' },
       { subnet: '10.9.0.0/24', gateway: '10.9.0.1' },
     ]);
-    assert.equal(sixOf('10.8.0.3', network), 'fd00:9::a08:3');
+    assert.deepEqual(sixOf('10.8.0.3', network), { address: 'fd00:9::a08:3', prefixLength: 64 });
     const refused = (changes: Partial<NetworkSpec>, code: ErrorCode, words: RegExp) =>
       bench.refused('CreateNetwork', { spec: aNetworkSpec({ name: 'front', ...changes }) }, code, words);
     await refused({ subnet: '10.9.0.128/25' }, 'forbidden', /10\.9\.0\.128\/25 meets network back \(10\.9\.0\.0\/24\)/);
@@ -147,6 +147,44 @@ describe('networks', () => {
     await bench.refused('CreateNetwork', overlap, 'forbidden', /fd00:9::\/80 meets network c \(fd00:9::\/64\)/);
     const narrow = { spec: aNetworkSpec({ name: 'e', ipv6: true, subnet6: 'fd00:8::/124' }) };
     await bench.refused('CreateNetwork', narrow, 'invalid', /must be between \/16 and \/120/);
+  });
+
+  it('have as many IPv6 subnets as are asked for, each with the addresses of one IPv4 subnet, the last with the rest', async () => {
+    const create = async (changes: Partial<NetworkSpec>) =>
+      (await bench.call('CreateNetwork', { spec: aNetworkSpec({ ipv6: true, ...changes }) })).network;
+    const pools = {
+      subnet: '10.7.0.0/24',
+      further: [{ subnet: '10.8.0.0/24', gateway: '10.8.0.9' }, { subnet: '10.9.0.0/16' }],
+    };
+    const sixes = { subnet6: 'fd00:7::/64', further6: ['fd00:8::/80'] };
+    const fewer = await create({ ...pools, ...sixes });
+    assert.deepEqual([fewer.subnet6, fewer.further6], ['fd00:7::/64', ['fd00:8::/80']]);
+    assert.deepEqual(sixOf('10.7.0.3', fewer), { address: 'fd00:7::3', prefixLength: 64 });
+    assert.deepEqual(sixOf('10.8.0.3', fewer), { address: 'fd00:8::a08:3', prefixLength: 80 });
+    assert.deepEqual(sixOf('10.9.1.3', fewer), { address: 'fd00:8::a09:103', prefixLength: 80 });
+    assert.deepEqual(pools6Of(fewer), [
+      { subnet: 'fd00:7::/64', gateway: 'fd00:7::1' },
+      { subnet: 'fd00:8::/80', gateway: 'fd00:8::a08:9' },
+    ]);
+    const more = await create({
+      name: 'more',
+      subnet: '10.20.0.0/24',
+      subnet6: 'fd00:20::/64',
+      further6: ['fd00:21::/64'],
+    });
+    assert.deepEqual(pools6Of(more)[1], { subnet: 'fd00:21::/64', gateway: 'fd00:21::1' });
+    assert.deepEqual(sixOf('10.20.0.9', more), { address: 'fd00:20::9', prefixLength: 64 });
+    const refused = (changes: Partial<NetworkSpec>, code: ErrorCode, words: RegExp) =>
+      bench.refused('CreateNetwork', { spec: aNetworkSpec({ name: 'x', ipv6: true, ...changes }) }, code, words);
+    await refused({ subnet6: 'fd00:8::/81' }, 'forbidden', /fd00:8::\/81 meets network back \(fd00:8::\/80\)/);
+    await refused({ subnet6: 'fd00:a::/64', further6: ['fd00:a::/80'] }, 'forbidden', /meets the same request/);
+    const shared = { subnet: '10.30.0.0/24', further: [{ subnet: '10.31.0.0/24' }, { subnet: '10.32.0.0/24' }] };
+    await refused({ ...shared, subnet6: 'fd00:b::/64', further6: ['fd00:c::/112'] }, 'invalid', /\/16 and \/96/);
+    await refused(
+      { subnet6: 'fd00:d::/64', further6: Array.from({ length: 32 }, () => 'fd00:e::/64') },
+      'invalid',
+      /32 subnets/,
+    );
   });
 
   it('with a bad or a predefined name are refused', async () => {

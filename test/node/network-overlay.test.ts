@@ -366,6 +366,56 @@ describe('a network between nodes', function () {
     assert.match(await lab.ask(first?.sandboxPath ?? '', '10.200.0.2', 80), /^10\.1\.7\.1 10\.0\.9\.3/);
   });
 
+  it('has several IPv6 subnets: members of each reach all others, their virtual addresses and gateways', async () => {
+    await using swarm = await OverlayLab.open(2);
+    const { lab } = swarm;
+    swarm.more = {
+      further: [
+        { subnet: '10.1.7.0/29', gateway: '10.1.7.6' },
+        { subnet: '10.200.0.0/16', gateway: '10.200.0.1' },
+      ],
+      subnet6: 'fd00:9::/64',
+      further6: ['fd00:a::/64'],
+    };
+    const places: readonly Place[] = [
+      { address: '10.0.9.3', on: 0 },
+      { address: '10.1.7.1', on: 1 },
+      { address: '10.200.255.3', on: 0 },
+    ];
+    const virtual = ['10.0.9.2', '10.1.7.3'];
+    const targets = places.map(({ address }) => address);
+    const services = virtual.map((virtualAddress) => ({ virtualAddress, targets }));
+    await swarm.tell(places, services);
+    const containers = await Promise.all(places.map(({ address, on }) => swarm.container(on, address)));
+    assert.deepEqual(
+      containers.map(({ address6 }) => address6),
+      ['fd00:9::3', 'fd00:a::a01:701', 'fd00:a::ac8:ff03'],
+    );
+    for (const { sandboxPath, address6 = '' } of containers) await lab.serve(sandboxPath, 80, address6, '::');
+    for (const from of containers) {
+      for (const to of containers) {
+        assert.equal(await lab.ask(from.sandboxPath, to.address6 ?? '', 80), `${to.address6} ${from.address6}`);
+      }
+      for (const address of ['fd00:9::2', 'fd00:a::a01:703']) {
+        const answers = await Promise.all(Array.from({ length: 6 }, () => lab.ask(from.sandboxPath, address, 80)));
+        for (const answer of answers) {
+          const [server, client] = answer.split(' ');
+          assert.equal(client, server === from.address6 ? 'fd00:9::1' : from.address6, answer);
+        }
+      }
+      for (const gateway of ['fd00:9::1', 'fd00:a::a01:706']) {
+        const ping = ['busybox', 'ping', '-c1', '-W1', gateway];
+        const said = execFileSync('nsenter', [`--net=${from.sandboxPath}`, ...ping], { encoding: 'utf8' });
+        assert.match(said, /1 packets received/, gateway);
+      }
+    }
+    await swarm.networks[0]?.shutdown({ keep: true });
+    const networks = (await swarm.machines[0]?.networks()) ?? assert.fail('no machine');
+    await networks.adopt(containers.filter((_, at) => places[at]?.on === 0));
+    await networks.overlays.apply(100, swarm.stateFor(0, places, services));
+    assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
+  });
+
   it('has IPv6 beside IPv4: neighbours on other nodes, virtual addresses with the client’s own, and names', async () => {
     await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
