@@ -1,5 +1,5 @@
-// Makes the kernel forget tracked connections. A walk over its table takes 9 ms and more even when it is empty, and
-// costs the same for one filter as for a hundred: filters are gathered.
+// Makes the kernel forget tracked connections. Where it can not choose them itself, and for many filters, that is a walk
+// over its table, which takes 9 ms and more even when it is empty, for one filter as for a hundred: filters are gathered.
 import type { Background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { Netd } from './netd.ts';

@@ -7,6 +7,7 @@ import { type Row, rowKey } from './overlay-messages.ts';
 import { type OverlayRules, type Six, sixOf } from './overlay-ruleset.ts';
 
 const ROWS_PER_STEP = 1_000;
+const FEW = 16;
 
 export interface Wanted {
   readonly rows: ReadonlyMap<string, Row>;
@@ -88,12 +89,27 @@ export function lostIn(before: OverlayState, after: OverlayState): ConnectionFil
   return gone.map(({ address }) => ({ serverAddress: parseAddress(address) }));
 }
 
-/** Datagrams that go to these move on. */
+/**
+ * Datagrams that reach these by a service's address move on. Where many were replaced at once and none stayed, all that go
+ * to that address do: one filter instead of hundreds, each of which would be looked for. A client that began in the moment
+ * between may lose its first datagram then.
+ */
 export function withdrawnIn(before: OverlayState, after: OverlayState): ConnectionFilter[] {
   const now = new Map(after.services.map(({ virtualAddress, targets }) => [virtualAddress, new Set(targets)]));
-  return before.services.flatMap(({ virtualAddress, targets }) =>
-    targets
-      .filter((target) => !now.get(virtualAddress)?.has(target))
-      .map((target): ConnectionFilter => ({ protocol: 'udp', serverAddress: parseAddress(target) })),
-  );
+  return before.services.flatMap(({ virtualAddress, targets }): ConnectionFilter[] => {
+    const asked = { protocol: 'udp', askedAddress: parseAddress(virtualAddress) } as const;
+    const withdrawn = targets.filter((target) => !now.get(virtualAddress)?.has(target));
+    if (withdrawn.length > FEW && withdrawn.length === targets.length) return [asked];
+    return withdrawn.map((target) => ({ ...asked, serverAddress: parseAddress(target) }));
+  });
+}
+
+/** The same by IPv6. */
+export function filterInSix(filter: ConnectionFilter, six: Six): ConnectionFilter {
+  const { askedAddress, serverAddress } = filter;
+  return {
+    ...filter,
+    ...(typeof askedAddress === 'number' && { askedAddress: sixOf(six, askedAddress) }),
+    ...(typeof serverAddress === 'number' && { serverAddress: sixOf(six, serverAddress) }),
+  };
 }

@@ -44,7 +44,6 @@ import {
   type OverlayRules,
   planOverlayChange,
   planOverlayReplacement,
-  sixOf,
 } from './overlay-ruleset.ts';
 import {
   joinSteps,
@@ -55,7 +54,16 @@ import {
   waySteps,
 } from './overlay-sandbox.ts';
 import { sendsIn } from './overlay-underlay.ts';
-import { isReplaced, isWay, lostIn, rowDifferences, stepsOf, wantedOf, withdrawnIn } from './overlay-wanted.ts';
+import {
+  filterInSix,
+  isReplaced,
+  isWay,
+  lostIn,
+  rowDifferences,
+  stepsOf,
+  wantedOf,
+  withdrawnIn,
+} from './overlay-wanted.ts';
 
 export interface OverlayParts {
   readonly netd: () => Netd;
@@ -275,9 +283,7 @@ export class Overlay {
   /** Whoever is gone has gone with both of its addresses. */
   #inBoth(filter: ConnectionFilter): ConnectionFilter[] {
     const { six } = this.shape;
-    const { serverAddress } = filter;
-    if (!six || typeof serverAddress !== 'number') return [filter];
-    return [filter, { ...filter, serverAddress: sixOf(six, serverAddress) }];
+    return six ? [filter, filterInSix(filter, six)] : [filter];
   }
 
   async #readRows(): Promise<Map<string, Row>> {

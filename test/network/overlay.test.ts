@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { OverlayState } from '../../runtime/network/contract.ts';
 import { parseAddress } from '../../runtime/network/addresses.ts';
-import { wantedOf } from '../../runtime/network/overlay-wanted.ts';
+import { filterInSix, wantedOf, withdrawnIn } from '../../runtime/network/overlay-wanted.ts';
 import { putRow, readRows, type Row, rowKey } from '../../runtime/network/overlay-messages.ts';
 import { planOverlayChange, planOverlayReplacement } from '../../runtime/network/overlay-ruleset.ts';
 import { MessageWriter } from '../../runtime/network/netlink.ts';
@@ -92,5 +92,33 @@ describe('what a sandbox is to know', () => {
     assert.ok(planOverlayChange(rules([3, 4]), rules([])));
     assert.equal(planOverlayChange(rules([]), rules([])), undefined);
     assert.ok(planOverlayChange(rules([]), rules([3])));
+  });
+});
+
+describe('datagrams that move on', () => {
+  const stateWith = (...targets: string[]): OverlayState =>
+    stateOf({ services: [{ virtualAddress: '10.0.1.2', targets }] });
+  const many = (from: number): string[] => Array.from({ length: 20 }, (_, at) => `10.0.1.${from + at}`);
+  const asked = { protocol: 'udp', askedAddress: parseAddress('10.0.1.2') };
+  const toServer = (address: string) => ({ ...asked, serverAddress: parseAddress(address) });
+
+  it('are those of targets that left, whoever else stays', () => {
+    const filters = withdrawnIn(stateWith('10.0.1.9', ...many(20)), stateWith('10.0.1.9', '10.0.1.10'));
+    assert.deepEqual(filters, many(20).map(toServer));
+    assert.deepEqual(withdrawnIn(stateWith('10.0.1.9'), stateWith()), [toServer('10.0.1.9')]);
+  });
+
+  it('are all that asked for the service where many left and none stayed', () => {
+    const filters = withdrawnIn(stateWith(...many(20)), stateWith(...many(40)));
+    assert.deepEqual(filters, [asked]);
+  });
+
+  it('are looked for by IPv6, too', () => {
+    const six = { base: parseAddress('10.0.1.0'), base6: 0xfd00n << 112n };
+    assert.deepEqual(filterInSix({ askedAddress: six.base + 2 }, six), { askedAddress: six.base6 + 2n });
+    assert.deepEqual(filterInSix({ protocol: 'udp', serverAddress: six.base + 9 }, six), {
+      protocol: 'udp',
+      serverAddress: six.base6 + 9n,
+    });
   });
 });

@@ -8,6 +8,7 @@ import { requireRoot } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
 
 const VIP = '10.0.9.2';
+const OTHER_VIP = '10.0.9.200';
 const PLACES: readonly Place[] = [
   { address: '10.0.9.3', on: 0 },
   { address: '10.0.9.4', on: 1 },
@@ -160,9 +161,25 @@ describe('a network between nodes', function () {
       const { sandboxPath, address } = await swarm.container(at, `10.0.9.${3 + at}`);
       await lab.serveDatagrams(sandboxPath, 53, address);
     }
-    assert.match(await lab.askDatagram(client.sandboxPath, VIP, 53, 5_000), /^10\.0\.9\.4 /);
-    await swarm.tell(PLACES, service('10.0.9.5'));
-    assert.match(await lab.askDatagram(client.sandboxPath, VIP, 53, 5_000), /^10\.0\.9\.5 /);
+    const other = { virtualAddress: OTHER_VIP, targets: ['10.0.9.4', '10.0.9.5'] };
+    const ask = (address: string, port: number) => lab.askDatagram(client.sandboxPath, address, 53, port);
+    const ports = [6_000, 6_001, 6_002, 6_003];
+    assert.match(await ask(VIP, 5_000), /^10\.0\.9\.4 /);
+    await swarm.tell(PLACES, [...service('10.0.9.4'), other]);
+    const kept = await Promise.all(ports.map((port) => ask(OTHER_VIP, port)));
+    await swarm.tell(PLACES, [...service('10.0.9.5'), other]);
+    assert.match(await ask(VIP, 5_000), /^10\.0\.9\.5 /);
+    assert.deepEqual(await Promise.all(ports.map((port) => ask(OTHER_VIP, port))), kept);
+    // Many that go at once are looked for by the address that was asked, and do not take others along either.
+    const many = Array.from({ length: 50 }, (_, at) => `10.0.9.${100 + at}`);
+    await swarm.tell(PLACES, [...service('10.0.9.5', ...many), other]);
+    assert.match(await ask(VIP, 5_000), /^10\.0\.9\.5 /);
+    await swarm.tell(PLACES, [...service('10.0.9.4'), other]);
+    assert.match(await ask(VIP, 5_000), /^10\.0\.9\.4 /);
+    await swarm.tell(PLACES, [...service('10.0.9.4', ...many), other]);
+    await swarm.tell(PLACES, [...service('10.0.9.4'), other]);
+    assert.match(await ask(VIP, 5_000), /^10\.0\.9\.4 /);
+    assert.deepEqual(await Promise.all(ports.map((port) => ask(OTHER_VIP, port))), kept);
   });
 
   it('moby#33789, #35401: follows an address to another node at once, and back', async () => {
