@@ -1,7 +1,19 @@
 // Addresses, subnets, and what is derived from them: IPv4 as numbers, IPv6 as bigints. Pure.
 import { fail } from '../../base/errors.ts';
+import { formatAddress, overlaps, parseAddress, type Subnet, subnetOf } from '../../base/ipv4.ts';
 import { addressBytes6, formatAddress6, parseAddress6 } from '../../base/ipv6.ts';
 
+export {
+  contains,
+  formatAddress,
+  formatSubnet,
+  maskOf,
+  overlaps,
+  parseAddress,
+  parseSubnet,
+  type Subnet,
+  subnetOf,
+} from '../../base/ipv4.ts';
 export {
   addressBytes6,
   contains6,
@@ -14,11 +26,6 @@ export {
   sizeOf6,
   type Subnet6,
 } from '../../base/ipv6.ts';
-
-export interface Subnet {
-  readonly base: number; // network address, host bits zero
-  readonly prefixLength: number;
-}
 
 /** IPv4 as a number, IPv6 as a bigint: an address says itself of which family it is. */
 export type Ip = number | bigint;
@@ -39,16 +46,6 @@ export const formatHost = (address: Ip): string => (isSix(address) ? `[${formatI
 /** Network order, as the kernel takes it: four bytes or sixteen. */
 export const ipBytes = (address: Ip): Buffer => (isSix(address) ? addressBytes6(address) : addressBytes(address));
 
-export function parseAddress(text: string, what = 'address'): number {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  if (!parts || parts.some((part) => part > 255)) return fail('invalid', `${what} '${text}' is not an IPv4 address`);
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
-}
-
-export function formatAddress(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
-}
-
 /** Network order, as the kernel takes it. */
 export function addressBytes(address: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -56,36 +53,7 @@ export function addressBytes(address: number): Buffer {
   return bytes;
 }
 
-export function maskOf(prefixLength: number): number {
-  return prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0;
-}
-
-export function subnetOf(address: number, prefixLength: number): Subnet {
-  return { base: (address & maskOf(prefixLength)) >>> 0, prefixLength };
-}
-
-/** Reads `172.18.0.0/16`; host bits must be zero, as the text then says what it means. */
-export function parseSubnet(text: string): Subnet {
-  const [address = '', length = ''] = text.split('/');
-  if (!/^\d{1,2}$/.test(length) || Number(length) > 32) fail('invalid', `invalid CIDR address: ${text}`);
-  const subnet = subnetOf(parseAddress(address, 'subnet'), Number(length));
-  if (subnet.base !== parseAddress(address)) {
-    fail('invalid', `invalid network ${text}: the network address is ${formatSubnet(subnet)}`);
-  }
-  return subnet;
-}
-
-export const formatSubnet = (subnet: Subnet): string => `${formatAddress(subnet.base)}/${subnet.prefixLength}`;
-
 export const sizeOf = (subnet: Subnet): number => 2 ** (32 - subnet.prefixLength);
-
-export function contains(subnet: Subnet, address: number): boolean {
-  return (address & maskOf(subnet.prefixLength)) >>> 0 === subnet.base;
-}
-
-export function overlaps(a: Subnet, b: Subnet): boolean {
-  return a.prefixLength <= b.prefixLength ? contains(a, b.base) : contains(b, a.base);
-}
 
 export function macText(bytes: Iterable<number>): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');

@@ -94,17 +94,23 @@ export class MessageWriter {
     this.#append(value);
   }
 
+  /** By hand, as thousands of back ends are tens of thousands of attributes. */
+  #write16(value: number, at: number): void {
+    this.#bytes[at] = value & 255;
+    this.#bytes[at + 1] = value >> 8;
+  }
+
   #open(type: number): number {
     const start = this.#length;
     this.#grow(4);
-    this.#bytes.writeUInt16LE(type, start + 2);
+    this.#write16(type, start + 2);
     return start;
   }
 
   #close(start: number): void {
     const length = this.#length - start;
     if (length > 0xffff) throw new RangeError(`netlink attribute of ${length} bytes`);
-    this.#bytes.writeUInt16LE(length, start);
+    this.#write16(length, start);
     this.#grow(aligned(this.#length) - this.#length);
   }
 
@@ -121,8 +127,7 @@ export class MessageWriter {
       this.#bytes.copy(larger, 0, 0, this.#length);
       this.#bytes = larger;
     }
-    this.#bytes.fill(0, this.#length, needed);
-    this.#length = needed;
+    this.#length = needed; // what is behind was never written to
   }
 }
 

@@ -8,9 +8,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Scope } from '../../base/scope.ts';
-import type { Endpoint, OverlayState } from '../../runtime/network/contract.ts';
+import type { OverlayState } from '../../runtime/network/contract.ts';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
-import { ms, type Row } from './network-rows.ts';
+import { balancing, joinInside } from './network-balancing.ts';
+import { median, ms, type Row } from './network-rows.ts';
 import { inSwarm } from './network-swarm.ts';
 import { joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
 
@@ -92,13 +93,13 @@ async function onMachines(): Promise<Row[]> {
   const [one, two, outside] = [await lab.machine(), await lab.machine(), await lab.machine()];
   const [first, second] = [await one.networks(), await two.networks()];
   const rows: Row[] = [];
-  rows.push(...(await wiring(first)), ...(await names(first, wire)), ...(await balancing(second)));
+  rows.push(...(await wiring(first)), ...(await names(first, wire)), ...(await balancing(lab, second, NETWORK)));
 
   const raw = await rawPair(owned, wire);
   const states = [0, 1].map((own) => stateFor([one.address, two.address], own));
   await Promise.all([first, second].map((each, at) => each.overlays.apply(100, states[at] as OverlayState)));
-  const here = await joinInside(first, HERE);
-  const there = await joinInside(second, THERE);
+  const here = await joinInside(first, NETWORK.id, HERE);
+  const there = await joinInside(second, NETWORK.id, THERE);
   await wire.serve(there.sandboxPath);
   const server = await joinContainer(first, { publish: [publish(PUBLISHED, Number(PORTS.greet))] });
   await wire.serve(server.sandboxPath);
@@ -154,12 +155,6 @@ async function routedWay(owned: Scope, lab: NetworkLab, outside: LabMachine, wir
   await outside.run('ip', 'route', 'add', '198.51.100.16/28', 'via', machine.address);
   await wire.serve(`/run/netns/${name}`);
   return { from: outside.namespace, to: '198.51.100.18' };
-}
-
-/** As a task: it leads outside by its machine's bridge. */
-async function joinInside(networks: MachineNetworks, address: string): Promise<Endpoint> {
-  const { sandboxPath } = await joinContainer(networks);
-  return await joinContainer(networks, { network: NETWORK.id, sandboxPath, address });
 }
 
 function stateFor(nodes: readonly string[], own: number): OverlayState {
@@ -229,43 +224,6 @@ async function names(networks: MachineNetworks, wire: Wire): Promise<Row[]> {
   ];
 }
 
-async function balancing(networks: MachineNetworks): Promise<Row[]> {
-  const network = { ...NETWORK, id: 'bench00000000000000000002', name: 'balanced', vni: 4243 };
-  const address = (number: number): string => `10.${64 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
-  const hundred = (from: number): string[] => Array.from({ length: 100 }, (_, at) => address(from + at));
-  const state = (services: OverlayState['services']): OverlayState => ({
-    network,
-    endpoints: [],
-    services,
-    names: [],
-  });
-  let index = 1;
-  const apply = async (services: OverlayState['services']): Promise<number> => {
-    const startMs = performance.now();
-    await networks.overlays.apply(++index, state(services));
-    return performance.now() - startMs;
-  };
-  await apply([]);
-  const replaced: number[] = [];
-  for (let count = 0; count < 20; count += 1) {
-    replaced.push(await apply([{ virtualAddress: VIRTUAL, targets: hundred(1_000 + (count % 2) * 100) }]));
-  }
-  const all = Array.from({ length: 500 }, (_, at) => ({
-    virtualAddress: address(100_000 + at),
-    targets: hundred(1_000 + at * 100),
-  }));
-  const loaded = await apply(all);
-  await networks.overlays.drop(network.id);
-  return [
-    {
-      what: '100 back ends replaced, from the call to its end',
-      measured: ms(median(replaced)),
-      goal: '≤ 1 ms in the kernel',
-    },
-    { what: '50 000 back ends of 500 services loaded', measured: ms(loaded), goal: '≤ 500 ms' },
-  ];
-}
-
 /** Alternately, so that a busy moment of the machine meets all of them. */
 function packets(
   wire: Wire,
@@ -311,10 +269,6 @@ function packets(
 }
 
 const rounds = <T>(work: () => T): T[] => Array.from({ length: ROUNDS }, work);
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-}
 
 const perSecond = (rates: readonly Rate[]): string => median(rates.map((each) => each.perSecond)).toFixed(0);
 
