@@ -114,11 +114,13 @@ describe('datagrams that move on', () => {
   });
 
   it('are looked for by IPv6, too', () => {
-    const six = { base: parseAddress('10.0.1.0'), base6: 0xfd00n << 112n };
-    assert.deepEqual(filterInSix({ askedAddress: six.base + 2 }, six), { askedAddress: six.base6 + 2n });
-    assert.deepEqual(filterInSix({ protocol: 'udp', serverAddress: six.base + 9 }, six), {
+    const base = parseAddress('10.0.1.0');
+    const base6 = 0xfd00n << 112n;
+    const six = [{ four: { base, prefixLength: 24 }, from: base, six: { base: base6, prefixLength: 64 } }];
+    assert.deepEqual(filterInSix({ askedAddress: base + 2 }, six), { askedAddress: base6 + 2n });
+    assert.deepEqual(filterInSix({ protocol: 'udp', serverAddress: base + 9 }, six), {
       protocol: 'udp',
-      serverAddress: six.base6 + 9n,
+      serverAddress: base6 + 9n,
     });
   });
 });
