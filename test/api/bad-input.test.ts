@@ -208,19 +208,6 @@ describe('bad input', () => {
     ],
     ['a join without an address', 'POST', '/swarm/join', { JoinToken: 'x' }, 400, /RemoteAddr/],
     [
-      'an overlay network of two IPv6 subnets',
-      'POST',
-      '/networks/create',
-      {
-        Name: 'n',
-        Driver: 'overlay',
-        EnableIPv6: true,
-        IPAM: { Config: [{ Subnet: 'fd00:1::/64' }, { Subnet: 'fd00:2::/64' }] },
-      },
-      501,
-      /more than one IPv6 subnet is not implemented yet/,
-    ],
-    [
       'a gateway without its subnet, beside another subnet',
       'POST',
       '/networks/create',

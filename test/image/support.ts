@@ -13,6 +13,8 @@ import { ImageStore } from '../../runtime/image/images.ts';
 import type { Unpack } from '../../runtime/image/layers.ts';
 import { TAR_END, type TarEntry, tarHeader, tarPadding } from '../../runtime/image/tar-writer.ts';
 
+const ZSTD_BLOCK_BYTES = 128 * 1024;
+
 export type Entries = readonly (readonly [
   entry: string | (Partial<TarEntry> & { name: string }),
   content?: string | Buffer,
@@ -106,6 +108,20 @@ export async function dockerArchive(options: ArchiveOptions = {}): Promise<Buffe
     [configName, config],
     ['manifest.json', JSON.stringify(manifest)],
   ]);
+}
+
+/** A frame of zstd (RFC 8878) whose blocks are not packed: no compressor is needed, which older Node does not have. */
+export function zstdOf(bytes: Buffer): Buffer {
+  const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0b1010_0000, 0, 0, 0, 0]); // one segment, its length in four bytes
+  head.writeUInt32LE(bytes.length, 5);
+  const blocks: Buffer[] = [];
+  for (let at = 0; at < bytes.length || at === 0; at += ZSTD_BLOCK_BYTES) {
+    const block = bytes.subarray(at, at + ZSTD_BLOCK_BYTES);
+    const start = Buffer.alloc(3);
+    start.writeUIntLE((block.length << 3) | Number(at + ZSTD_BLOCK_BYTES >= bytes.length), 0, 3);
+    blocks.push(start, block);
+  }
+  return Buffer.concat([head, ...blocks]);
 }
 
 export const streamOf = (bytes: Buffer): Readable => Readable.from([bytes]);

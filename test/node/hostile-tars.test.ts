@@ -52,7 +52,7 @@ describe('past escapes by archives (CVE-2014-6407, CVE-2014-9356, CVE-2017-14992
       'pull',
       async (layer) => {
         registry.addImage('hostile', '1', {
-          layers: [{ tar: layer, compressed: false }],
+          layers: [{ tar: layer, pack: (tar) => tar }],
           diffIds: [sha256(plain(layer))],
         });
         const name = `${registry.host}/hostile:1`;

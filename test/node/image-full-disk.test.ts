@@ -17,7 +17,7 @@ describe('a pull onto a full disk', function () {
     requireRoot(this);
     await using registry = await FakeRegistry.start();
     const noise = Buffer.from(Array.from({ length: 600_000 }, (_, at) => (at * 7919 + (at >> 3)) % 251));
-    registry.addImage('app', '1', { layers: [{ tar: await tarOf([['noise', noise]]), compressed: false }] });
+    registry.addImage('app', '1', { layers: [{ tar: await tarOf([['noise', noise]]), pack: (tar) => tar }] });
     const root = mkdtempSync(join(tmpdir(), 'image-full-'));
     try {
       const program = join(import.meta.dirname, '../support/full-disk-child.js');

@@ -7,7 +7,7 @@ import { MEDIA } from '../../runtime/registry/manifest.ts';
 
 export interface FakeLayer {
   readonly tar: Buffer;
-  readonly compressed?: boolean; // gzip unless false
+  readonly pack?: (tar: Buffer) => Buffer; // by gzip unless given
   readonly mediaType?: string;
 }
 
@@ -56,8 +56,8 @@ export class FakeRegistry implements AsyncDisposable {
 
   addImage(name: string, tag: string, image: FakeImage): { digest: string; id: string; layers: string[] } {
     const oci = image.oci ?? false;
-    const layers = image.layers.map(({ tar, compressed = true, mediaType }) => {
-      const bytes = compressed ? gzipSync(tar) : tar;
+    const layers = image.layers.map(({ tar, pack = gzipSync, mediaType }) => {
+      const bytes = pack(tar);
       const type = mediaType ?? (oci ? OCI_LAYER : MEDIA.dockerLayer);
       return { mediaType: type, size: bytes.length, digest: this.addBlob(bytes) };
     });
