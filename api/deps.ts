@@ -110,6 +110,7 @@ export interface SystemFacts {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly cgroupVersion: '1' | '2';
+  readonly appArmor: boolean; // containers are confined by it
   readonly storageDriver: string; // overlay2
   readonly hiddenPaths: { readonly masked: readonly string[]; readonly readOnly: readonly string[] }; // by default
   readonly labels: readonly string[]; // key=value

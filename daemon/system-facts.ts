@@ -1,6 +1,7 @@
 // What this machine and this daemon are, read once at start.
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
+import { whyNoAppArmor } from '../runtime/container/app-armor.ts';
 
 export interface MachineFacts {
   readonly hostname: string;
@@ -11,6 +12,7 @@ export interface MachineFacts {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly cgroupVersion: '1' | '2';
+  readonly appArmor: boolean;
 }
 
 export function machineFacts(): MachineFacts {
@@ -24,6 +26,7 @@ export function machineFacts(): MachineFacts {
     cpus: os.cpus().length,
     memoryBytes: os.totalmem(),
     cgroupVersion: existsSync('/sys/fs/cgroup/cgroup.controllers') ? '2' : '1',
+    appArmor: whyNoAppArmor() === undefined,
   };
 }
 

@@ -10,6 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import { fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import { AppArmor } from './container/app-armor.ts';
 import { availableCapabilities } from './container/capabilities.ts';
 import { CgroupHost } from './container/cgroup-host.ts';
 import { ContainerStore } from './container/containers.ts';
@@ -153,6 +154,7 @@ function securityDefaults(ownStatus: string): SecurityDefaults {
     maskedPaths: DEFAULT_MASKED_PATHS,
     readOnlyPaths: DEFAULT_READ_ONLY_PATHS,
     availableCapabilities: availableCapabilities(ownStatus),
+    appArmor: new AppArmor(),
     seccomp: (profile, capabilities) =>
       profile === undefined
         ? defaultSeccomp(capabilities, architecture)

@@ -35,7 +35,7 @@ export function containerInspect(info: ContainerInfo, facts: InspectFacts, sizes
     Platform: 'linux',
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: info.appArmorProfile,
     ExecIDs: info.execIds.length > 0 ? [...info.execIds] : null,
     HostConfig: hostConfigOf(info.config, facts),
     ...sizesJson(sizes),

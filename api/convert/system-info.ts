@@ -115,7 +115,7 @@ export async function systemInfo(
     ContainerdCommit: { ID: '', Expected: '' },
     RuncCommit: { ID: '', Expected: '' },
     InitCommit: { ID: '', Expected: '' },
-    SecurityOptions: ['name=seccomp,profile=builtin'],
+    SecurityOptions: [...(system.appArmor ? ['name=apparmor'] : []), 'name=seccomp,profile=builtin'],
     ProductLicense: '',
     CDISpecDirs: [],
     Warnings: system.warnings.length > 0 ? system.warnings : null,

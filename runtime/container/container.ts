@@ -115,6 +115,7 @@ export class Container {
       endpoints: status.endpoints,
       endpoint: status.endpoints[0],
       mounts: record.mounts,
+      appArmorProfile: record.appArmorProfile ?? '',
       logPath: record.config.logDriver.name === 'none' ? '' : join(directory, 'container-json.log'),
       paths: {
         hostname: join(runDirectory, 'hostname'),

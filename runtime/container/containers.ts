@@ -24,6 +24,7 @@ import { FilesOfContainers } from './files.ts';
 import { Names } from './names.ts';
 import { connect, disconnect } from './connect.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
+import { securityWarnings } from './security.ts';
 import { discardAhead, prepareAhead } from './prepare-ahead.ts';
 import { RecordFlusher, writeRecord } from './record.ts';
 import { removeNow } from './remove.ts';
@@ -100,7 +101,10 @@ export class ContainerStore implements Containers {
     this.#keep(container);
     this.#flusher.later(container.folders.directory);
     prepareAhead(container, this.#parts);
-    return { id: container.id, warnings: this.#warnings(config) };
+    return {
+      id: container.id,
+      warnings: [...this.#warnings(config), ...securityWarnings(config, this.#parts.security)],
+    };
   }
 
   #warnings({ limits }: ContainerConfig): string[] {

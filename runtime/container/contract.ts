@@ -169,6 +169,7 @@ export interface ContainerInfo {
     readonly readOnly: boolean;
     readonly propagation: string;
   }[];
+  readonly appArmorProfile: string; // '' where the machine confines nothing
   readonly logPath: string;
   readonly paths: {
     readonly hostname: string;

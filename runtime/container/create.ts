@@ -23,25 +23,25 @@ export async function createContainer(asked: ContainerConfig, parts: ContainerPa
   const image = parts.images.get(asked.image);
   const { config, args } = mergeImage(asked, image.config);
   validateConfig(config, parts);
-  securityOf(config, parts.security); // refuses wrong options now, not at start
+  const { appArmorProfile } = securityOf(config, parts.security); // refuses wrong options now, not at start
   checkReferences(config, parts);
   await parts.ociRuntimes.find(config.runtime ?? '');
   await using undo = new Scope();
   const id = newHexId(parts.random);
   const name = names.take(asked.name, id);
   undo.defer(() => names.release(name, id));
-  const container = await build({ id, name, image, config, args }, parts, undo);
+  const container = await build({ id, name, image, config, args, appArmorProfile }, parts, undo);
   undo.handOver();
   publishContainer(parts, container, 'create');
   return container;
 }
 
-interface Basics extends Pick<ContainerRecord, 'id' | 'name' | 'config' | 'args'> {
+interface Basics extends Pick<ContainerRecord, 'id' | 'name' | 'config' | 'args' | 'appArmorProfile'> {
   readonly image: Image;
 }
 
 async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promise<Container> {
-  const { id, name, image, config, args } = basics;
+  const { id, name, image, config, args, appArmorProfile = '' } = basics;
   const made: { container?: Container } = {};
   const holder = { containerId: id, isRunning: () => made.container !== undefined && isAlive(made.container.state) };
   const held = parts.images.hold(image.id, holder);
@@ -61,6 +61,7 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
     config: { ...config, name },
     args,
     mounts,
+    appArmorProfile,
   };
   for (const volume of volumes) await copyUp(volume, held, parts);
   await writeRecord(directory, record);

@@ -11,6 +11,7 @@ import { mergeEnv } from './merge.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { raceAbort } from './race.ts';
 import { capabilitiesOf } from './capabilities.ts';
+import { confinement } from './security.ts';
 import { securityOfContainer } from './security-of.ts';
 import { isAlive } from './state.ts';
 import { isUnframed } from './unframed.ts';
@@ -178,6 +179,7 @@ function processOf(
       ? capabilitiesOf({ privileged: true, add: [], drop: [], available })
       : security.capabilities,
     noNewPrivileges: security.noNewPrivileges,
+    ...confinement(security),
     ...(seccomp && { seccomp }),
     rlimits: own.ulimits,
     oomScoreAdjustment: own.oomScoreAdjustment,

@@ -9,6 +9,7 @@ import { processEnv } from './launch-request.ts';
 import { hasProbe } from './launch.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { raceAbort } from './race.ts';
+import { confinement } from './security.ts';
 import { securityOfContainer } from './security-of.ts';
 import { SIGKILL } from './signals.ts';
 
@@ -120,6 +121,7 @@ function probeProcess(container: Container, parts: ContainerParts, { test }: Hea
     terminal: false,
     capabilities: security.capabilities,
     noNewPrivileges: security.noNewPrivileges,
+    ...confinement(security),
     ...(security.seccomp && { seccomp: security.seccomp }),
     rlimits: config.ulimits,
     oomScoreAdjustment: config.oomScoreAdjustment,

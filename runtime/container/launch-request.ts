@@ -8,7 +8,7 @@ import type { DevicePlan } from './devices.ts';
 import { mergeEnv } from './merge.ts';
 import { byDepth, nativeMount, tmpfsMount } from './mounts.ts';
 import type { ContainerRecord } from './record.ts';
-import type { Security } from './security.ts';
+import { confinement, type Security } from './security.ts';
 
 export interface LaunchFacts {
   readonly record: ContainerRecord;
@@ -83,6 +83,7 @@ function processOf({ record, hostname, security, consoleSize }: LaunchFacts): Pr
     ...(consoleSize && { consoleSize }),
     capabilities: security.capabilities,
     noNewPrivileges: security.noNewPrivileges,
+    ...confinement(security),
     ...(security.seccomp && { seccomp: security.seccomp }),
     rlimits: config.ulimits,
     oomScoreAdjustment: config.oomScoreAdjustment,

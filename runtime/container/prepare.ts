@@ -36,10 +36,12 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
   const endpoints = await joinNetworks(container, parts, hostname, undo);
   container.hasRunFolders = true; // the helper makes them
   undo.defer(() => clearRun(container, parts));
+  const security = securityOfContainer(container, parts);
   const [devices, hostFiles] = await Promise.all([
     planDevices(config),
     hostFilesOf(container, parts, { hostname, endpoints }),
     parts.cgroups.prepare(config.cgroupParent),
+    parts.security.appArmor.ensure(security.appArmorProfile),
   ]);
   const cgroups = parts.cgroups.plan(container.id, config.limits, devices.rules, config.cgroupParent);
   const runtime = await otherRuntime(container, parts, devices);
@@ -57,7 +59,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     cgroups,
     devices,
     runtime,
-    security: securityOfContainer(container, parts),
+    security,
     consoleSize: container.consoleSize,
   });
   const shim = await parts.native.launch(request);

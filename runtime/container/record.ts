@@ -25,6 +25,7 @@ export interface ContainerRecord {
   readonly config: ContainerConfig;
   readonly args: readonly string[];
   readonly mounts: readonly MountPoint[];
+  readonly appArmorProfile?: string;
 }
 
 export interface ContainerStatus {

@@ -1,8 +1,9 @@
 // What protects the machine from a container: from its options to capabilities, system call filter and hidden paths.
 import { fail } from '../../base/errors.ts';
 import { parseJson } from '../../base/parse.ts';
-import type { SeccompPolicy } from '../native/contract.ts';
+import type { ProcessSpec, SeccompPolicy } from '../native/contract.ts';
 import { capabilitiesOf } from './capabilities.ts';
+import { type AppArmor, UNCONFINED } from './app-armor.ts';
 import type { ContainerConfig } from './contract.ts';
 
 /** The machine's defaults; they live beside the helper that applies them. */
@@ -12,6 +13,7 @@ export interface SecurityDefaults {
   readonly availableCapabilities: ReadonlySet<string>;
   /** Resolves includes and excludes of a profile for these capabilities; undefined means the built-in profile. */
   seccomp(profile: unknown, capabilities: readonly string[]): SeccompPolicy;
+  readonly appArmor: Pick<AppArmor, 'missing' | 'profileFor' | 'warnings' | 'ensure'>;
 }
 
 export interface Security {
@@ -20,10 +22,12 @@ export interface Security {
   readonly seccomp: SeccompPolicy | undefined;
   readonly maskedPaths: readonly string[];
   readonly readOnlyPaths: readonly string[];
+  readonly appArmorProfile: string; // 'unconfined', or '' where the machine confines nothing
 }
 
 interface Options {
   readonly seccomp: 'default' | 'unconfined' | { readonly profile: unknown };
+  readonly appArmor: string; // '': the machine's own
   readonly noNewPrivileges: boolean;
   readonly hidesPaths: boolean;
 }
@@ -40,7 +44,18 @@ export function securityOf(config: ContainerConfig, defaults: SecurityDefaults):
     seccomp: privileged && options.seccomp === 'default' ? undefined : seccompOf(options, defaults, capabilities),
     maskedPaths: hides ? (config.maskedPaths ?? defaults.maskedPaths) : [],
     readOnlyPaths: hides ? (config.readOnlyPaths ?? defaults.readOnlyPaths) : [],
+    appArmorProfile: defaults.appArmor.profileFor({ asked: options.appArmor, privileged }),
   };
+}
+
+export function securityWarnings(config: ContainerConfig, { appArmor }: SecurityDefaults): string[] {
+  const { appArmor: asked } = parseSecurityOptions(config.securityOptions);
+  return appArmor.warnings({ asked, privileged: config.privileged });
+}
+
+/** Of a process; without AppArmor nothing is said, which helpers of an earlier daemon understand, too. */
+export function confinement({ appArmorProfile }: Security): Pick<ProcessSpec, 'appArmorProfile'> {
+  return appArmorProfile === '' || appArmorProfile === UNCONFINED ? {} : { appArmorProfile };
 }
 
 function seccompOf(
@@ -53,7 +68,7 @@ function seccompOf(
 }
 
 export function parseSecurityOptions(list: readonly string[]): Options {
-  let options: Options = { seccomp: 'default', noNewPrivileges: false, hidesPaths: true };
+  let options: Options = { seccomp: 'default', appArmor: '', noNewPrivileges: false, hidesPaths: true };
   for (const text of list) options = withOption(options, text);
   return options;
 }
@@ -70,11 +85,7 @@ function withOption(options: Options, text: string): Options {
       if (value !== 'unconfined') fail('invalid', `invalid --security-opt 2: "${text}"`);
       return { ...options, hidesPaths: false };
     case 'apparmor':
-      if (value === 'unconfined' || value === '') return options;
-      return fail(
-        'invalid',
-        `AppArmor profile "${value}" can not be applied: this machine does not confine containers with AppArmor`,
-      );
+      return { ...options, appArmor: value };
     case 'label':
       return options; // without SELinux a label means nothing, as in Docker
     default:

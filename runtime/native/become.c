@@ -1,5 +1,6 @@
 // From "inside the container" to the command. The order matters and is explained in security.c.
 #include "become.h"
+#include "app_armor.h"
 #include "init.h"
 #include "paths.h"
 #include "syscalls.h"
@@ -147,6 +148,7 @@ int process_become(const struct process_plan *plan, const struct ready *ready, c
   if (find_command(plan->args.items[0], ready->env, command, sizeof command, fault) < 0) return -1;
   if (seccomp_load(&ready->seccomp, fault) < 0) return -1;
   if (capabilities_finish(&ready->capabilities, fault) < 0) return -1;
+  if (app_armor_become(ready->app_armor, plan->app_armor_profile, fault) < 0) return -1;
   if (use_init && init_fork() < 0) return fault_set(fault, "fork from init");
   execve(command, (char *const *)plan->args.items, (char *const *)ready->env);
   return fault_invalid(fault, "exec %s", command);

@@ -10,6 +10,7 @@ struct ready {
   struct capability_set capabilities;
   struct seccomp_program seccomp;
   const char **env;
+  int app_armor; // by which an init of ours changes its profile, or -1
 };
 struct stdio {
   int in, out, err;

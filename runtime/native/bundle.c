@@ -79,6 +79,10 @@ static void write_process(FILE *out, const struct process_plan *process, const s
   write_strings(out, "permitted", capabilities);
   fputc('}', out);
   write_limits(out, process);
+  if (process->app_armor_profile[0] != 0) {
+    fputc(',', out);
+    write_text(out, "apparmorProfile", process->app_armor_profile);
+  }
   fprintf(out, ",\"noNewPrivileges\":%s,\"oomScoreAdj\":%d}", process->no_new_privileges ? "true" : "false",
           process->oom_score_adjustment);
 }

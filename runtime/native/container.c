@@ -1,5 +1,6 @@
 // PID 1 prepares its own world, then waits for the word to run the command.
 #include "container.h"
+#include "app_armor.h"
 #include "namespaces.h"
 #include "rootfs.h"
 #include "sync.h"
@@ -36,7 +37,20 @@ static int open_sources(struct birth *birth, struct fault *fault) {
   return open_bind_sources(birth->request, fault);
 }
 
-static int build(struct birth *birth, int *master, struct fault *fault) {
+// Behind the steps of others: what they execute is theirs. Before the host's root is left: in a user namespace the kernel
+// lets nobody mount a proc file system where only a masked one is to be seen.
+static int take_profile(const struct launch_request *request, struct ready *ready, struct fault *fault) {
+  const char *profile = request->process.app_armor_profile;
+  ready->app_armor = -1;
+  if (profile[0] == 0) return 0;
+  int proc = app_armor_proc(fault);
+  if (proc < 0) return -1;
+  int result = app_armor_take(proc, profile, request->use_init, &ready->app_armor, fault);
+  close(proc);
+  return result;
+}
+
+static int build(struct birth *birth, struct ready *ready, int *master, struct fault *fault) {
   struct launch_request *request = birth->request;
   struct rootfs rootfs;
   if (enter_cgroups(birth, fault) < 0 || enter_namespaces(birth, fault) < 0) return -1;
@@ -50,13 +64,14 @@ static int build(struct birth *birth, int *master, struct fault *fault) {
   if (mask_paths(&rootfs, &request->masked_paths, fault) < 0) return -1;
   if (lock_paths(&rootfs, &request->read_only_paths, fault) < 0) return -1;
   if (birth->steps != NULL && birth->steps->mounted(birth, fault) < 0) return -1;
+  if (take_profile(request, ready, fault) < 0) return -1;
   return rootfs_enter(&rootfs, request, fault);
 }
 
 static int prepare(struct birth *birth, struct ready *ready, struct fault *fault) {
   struct sync_message message = {.kind = SYNC_PREPARED, .value = 0, .warnings = {""}};
   int master = -1;
-  if (build(birth, &master, fault) < 0) return -1;
+  if (build(birth, ready, &master, fault) < 0) return -1;
   if (process_ready(&birth->request->process, birth->arena, true, ready, &message.warnings, fault) < 0) return -1;
   if (sync_send(birth->sync, &message, master) < 0) return fault_set(fault, "report to the shim");
   if (master >= 0) close(master);

@@ -50,6 +50,8 @@ export interface ProcessSpec {
   readonly consoleSize?: { readonly rows: number; readonly columns: number };
   readonly capabilities: readonly string[]; // bounding = permitted = effective; inheritable and ambient stay empty
   readonly noNewPrivileges: boolean;
+  /** AppArmor's, which has to be loaded; absent: as the daemon is confined. */
+  readonly appArmorProfile?: string;
   /** Parsed rules for the helper's seccomp compiler; absent: no filter. */
   readonly seccomp?: SeccompPolicy;
   readonly rlimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];

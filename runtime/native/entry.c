@@ -2,6 +2,7 @@
 // and only then makes the real process as a child of who forked the helper: until its exec nothing of the host can be
 // reached through it (CVE-2016-9962, CVE-2024-21626). This program's memory is not dumpable from the start.
 #include "entry.h"
+#include "app_armor.h"
 #include "shim.h"
 #include "sync.h"
 #include "syscalls.h"
@@ -10,9 +11,21 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+// A proc file system of our own would be one more thing to be taken from this process: the container's has to do.
+static int take_profile(const struct entry *entry, struct ready *ready, struct fault *fault) {
+  ready->app_armor = -1;
+  if (entry->process.app_armor_profile[0] == 0) return 0;
+  int proc = app_armor_proc_inside(fault);
+  if (proc < 0) return -1;
+  int result = app_armor_take(proc, entry->process.app_armor_profile, false, &ready->app_armor, fault);
+  close(proc);
+  return result;
+}
+
 static int ready_child(struct entry *entry, struct ready *ready, struct fault *fault) {
   struct sync_message message = {.kind = SYNC_PREPARED, .value = 0, .warnings = {""}};
   struct terminal terminal = {-1, -1};
+  if (take_profile(entry, ready, fault) < 0) return -1;
   if (process_ready(&entry->process, &entry->arena, false, ready, &message.warnings, fault) < 0) return -1;
   if (!entry->process.terminal) return 0;
   if (terminal_open(-1, entry->process.rows, entry->process.columns, &terminal, fault) < 0) return -1;

@@ -248,6 +248,7 @@ function writeProcess(writer: FrameWriter, process: ProcessSpec): void {
     writer.string(limit.name).u64(BigInt(limit.soft)).u64(BigInt(limit.hard)); // -1, unlimited, is all bits set
   });
   writer.i32(process.oomScoreAdjustment);
+  if (process.appArmorProfile !== undefined) writer.string(process.appArmorProfile);
 }
 
 /** Some hundred strings that are the same for nearly all containers and their execs. */

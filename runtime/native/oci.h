@@ -9,7 +9,7 @@
 #define OCI_ID_MAX 1024
 
 struct oci_options {
-  const char *root, *log, *bundle, *pid_file, *console_socket, *process, *cwd, *user, *resources;
+  const char *root, *log, *bundle, *pid_file, *console_socket, *process, *cwd, *user, *resources, *app_armor;
   bool log_as_json, detach, force, all, terminal, keep_keyring;
   int preserved;
   struct strings env;
@@ -33,6 +33,8 @@ struct oci_container {
 
 // oci_config.c: config.json as a launch request. `bundle` is absolute.
 int oci_read_config(struct oci_container *container, const struct oci_options *options, struct fault *fault);
+// "": nothing is changed, which "unconfined" means here.
+const char *oci_profile(const char *name);
 int oci_read_process(const struct json *process, const struct json *config, struct arena *arena, struct process_plan *plan,
                      struct fault *fault);
 bool oci_has_user_namespace(const struct json *config);

@@ -80,6 +80,8 @@ static int refuse_text(const struct json *object, const char *key, struct fault 
   return fault_say(fault, FAULT_INVALID, "%s is not supported: this runtime knows no such labels", key);
 }
 
+const char *oci_profile(const char *name) { return strcmp(name, "unconfined") == 0 ? "" : name; }
+
 int oci_read_process(const struct json *process, const struct json *config, struct arena *arena, struct process_plan *plan,
                      struct fault *fault) {
   *plan = (struct process_plan){0};
@@ -92,7 +94,8 @@ int oci_read_process(const struct json *process, const struct json *config, stru
   plan->columns = (uint16_t)json_integer(size, "width", 0, fault);
   plan->no_new_privileges = json_flag(process, "noNewPrivileges", false, fault);
   plan->outlives_parent = true;
-  if (refuse_text(process, "apparmorProfile", fault) < 0 || refuse_text(process, "selinuxLabel", fault) < 0) return -1;
+  plan->app_armor_profile = oci_profile(json_text(process, "apparmorProfile", "", fault));
+  if (refuse_text(process, "selinuxLabel", fault) < 0) return -1;
   if (read_user(json_member(process, "user"), arena, plan, fault) < 0) return -1;
   if (read_capabilities(json_member(process, "capabilities"), arena, plan, fault) < 0) return -1;
   if (read_limits(process, arena, plan, fault) < 0) return -1;

@@ -24,6 +24,7 @@ static int read_arguments(struct oci_container *container, const struct oci_opti
   if (options->rest_count == 0) return fault_say(fault, FAULT_INVALID, "exec needs --process or a command");
   plan->args = (struct strings){(uint32_t)options->rest_count, (const char **)options->rest};
   plan->terminal = options->terminal;
+  if (options->app_armor != NULL) plan->app_armor_profile = oci_profile(options->app_armor);
   if (options->cwd != NULL) plan->directory = options->cwd;
   if (options->user != NULL && read_user(options->user, plan, fault) < 0) return -1;
   uint32_t count = plan->env.count + options->env.count;

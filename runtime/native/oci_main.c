@@ -165,7 +165,7 @@ static int features_command(void) {
   print_names("capabilities", capability_name);
   printf(",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false},\"seccomp\":");
   oci_write_seccomp_features(stdout);
-  printf(",\"apparmor\":{\"enabled\":false},\"selinux\":{\"enabled\":false}}}\n");
+  printf(",\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":false}}}\n");
   return 0;
 }
 
@@ -181,7 +181,7 @@ static int run_command(struct oci_container *container, const struct oci_options
   return oci_delete(container, true, fault);
 }
 
-enum option_key { O_ROOT = 256, O_LOG, O_LOG_FORMAT, O_CONSOLE, O_PRESERVE, O_CWD, O_FORMAT, O_IGNORED, O_KEYRING, O_SYSTEMD, O_VERSION };
+enum option_key { O_ROOT = 256, O_LOG, O_LOG_FORMAT, O_CONSOLE, O_PRESERVE, O_CWD, O_FORMAT, O_APPARMOR, O_IGNORED, O_KEYRING, O_SYSTEMD, O_VERSION };
 static const struct option GLOBAL[] = {{"root", 1, NULL, O_ROOT},
                                        {"log", 1, NULL, O_LOG},
                                        {"log-format", 1, NULL, O_LOG_FORMAT},
@@ -194,7 +194,7 @@ static const struct option LOCAL[] = {{"bundle", 1, NULL, 'b'},      {"pid-file"
                                       {"preserve-fds", 1, NULL, O_PRESERVE}, {"process", 1, NULL, 'p'}, {"detach", 0, NULL, 'd'},
                                       {"tty", 0, NULL, 't'},         {"cwd", 1, NULL, O_CWD},         {"user", 1, NULL, 'u'},
                                       {"env", 1, NULL, 'e'},         {"all", 0, NULL, 'a'},           {"force", 0, NULL, 'f'},
-                                      {"format", 1, NULL, O_FORMAT}, {"resources", 1, NULL, 'r'},     {"no-new-keyring", 0, NULL, O_KEYRING},
+                                      {"format", 1, NULL, O_FORMAT}, {"apparmor", 1, NULL, O_APPARMOR}, {"resources", 1, NULL, 'r'},     {"no-new-keyring", 0, NULL, O_KEYRING},
                                       {"no-subreaper", 0, NULL, O_IGNORED}, {0}};
 
 static void take_option(struct oci_options *options, int key, struct fault *fault) {
@@ -207,6 +207,7 @@ static void take_option(struct oci_options *options, int key, struct fault *faul
   case O_PRESERVE: options->preserved = (int)strtol(optarg, NULL, 10); break;
   case O_CWD: options->cwd = optarg; break;
   case O_FORMAT: if (strcmp(optarg, "json") != 0) fault_say(fault, FAULT_INVALID, "the only --format is json"); break;
+  case O_APPARMOR: options->app_armor = optarg; break;
   case O_IGNORED: case O_KEYRING: break; // every process has a session key ring of its own
   case 'b': options->bundle = optarg; break;
   case 'P': options->pid_file = optarg; break;

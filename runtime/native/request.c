@@ -162,6 +162,7 @@ int parse_process(struct reader *reader, struct arena *arena, struct process_pla
     process->rlimits[i].hard = read_u64(reader);
   }
   process->oom_score_adjustment = (int32_t)read_u32(reader);
+  process->app_armor_profile = reader->at < reader->end ? read_string(reader) : "";
   process->umask = 022;
   if (process->args.count == 0 || process->args.items[0][0] == 0)
     fault_say(reader->fault, FAULT_INVALID, "no command specified");

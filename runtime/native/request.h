@@ -109,6 +109,7 @@ struct process_plan {
   struct strings capabilities;
   const struct capability_names *sets; // where they differ, or NULL
   bool no_new_privileges;
+  const char *app_armor_profile; // "": none
   struct seccomp_policy seccomp;
   uint32_t rlimit_count;
   struct rlimit_plan *rlimits;

@@ -7,6 +7,7 @@ import { CodedError, fail } from '../../base/errors.ts';
 import { silentLog } from '../../base/log.ts';
 import { ManualClock } from '../../base/manual-clock.ts';
 import { seededRandom } from '../../base/random.ts';
+import { AppArmor } from '../../runtime/container/app-armor.ts';
 import { ContainerStore } from '../../runtime/container/containers.ts';
 import type { ContainerConfig } from '../../runtime/container/contract.ts';
 import { HostFiles } from '../../runtime/container/host-files.ts';
@@ -365,7 +366,7 @@ export interface Machine extends AsyncDisposable {
 }
 
 export async function machine(
-  options: { config?: object; preparesAhead?: boolean; searchPath?: string } = {},
+  options: { config?: object; preparesAhead?: boolean; searchPath?: string; appArmor?: AppArmor } = {},
 ): Promise<Machine> {
   const root = await mkdtemp(join(tmpdir(), 'containers-'));
   const clock = new ManualClock();
@@ -413,6 +414,7 @@ export async function machine(
         maskedPaths: ['/proc/kcore'],
         readOnlyPaths: ['/proc/sys'],
         availableCapabilities: new Set(['CAP_CHOWN', 'CAP_SYS_ADMIN']),
+        appArmor: options.appArmor ?? new AppArmor('/nowhere'),
         seccomp: () => ({ defaultAction: { kind: 'errno', errno: 1 }, architectures: [], rules: [] }),
       },
       hostFiles: new HostFiles(),

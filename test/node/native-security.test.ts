@@ -100,6 +100,28 @@ describe('a container’s confinement', function () {
     });
   });
 
+  it('is given a profile of AppArmor by the kernel, not by what it put at its /proc (CVE-2025-52881)', async () => {
+    const refused = /apply the AppArmor profile 'mine': (this kernel has no AppArmor|it is not loaded)/;
+    const plain = bench.request(['true'], {}, { appArmorProfile: 'mine' });
+    await assert.rejects(runtime.launch(plain), { code: 'invalid', message: refused });
+    const init = bench.request(['true'], { useInit: true }, { appArmorProfile: 'mine' });
+    const initShim = await runtime.launch(init);
+    await assert.rejects(initShim.start(), { code: 'invalid', message: refused });
+    await end(initShim, bench, init);
+    const files = 'mkdir -p /proc/$n/attr/apparmor; : > /proc/$n/attr/exec; : > /proc/$n/attr/apparmor/exec';
+    const script = `mount -t tmpfs none /proc; n=0; while [ $n -lt 99 ]; do ${files}; n=$((n+1)); done; echo faked; exec sleep 1000`;
+    const request = bench.request(['sh', '-c', script], {}, { capabilities: ALL_CAPABILITIES });
+    const shim = await runtime.launch(request);
+    const stdio = await shim.attach({ stdin: false, stdout: true, stderr: true });
+    await shim.start();
+    for await (const { bytes } of stdio.output) if (bytes.toString().includes('faked')) break;
+    const [spec, quiet] = [plainProcess(['true']), { stdin: false, detached: true }];
+    const confined = { ...spec, appArmorProfile: 'mine' };
+    await assert.rejects(shim.exec(confined, { ...quiet, execId: 'a' }), { message: /\/proc is no proc file system/ });
+    assert.equal((await (await shim.exec(spec, { ...quiet, execId: 'b' })).exited).exitCode, 0);
+    await end(shim, bench, request);
+  });
+
   describe('what it sees', () => {
     it('has its own namespaces', async () => {
       const inside = (await says('for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done')).split(

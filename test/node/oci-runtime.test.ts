@@ -25,6 +25,7 @@ import { DockerClient } from '../support/docker-client.ts';
 import { requireRoot, requireTool } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
 
+const NO_PROFILE = /apply the AppArmor profile 'mine': (this kernel has no AppArmor|it is not loaded)/;
 const RUNC = ['/usr/sbin/runc', '/usr/bin/runc'].find((path) => existsSync(path)) ?? '/usr/sbin/runc';
 const CACHE = process.env['SHOAL_TEST_CACHE'] ?? '/tmp/shoal-native-cache';
 const SECONDS_MAX = 20;
@@ -349,6 +350,17 @@ describe('shoal-runtime, the OCI command line', () => {
     }
   });
 
+  it('refuses a profile of AppArmor that the kernel does not have, for the first process and for further ones', () => {
+    bundle.write(['true'], { apparmorProfile: 'mine' });
+    assert.match(bundle.call('runc', 'create', 'failing').stderr, /apparmor/);
+    assert.match(bundle.call('shoal', 'create', 'failing').stderr, NO_PROFILE);
+    bundle.write(['sleep', '1000'], { apparmorProfile: 'unconfined' });
+    bundle.create('box', 'box');
+    bundle.ok('start', 'box');
+    assert.match(bundle.call('shoal', 'exec', '--apparmor', 'mine', 'box', 'true').stderr, NO_PROFILE);
+    assert.equal(bundle.call('shoal', 'exec', '--apparmor', 'unconfined', 'box', 'true').status, 0);
+  });
+
   it('tells its features as the OCI has them', () => {
     const features = JSON.parse(bundle.ok('features')) as {
       linux: { namespaces: string[]; seccomp: { enabled: boolean } };
@@ -530,6 +542,16 @@ describe('shoal-runtime, a container in a user namespace', () => {
     await until('it has stopped', () => bundle.state('life')['status'] === 'stopped');
     bundle.ok('delete', 'life');
     rmSync(join(bundle.folder, 'rootfs/of-root'));
+  });
+
+  it('refuses a profile of AppArmor that the kernel does not have, also where only a masked /proc is to be seen', () => {
+    bundle.write(['true'], { apparmorProfile: 'mine' }, remapped());
+    assert.match(bundle.call('shoal', 'create', 'failing').stderr, NO_PROFILE);
+    bundle.write(['sleep', '1000'], {}, remapped());
+    bundle.create('box', 'box');
+    bundle.ok('start', 'box');
+    assert.match(bundle.call('shoal', 'exec', '--apparmor', 'mine', 'box', 'true').stderr, NO_PROFILE);
+    assert.equal(bundle.call('shoal', 'exec', 'box', 'true').status, 0);
   });
 
   it('joins the namespaces of another one, and its own belong to that', () => {

@@ -299,6 +299,7 @@ function infoOf(id: string, config: ContainerConfig): ContainerInfo {
     exitCode: 0,
     error: '',
     oomKilled: false,
+    appArmorProfile: '',
     startedAtMs: 0,
     finishedAtMs: 0,
     restartCount: 0,

@@ -341,6 +341,7 @@ function blank(id: string, name: string): Omit<ContainerInfo, 'config' | 'imageR
     exitCode: 0,
     error: '',
     oomKilled: false,
+    appArmorProfile: '',
     startedAtMs: 0,
     finishedAtMs: 0,
     restartCount: 0,

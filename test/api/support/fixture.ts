@@ -24,6 +24,7 @@ export const SYSTEM: SystemFacts = {
   kernelVersion: '6.1.0',
   operatingSystem: 'Debian GNU/Linux 12 (bookworm)',
   osVersion: '12',
+  appArmor: false,
   architecture: 'x86_64',
   cpus: 2,
   memoryBytes: 4_294_967_296,
