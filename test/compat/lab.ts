@@ -5,12 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BenchEngine, client, startDocker, startShoal } from '../bench/engines.ts';
 
+/** Where clients reach an engine: by its socket, and its published ports by a program with these words before it. */
+export interface Place {
+  readonly socketPath: string;
+  readonly inside: BenchEngine['inside'];
+}
+
 /** Started, used and stopped. Each has network namespaces and roots of its own, so that both may run at once. */
-export async function withEngine<T>(name: 'docker' | 'shoal', use: (socketPath: string) => Promise<T>): Promise<T> {
+export async function withEngine<T>(name: 'docker' | 'shoal', use: (place: Place) => Promise<T>): Promise<T> {
   await using engine = await start(name);
   const socketPath = engine.sockets[0] ?? '';
   await importImage(socketPath);
-  return await use(socketPath);
+  return await use({ socketPath, inside: engine.inside });
 }
 
 const start = (name: 'docker' | 'shoal'): Promise<BenchEngine> =>

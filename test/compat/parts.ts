@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { dockerode } from './dockerode.ts';
 import { COMPOSE_LINES } from './compose/lines.ts';
 import { normal } from './facts.ts';
+import type { Place } from './lab.ts';
 import { ROWS, type Views, viewsOf } from './raw.ts';
 import { SCENARIOS } from './scenarios.ts';
+import { TESTCONTAINERS, testcontainers } from './testcontainers/part.ts';
 
 const LINE_MS = 120_000;
 const COMPOSE = 'docker-compose'; // Debian's, which is compose 1
@@ -15,13 +17,14 @@ const SYSTEM_PYTHON = '/usr/bin/python3'; // the one that Debian's packages are 
 
 export interface Part {
   readonly name: string;
-  run(socketPath: string): Promise<Views>;
+  run(place: Place): Promise<Views>;
 }
 
 export const PARTS: readonly Part[] = [
-  { name: 'requests', run: (socketPath) => viewsOf(socketPath, ROWS) },
+  { name: 'requests', run: ({ socketPath }) => viewsOf(socketPath, ROWS) },
   { name: 'typed', run: typedLines },
-  { name: 'dockerode', run: dockerode },
+  { name: 'dockerode', run: ({ socketPath }) => dockerode(socketPath) },
+  { name: 'testcontainers', run: testcontainers },
   { name: 'docker-py', run: dockerPy },
   { name: 'compose', run: compose },
 ];
@@ -35,6 +38,7 @@ export function partsOf(name: string): Part[] {
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   compose: [COMPOSE, 'version'],
   'docker-py': [SYSTEM_PYTHON, '-c', 'import docker'],
+  testcontainers: ['npm', 'view', TESTCONTAINERS, 'version'],
 };
 
 function isInstalled(name: string): boolean {
@@ -44,12 +48,12 @@ function isInstalled(name: string): boolean {
   return false;
 }
 
-function typedLines(socketPath: string): Promise<Views> {
+function typedLines({ socketPath }: Place): Promise<Views> {
   return typed(socketPath, Object.values(SCENARIOS).flat(), factsOf);
 }
 
 /** What is done to several containers is done at once, so the order of its lines says nothing. */
-function compose(socketPath: string): Promise<Views> {
+function compose({ socketPath }: Place): Promise<Views> {
   const unordered = (outcome: Outcome) => [...new Set(factsOf(outcome).map((line) => line.trimEnd()))].sort();
   return typed(socketPath, COMPOSE_LINES, unordered);
 }
@@ -80,7 +84,7 @@ const COMPOSE_SETTINGS = {
 
 const SOURCES = join(import.meta.dirname, '../../../test/compat');
 
-async function dockerPy(socketPath: string): Promise<Views> {
+async function dockerPy({ socketPath }: Place): Promise<Views> {
   const { code, text } = await command(socketPath, SYSTEM_PYTHON, [join(SOURCES, 'docker-py.py')]);
   const lines = text.split('\n').map((line): [string, string[]] => {
     const [step = '', said = ''] = line.split('\t');

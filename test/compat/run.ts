@@ -1,6 +1,6 @@
 // `npm run compat`: the stock docker client, other clients and bare requests, through the same scenarios on Docker Engine
 // and on Shoal; prints what differs, and fails for what has no reason in differences.ts, or has one and differs no more.
-//   npm run compat requests     one part alone: requests, typed, dockerode, docker-py, compose
+//   npm run compat requests     one part alone: requests, typed, dockerode, testcontainers, docker-py, compose
 //   npm run compat fuzz 10000, npm run compat leaks 1000     the long forms of two tests of npm test
 //   npm run compat described    the requests once more at API 1.51 on Shoal alone, beside the published description
 //   npm run compat attacks      shows that the tests of past escapes need the defences that they are about
@@ -12,7 +12,7 @@ import { Contract } from './contract.ts';
 import { faultsOf } from './described.ts';
 import { LISTED } from './differences.ts';
 import { KINDS, touchedBy } from './kinds.ts';
-import { withEngine } from './lab.ts';
+import { type Place, withEngine } from './lab.ts';
 import { PARTS, type Part, partsOf } from './parts.ts';
 import type { Views } from './raw.ts';
 import { compare, type Report } from './report.ts';
@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
     );
     return 1;
   }
-  const views = (engine: 'docker' | 'shoal') => withEngine(engine, (socketPath) => viewsOf(parts, socketPath));
+  const views = (engine: 'docker' | 'shoal') => withEngine(engine, (place) => viewsOf(parts, place));
   const [docker, shoal] = await Promise.all([views('docker'), views('shoal')]);
   const list = LISTED.filter((entry) => parts.some(({ name }) => name === (entry.part ?? 'requests')));
   return print(compare(docker, shoal, list));
@@ -47,7 +47,7 @@ async function printDescribed(): Promise<number> {
     console.log('Set SHOAL_ENGINE_API to the published description.');
     return 1;
   }
-  const { checked, faults } = await withEngine('shoal', (socketPath) => faultsOf(socketPath, path));
+  const { checked, faults } = await withEngine('shoal', ({ socketPath }) => faultsOf(socketPath, path));
   for (const fault of faults) console.log(fault);
   console.log(`${checked} answers were held against the description, ${faults.length} faults`);
   return faults.length === 0 ? 0 : 1;
@@ -74,10 +74,10 @@ async function longForm(
   return code ?? 1;
 }
 
-async function viewsOf(parts: readonly Part[], socketPath: string): Promise<Views> {
+async function viewsOf(parts: readonly Part[], place: Place): Promise<Views> {
   const all = new Map<string, readonly string[]>();
   for (const part of parts) {
-    for (const [request, facts] of await part.run(socketPath)) all.set(`${part.name}: ${request}`, facts);
+    for (const [request, facts] of await part.run(place)) all.set(`${part.name}: ${request}`, facts);
   }
   return all;
 }

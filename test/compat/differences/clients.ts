@@ -72,6 +72,33 @@ export const CLIENTS: readonly Listed[] = [
     reason: 'building images is not there yet, and says so',
   },
   {
+    part: 'testcontainers',
+    request: /: a program that is not there$/,
+    lines:
+      /^[-+] fails: .*failed to create .*OCI runtime create failed: .*exec: "nosuchprogram": executable file not found/,
+    reason: 'newer engines tell the failure of a task in this frame; the status is the same',
+  },
+  {
+    part: 'testcontainers',
+    request: /: exec of nothing$/,
+    lines: /"exitCode":12[67]\}$/,
+    because: 'newer engines',
+    reason: 'they end with 127 for a program that is missing',
+  },
+  {
+    part: 'testcontainers',
+    request: /: a network that is not there$/,
+    lines: /network nowhere not found/,
+    reason: 'in a swarm Docker asks the manager, and passes on how it asked',
+  },
+  {
+    part: 'testcontainers',
+    request: /: build$/,
+    lines: /^(- "built"|\+ fails: .*HTTP code 501.*building images is not implemented yet)/,
+    because: 'not a part',
+    reason: 'building images is not there yet, and says so',
+  },
+  {
     part: 'docker-py',
     request:
       /run of a program that is not there|remove while it runs|exec after its end|list by what nobody|get no image|remove while in use/,
