@@ -188,8 +188,9 @@ export class Endpoints {
       for (const step of unplugSteps(endpoint)) await netd().doAside('removing a link', step);
       return;
     }
-    await netd().run([unwireStep(endpoint, addressesIn(endpoint))]);
-    await sandboxes.discard(endpoint.sandboxPath);
+    // Both at once: netd has done the first before it passes on the second.
+    const unwired = netd().run([unwireStep(endpoint, addressesIn(endpoint))]);
+    await Promise.all([unwired, sandboxes.discard(endpoint.sandboxPath)]);
   }
 
   /** Lets the default routes of a namespace lead through the endpoints that are chosen for it now. */

@@ -180,8 +180,19 @@ export class Netd {
         reject(new CodedError('deadline', `the network helper did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`));
       });
       this.#waiting.set(id, { resolve, reject, timer });
-      this.#child?.stdin?.write(frame);
+      this.#send(frame);
     });
+  }
+
+  /** What one turn of ours asks goes in one write: each one wakes netd, which then takes our processor's turn. */
+  #send(frame: Buffer): void {
+    const stdin = this.#child?.stdin;
+    if (!stdin) return;
+    if (stdin.writableCorked === 0) {
+      stdin.cork();
+      process.nextTick(() => stdin.uncork());
+    }
+    stdin.write(frame);
   }
 
   #take(child: ChildProcess, reader: FrameReader, chunk: Buffer): void {
