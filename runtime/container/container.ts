@@ -3,6 +3,7 @@
 import { attachmentsOf } from './attachments.ts';
 import { join } from 'node:path';
 import type { Timer } from '../../base/clock.ts';
+import { CodedError } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
 import type { HeldLayers } from '../image/contract.ts';
 import type { Shim } from '../native/contract.ts';
@@ -13,6 +14,9 @@ import { type ContainerRecord, type ContainerStatus, writeStatus } from './recor
 import type { Security } from './security.ts';
 import { isUp, move } from './state.ts';
 import { Waiters } from './waiters.ts';
+
+/** Made once: the error that a signal makes by itself costs a stack trace each time. */
+const DOWN = new CodedError('aborted', 'the container is down');
 
 export interface ContainerFolders {
   readonly directory: string; // durable state
@@ -61,7 +65,7 @@ export class Container {
     this.held = parts.held;
     this.consoleSize = parts.record.config.consoleSize;
     this.attachPoint = new AttachPoint({ stdinOnce: parts.record.config.stdinOnce });
-    if (!isUp(parts.status.state)) this.finished.abort();
+    if (!isUp(parts.status.state)) this.finished.abort(DOWN);
   }
 
   get id(): string {
@@ -81,7 +85,7 @@ export class Container {
     const state = change.state === undefined ? this.state : move(this.state, change.state);
     this.#status = { ...this.#status, ...change, state };
     if (isUp(state) && this.finished.signal.aborted) this.finished = new AbortController();
-    if (!isUp(state)) this.finished.abort();
+    if (!isUp(state)) this.finished.abort(DOWN);
   }
 
   /** Writes how it fares, or is about to; writes follow one another. */

@@ -14,21 +14,27 @@ const KEPT_MS = 2_000;
 
 export interface Ahead {
   readonly prepared: Promise<Prepared | undefined>; // undefined: it failed, and start will say why
-  readonly taken: AbortController;
+  /** It is somebody's: nobody need wait to take it down any more. */
+  readonly taken: () => void;
 }
 
 export function prepareAhead(container: Container, parts: ContainerParts): void {
   if (!parts.preparesAhead || !isPlain(container) || needsVolumeMounts(container, parts)) return;
-  const ahead: Ahead = { prepared: attempt(container, parts), taken: new AbortController() };
+  let taken: () => void = () => undefined;
+  const over = new Promise<void>((resolve) => {
+    taken = resolve;
+  });
+  const ahead: Ahead = { prepared: attempt(container, parts), taken };
   container.ahead = ahead;
   parts.background.run(`prepare ${container.id.slice(0, 12)}`, async (abort) => {
-    const over = AbortSignal.any([abort, ahead.taken.signal]);
-    await raceAbort(
-      parts.clock.sleep(KEPT_MS, { abort: over }).catch(() => undefined),
-      over,
-    );
-    if (!ahead.taken.signal.aborted) await container.lock.run(() => discardAhead(container));
+    using _ = parts.clock.after(KEPT_MS, taken);
+    await raceAbort(over, abort);
+    if (container.ahead === ahead) await container.lock.run(() => discardIf(container, ahead));
   });
+}
+
+async function discardIf(container: Container, ahead: Ahead): Promise<void> {
+  if (container.ahead === ahead) await discardAhead(container);
 }
 
 /** Only what nobody else can miss meanwhile: no published ports, no network that could be removed, no other container. */
@@ -57,7 +63,7 @@ async function attempt(container: Container, parts: ContainerParts): Promise<Pre
 export async function takeAhead(container: Container): Promise<Prepared | undefined> {
   const { ahead } = container;
   container.ahead = undefined;
-  ahead?.taken.abort();
+  ahead?.taken();
   return ahead?.prepared;
 }
 

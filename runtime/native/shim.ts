@@ -1,4 +1,5 @@
 // A shim as its daemon sees it: one control connection for requests and news, a further one for each attached client.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
@@ -235,6 +236,7 @@ export class NativeShim implements Shim {
 
   /** A shim that is alive may still have dropped us, if we did not read for long. */
   async #reconnect(): Promise<boolean> {
+    if (!existsSync(socketOf(this.#options))) return false; // it took its folder away before it left
     try {
       const { connection } = await openShim(this.#options);
       const { status } = decodeStatus(await this.#within('status', connection.expect(FRAME.status)));
@@ -285,10 +287,11 @@ export class NativeShim implements Shim {
   }
 }
 
+const socketOf = ({ runDirectory }: ShimOptions): string => join(runDirectory, 's');
+
 function openShim(options: ShimOptions, request?: Uint8Array): Promise<{ connection: Connection; sourceHash: string }> {
-  const { runDirectory, sourceHash, clock } = options;
-  const path = join(runDirectory, 's');
-  return Connection.open({ path, sourceHash, clock, ...(request === undefined ? {} : { request }) });
+  const { sourceHash, clock } = options;
+  return Connection.open({ path: socketOf(options), sourceHash, clock, ...(request === undefined ? {} : { request }) });
 }
 
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
