@@ -1,5 +1,5 @@
 // Taking a container away: at once for everyone who looks, its files in the background.
-import { rename, rm } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../../base/errors.ts';
 import type { Container } from './container.ts';
@@ -48,7 +48,7 @@ async function clearAway(container: Container, parts: ContainerParts, doomed: st
   await container.clearing;
   await container.exitedShim?.acknowledgeExit();
   if (container.hasRunFolders) await clearRun(container, parts);
-  await rm(doomed, { recursive: true, force: true });
+  await parts.native.removeFolder(doomed);
 }
 
 async function releaseVolumes(

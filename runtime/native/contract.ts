@@ -259,6 +259,8 @@ export interface NativeRuntime extends AsyncDisposable {
   adopt(containerId: string, runDirectory: string): Promise<Shim | undefined>;
   /** Unpacks a tar stream below `directory` in a chroot, safely; the stream is uncompressed. Layers: whiteouts become overlay's. */
   unpack(directory: string, options: { layer: boolean }): Promise<{ input: Duplex; done: Promise<void> }>;
+  /** Takes a folder away with all that is in it, soon and together with others: for what nobody waits for. */
+  removeFolder(path: string): Promise<void>;
   /** Asks the file system to put the folders that will be made in each of these far apart: see spread.c. */
   spread(folders: readonly string[]): Promise<void>;
 }

@@ -12,9 +12,9 @@ import type { Zygote } from './zygote.ts';
 const KINDS: Readonly<Record<string, FileChange['kind']>> = { C: 'changed', A: 'added', D: 'deleted' };
 
 export class HelperFiles implements NativeFiles {
-  readonly #zygote: Pick<Zygote, 'connect'>;
+  readonly #zygote: Pick<Zygote, 'ask'>;
 
-  constructor(zygote: Pick<Zygote, 'connect'>) {
+  constructor(zygote: Pick<Zygote, 'ask'>) {
     this.#zygote = zygote;
   }
 
@@ -71,16 +71,8 @@ export class HelperFiles implements NativeFiles {
     }
   }
 
-  async #ask(request: FilesRequest): Promise<Connection> {
-    const frame = encodeFiles(1, request);
-    const connection = await this.#zygote.connect();
-    try {
-      await connection.send(frame);
-      return connection;
-    } catch (error) {
-      connection.close();
-      throw error;
-    }
+  #ask(request: FilesRequest): Promise<Connection> {
+    return this.#zygote.ask(encodeFiles(1, request));
   }
 }
 

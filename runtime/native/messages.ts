@@ -77,6 +77,10 @@ export function encodeLaunch(request: number, launch: LaunchRequest): Buffer {
   return writer.finish();
 }
 
+export function encodeRemove(request: number, paths: readonly string[]): Buffer {
+  return new FrameWriter(FRAME.remove).u32(request).strings(paths).finish();
+}
+
 export interface StreamChoice {
   readonly stdin: boolean;
   readonly stdout: boolean;

@@ -10,6 +10,7 @@ import { nativeBinary, type NativeBinary } from './binary.ts';
 import { type Connection, within } from './connection.ts';
 import type { LaunchRequest, NativeFiles, NativeMount, NativeRuntime, NativeVolumes, Shim } from './contract.ts';
 import { HelperFiles } from './files.ts';
+import { FolderRemoval } from './folder-removal.ts';
 import { decodeStatus, encodeLaunch, encodeUnpack } from './messages.ts';
 import { HelperVolumes } from './volumes.ts';
 import { killOrphan, NativeShim, type ShimOptions } from './shim.ts';
@@ -36,7 +37,7 @@ export async function openNativeRuntime(options: NativeRuntimeOptions): Promise<
   const binary = options.binary ?? (await nativeBinary(options.cacheDirectory));
   const clock = options.clock ?? systemClock;
   const zygote = new Zygote({ runDirectory: options.runDirectory, binary, clock, log: options.log });
-  (await zygote.connect()).close();
+  await zygote.open();
   return new Runtime({ zygote, binary, clock, log: options.log });
 }
 
@@ -58,19 +59,20 @@ class Runtime implements NativeRuntime {
   readonly files: NativeFiles;
   readonly volumes: NativeVolumes;
   readonly #parts: Parts;
+  readonly #removal: FolderRemoval;
   readonly #shims = new Set<NativeShim>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.files = new HelperFiles(parts.zygote);
     this.volumes = new HelperVolumes(parts.binary);
+    this.#removal = new FolderRemoval(parts);
   }
 
   async launch(request: LaunchRequest): Promise<Shim> {
     const frame = encodeLaunch(1, request.runtime && request.useInit ? withInit(request, this.#parts.binary) : request);
-    const connection = await this.#parts.zygote.connect();
+    const connection = await this.#parts.zygote.ask(frame);
     try {
-      await connection.send(frame);
       const { status } = decodeStatus(await this.#within(`launch of ${request.containerId}`, connection));
       return this.#keep(new NativeShim(connection, status, this.#shimOptions(request.runDirectory)));
     } catch (error) {
@@ -91,8 +93,7 @@ class Runtime implements NativeRuntime {
   }
 
   async unpack(directory: string, options: { layer: boolean }): Promise<{ input: Duplex; done: Promise<void> }> {
-    const connection = await this.#parts.zygote.connect();
-    await connection.send(encodeUnpack(1, directory, options.layer));
+    const connection = await this.#parts.zygote.ask(encodeUnpack(1, directory, options.layer));
     const done = connection.expect(FRAME.ok).then(
       () => connection.close(),
       (error: unknown) => {
@@ -101,6 +102,10 @@ class Runtime implements NativeRuntime {
       },
     );
     return { input: connection.socket, done };
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#removal.remove(path);
   }
 
   async spread(folders: readonly string[]): Promise<void> {

@@ -19,6 +19,7 @@ enum frame_type {
   FRAME_UNPACK = 3,
   FRAME_STOP = 4,
   FRAME_FILES = 5,
+  FRAME_REMOVE = 6,
   // to a shim
   FRAME_START = 10,
   FRAME_SIGNAL = 11,

@@ -14,6 +14,7 @@ export const FRAME = {
   unpack: 3,
   stop: 4,
   files: 5,
+  remove: 6,
   start: 10,
   signal: 11,
   resize: 12,

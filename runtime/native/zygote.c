@@ -1,8 +1,9 @@
 // The zygote: started once by a daemon, it only accepts and forks. Each connection gets a process of its own, which
-// reads the one request and becomes a shim, an unpacker or a reader of files; so nothing that a peer sends can harm the zygote.
+// reads the one request and becomes a shim, an unpacker, a reader or a remover of files; so nothing that a peer sends can harm the zygote.
 // It runs from a sealed copy of itself in memory: no container can change what later ones are started from
 // (CVE-2019-5736), and an upgrade of the file on disk does not matter.
 #include "files.h"
+#include "remove.h"
 #include "seal.h"
 #include "shim.h"
 #include "syscalls.h"
@@ -98,11 +99,16 @@ static void serve(int connection, int zygote) {
   uint8_t *frame = read_frame(connection, &length);
   if (frame == NULL || length < FRAME_HEADER + 4) return;
   setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
-  uint32_t request = load_u32(frame + FRAME_HEADER);
+  struct reader reader = {frame + FRAME_HEADER, frame + length, &fault};
+  uint32_t request = read_u32(&reader);
   switch (frame[4]) {
   case FRAME_LAUNCH: title_set("shoal-shim"); shim_main(connection, frame, length);
   case FRAME_UNPACK: title_set("shoal-unpack"); unpack_serve(connection, frame, length);
   case FRAME_FILES: title_set("shoal-files"); files_serve(connection, frame, length);
+  case FRAME_REMOVE:
+    title_set("shoal-remove");
+    remove_named(&reader, &fault);
+    return fault.kind == FAULT_NONE ? answer(connection, FRAME_OK, request, NULL) : answer(connection, FRAME_FAULT, request, &fault);
   case FRAME_STOP: kill(zygote, SIGTERM); return answer(connection, FRAME_OK, request, NULL);
   default:
     fault_say(&fault, FAULT_INVALID, "unknown request %u", frame[4]);

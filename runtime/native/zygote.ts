@@ -25,42 +25,69 @@ export class Zygote {
   readonly #options: ZygoteOptions;
   readonly #socketPath: string;
   #starting: Promise<void> | undefined;
+  /** One of our own sources has answered here: the next request goes to it along with the hello. */
+  #isOurs = false;
 
   constructor(options: ZygoteOptions) {
     this.#options = options;
     this.#socketPath = join(options.runDirectory, 'zygote');
   }
 
-  /** A connection to a zygote of this daemon's own sources, started if need be. */
-  async connect(): Promise<Connection> {
-    const found = await this.#find();
+  /** Makes sure that a zygote of this daemon's own sources answers. */
+  async open(): Promise<void> {
+    (await this.#connect()).close();
+  }
+
+  /** A connection to a zygote of this daemon's own sources, started if need be, that was sent this request. */
+  async ask(request: Uint8Array): Promise<Connection> {
+    const sentAlong = this.#isOurs;
+    const connection = await this.#connect(sentAlong ? request : undefined);
+    try {
+      if (!sentAlong) await connection.send(request);
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  async #connect(request?: Uint8Array): Promise<Connection> {
+    const found = await this.#find(request);
     if (found !== undefined) return found;
     this.#starting ??= this.#start().finally(() => {
       this.#starting = undefined;
     });
     await this.#starting;
-    return (await this.#find()) ?? fail('unavailable', 'the zygote ended right after its start');
+    return (await this.#find(request)) ?? fail('unavailable', 'the zygote ended right after its start');
   }
 
   /** Ends the zygote, if there is one. Shims live on. */
   async stop(): Promise<void> {
     const connection = await this.#open();
+    this.#isOurs = false;
     if (connection !== undefined) await this.#end(connection.connection);
   }
 
-  async #find(): Promise<Connection | undefined> {
-    const opened = await this.#open();
+  async #find(request?: Uint8Array): Promise<Connection | undefined> {
+    const opened = await this.#open(request);
     if (opened === undefined) return undefined;
-    if (opened.sourceHash === this.#options.binary.sourceHash) return opened.connection;
+    this.#isOurs = opened.sourceHash === this.#options.binary.sourceHash;
+    if (this.#isOurs) return opened.connection;
+    if (request !== undefined) {
+      opened.connection.close();
+      fail('unavailable', 'a zygote of another version came in between');
+    }
     this.#options.log.info('zygote of another version is replaced', { sourceHash: opened.sourceHash });
     await this.#end(opened.connection);
     return undefined;
   }
 
-  async #open(): Promise<{ connection: Connection; sourceHash: string } | undefined> {
+  async #open(request?: Uint8Array): Promise<{ connection: Connection; sourceHash: string } | undefined> {
     const { binary, clock } = this.#options;
+    const path = this.#socketPath;
     try {
-      return await Connection.open({ path: this.#socketPath, sourceHash: binary.sourceHash, clock });
+      const along = request === undefined ? {} : { request };
+      return await Connection.open({ path, sourceHash: binary.sourceHash, clock, ...along });
     } catch (error) {
       if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED') return undefined;
       if (codeOf(error) === 'unavailable') return undefined; // it speaks another protocol or was ending

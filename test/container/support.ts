@@ -238,6 +238,10 @@ export class FakeNative implements NativeRuntime {
 
   unpack = fakeUnpack as unknown as NativeRuntime['unpack'];
 
+  removeFolder(path: string): Promise<void> {
+    return rm(path, { recursive: true, force: true });
+  }
+
   spread(): Promise<void> {
     return Promise.resolve();
   }
