@@ -117,7 +117,7 @@ static netd_step *const STEPS[] = {
     [4] = netd_sysctl_write,     [5] = netd_sysctl_read,      [6] = netd_port_reserve,
     [7] = netd_port_release,     [8] = netd_conntrack_delete, [9] = watch,
     [10] = netd_namespace_hold,  [11] = netd_namespace_drop,
-    [12] = netd_probe,
+    [12] = netd_probe,           [13] = netd_packets,
 };
 
 netd_step *netd_step_of(uint16_t operation) {

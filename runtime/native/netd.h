@@ -59,6 +59,8 @@ int netd_namespace_hold(struct netd_reader *in, struct netd_bytes *out);
 int netd_namespace_drop(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_read(struct netd_reader *in, struct netd_bytes *out);
 int netd_sysctl_write(struct netd_reader *in, struct netd_bytes *out);
+// How many IP packets a namespace has received and sent since it was made, as text.
+int netd_packets(struct netd_reader *in, struct netd_bytes *out);
 
 // Netlink.
 int netd_netlink_open(int protocol);

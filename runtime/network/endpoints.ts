@@ -25,10 +25,12 @@ import { lanMtu, makeLanLink } from './lan.ts';
 import {
   announceStep,
   attachStep,
+  countStep,
   defaultRouteStep,
   insideSteps,
   unplugSteps,
   unwireStep,
+  wasSilent,
   wireSteps,
 } from './wiring.ts';
 import { addressesIn, asked6, claimIn, placeIn, sixIn, takeAddress, takeAddress6 } from './endpoint-addresses.ts';
@@ -183,14 +185,23 @@ export class Endpoints {
    */
   async #takeDown(endpoint: Endpoint, isLast: boolean): Promise<void> {
     const { netd, sandboxes, forgetter } = this.#parts;
-    forgetter.forgetSoon(addressesIn(endpoint).map(({ address }) => ({ serverAddress: address })));
+    const forget = (): void =>
+      forgetter.forgetSoon(addressesIn(endpoint).map(({ address }) => ({ serverAddress: address })));
     if (!isLast) {
+      forget();
       for (const step of unplugSteps(endpoint)) await netd().doAside('removing a link', step);
       return;
     }
     // Both at once: netd has done the first before it passes on the second.
-    const unwired = netd().run([unwireStep(endpoint, addressesIn(endpoint))]);
-    await Promise.all([unwired, sandboxes.discard(endpoint.sandboxPath)]);
+    const unwired = netd().run([countStep(endpoint), unwireStep(endpoint, addressesIn(endpoint))]);
+    const discarded = sandboxes.discard(endpoint.sandboxPath);
+    let silent = false;
+    try {
+      silent = wasSilent(endpoint, (await unwired)[0]);
+    } finally {
+      if (!silent) forget();
+      await discarded;
+    }
   }
 
   /** Lets the default routes of a namespace lead through the endpoints that are chosen for it now. */

@@ -44,6 +44,8 @@ export type Step = { readonly mayFail?: boolean } & (
       readonly first: number;
       readonly last: number;
     }
+  /** Answers how many IP packets the namespace has received and sent, in decimal digits. */
+  | { readonly do: 'count-packets'; readonly where: string }
   | { readonly do: 'release-port'; readonly handle: number }
   | { readonly do: 'forget-connections'; readonly where?: string; readonly filters: readonly ConnectionFilter[] }
   | { readonly do: 'watch' }
@@ -67,6 +69,7 @@ const OPERATION = {
   'hold-namespace': 10,
   'drop-namespace': 11,
   probe: 12,
+  'count-packets': 13,
 } as const satisfies Record<Step['do'], number>;
 
 const MAY_FAIL = 1;
@@ -137,6 +140,8 @@ function stepBody(step: Step): Uint8Array {
       ]);
     case 'probe':
       return Buffer.concat([u32(step.mark), ...step.addresses.map(ip)]);
+    case 'count-packets':
+      return text(step.where);
     case 'drop-namespace':
       return u32(step.descriptor);
     case 'release-port':
