@@ -3,14 +3,14 @@
 import { attachmentsOf } from './attachments.ts';
 import { join } from 'node:path';
 import type { Timer } from '../../base/clock.ts';
-import { CodedError } from '../../base/errors.ts';
+import { CodedError, isDiskFull } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
 import type { HeldLayers } from '../image/contract.ts';
-import type { Shim } from '../native/contract.ts';
+import type { Note, Shim } from '../native/contract.ts';
 import { AttachPoint } from './attach.ts';
 import type { ContainerInfo, ContainerState } from './contract.ts';
 import type { Ahead } from './prepare-ahead.ts';
-import { type ContainerRecord, type ContainerStatus, writeStatus } from './record.ts';
+import { type ContainerRecord, type ContainerStatus, noteOfStatus, writeStatus } from './record.ts';
 import type { Security } from './security.ts';
 import { isUp, move } from './state.ts';
 import { Waiters } from './waiters.ts';
@@ -88,9 +88,28 @@ export class Container {
     if (!isUp(state)) this.finished.abort(DOWN);
   }
 
-  /** Writes how it fares, or is about to; writes follow one another. */
-  save(status?: ContainerStatus): Promise<void> {
-    const write = (): Promise<void> => writeStatus(this.folders.directory, status ?? this.#status);
+  /** Writes how it fares; writes follow one another. */
+  save(): Promise<void> {
+    return this.#write(() => writeStatus(this.folders.directory, this.#status));
+  }
+
+  /**
+   * Has a shim write how it fares, or is about to, along with what it is asked: that saves the thread pool four calls.
+   * On a full disk, or by an older shim, it is written here first.
+   */
+  saveThrough(shim: Shim, status: ContainerStatus, ask: (note?: Note) => Promise<void>): Promise<void> {
+    return this.#write(async () => {
+      try {
+        if (shim.takesNotes) return await ask(noteOfStatus(status));
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+      }
+      await writeStatus(this.folders.directory, status);
+      await ask();
+    });
+  }
+
+  #write(write: () => Promise<void>): Promise<void> {
     this.#writing = this.#writing.then(write, write);
     return this.#writing;
   }

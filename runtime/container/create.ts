@@ -14,7 +14,7 @@ import { mergeImage } from './merge.ts';
 import { resolveMounts } from './mounts.ts';
 import type { Names } from './names.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
-import { type ContainerRecord, makeContainerFolders, NEW_STATUS, writeRecord } from './record.ts';
+import { type ContainerRecord, finishRecord, makeContainerFolders, NEW_STATUS } from './record.ts';
 import { securityOf } from './security.ts';
 import { isAlive } from './state.ts';
 import { validateConfig } from './validate.ts';
@@ -50,7 +50,6 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
   for (const mount of mounts) if (mount.type === 'volume') useVolume(mount.name, id, parts, undo);
   const directory = join(parts.containersRoot, id);
   undo.defer(() => rm(directory, { recursive: true, force: true }));
-  await makeContainerFolders(directory);
   const record: ContainerRecord = {
     id,
     name,
@@ -63,8 +62,9 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
     mounts,
     appArmorProfile,
   };
+  await makeContainerFolders(directory, record);
   for (const volume of volumes) await copyUp(volume, held, parts);
-  await writeRecord(directory, record);
+  await finishRecord(directory);
   made.container = new Container({
     record,
     status: NEW_STATUS,

@@ -28,11 +28,11 @@ async function startCommand(container: Container, parts: ContainerParts, prepare
   await using undo = prepared.undo;
   const { shim, endpoints } = prepared;
   const running = runningStatus(container, parts, shim, endpoints);
-  // On disk before the command starts: whoever finds the shim after a crash then finds its network too.
-  await Promise.all([container.attachPoint.connect(shim), container.save(running)]);
+  await container.attachPoint.connect(shim);
   const { consoleSize, record } = container;
   if (consoleSize && record.config.terminal) await shim.resize(consoleSize); // asked for after it was prepared
-  await shim.start();
+  // On disk before the command starts: whoever finds the shim after a crash then finds its network too.
+  await container.saveThrough(shim, running, (note) => shim.start(note));
   undo.handOver();
   container.change(running);
   container.shim = shim;

@@ -9,6 +9,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { CodedError, errnoOf, isDiskFull } from '../../base/errors.ts';
 import { removeIfThere } from '../../base/files.ts';
 import { asArray, asObject, asOneOf, asString, type Json, parseJson } from '../../base/parse.ts';
+import type { Note } from '../native/contract.ts';
 import type { Endpoint } from '../network/contract.ts';
 import type { ContainerConfig, ContainerInfo, ContainerMount, ContainerState, HealthState } from './contract.ts';
 
@@ -72,8 +73,11 @@ export async function writeStatus(directory: string, status: ContainerStatus): P
   await replace(directory, STATUS, JSON.stringify(status));
 }
 
+/** The same, for a shim to write. */
+export const noteOfStatus = (status: ContainerStatus): Note => ({ name: STATUS, text: JSON.stringify(status) });
+
 async function replace(directory: string, name: string, content: string): Promise<void> {
-  const temporary = join(directory, `.${name}`);
+  const temporary = temporaryOf(directory, name);
   const path = join(directory, name);
   try {
     await writeFile(temporary, content, { mode: 0o600 });
@@ -185,10 +189,18 @@ function parseStatus(text: string): ContainerStatus {
   return { ...NEW_STATUS, ...places, ...rest };
 }
 
-export async function makeContainerFolders(directory: string): Promise<void> {
+/** All but the record's name: until `finishRecord` gives it that, the folder is one whose making was interrupted. */
+export async function makeContainerFolders(directory: string, record: ContainerRecord): Promise<void> {
   await mkdir(directory, { mode: 0o710 });
   await Promise.all([
     mkdir(join(directory, 'upper'), { mode: 0o755 }),
     mkdir(join(directory, 'work'), { mode: 0o700 }),
+    writeFile(temporaryOf(directory, CONFIG), JSON.stringify(record), { mode: 0o600 }),
   ]);
 }
+
+export function finishRecord(directory: string): Promise<void> {
+  return rename(temporaryOf(directory, CONFIG), join(directory, CONFIG));
+}
+
+const temporaryOf = (directory: string, name: string): string => join(directory, `.${name}`);

@@ -67,7 +67,6 @@ async function onExit(
   const removesItself = delayMs === 'never' && container.record.config.autoRemove;
   // Removal clears what the run left as well; whoever asked for it by force is waiting for us.
   if (!removesItself && !container.isBeingRemoved) {
-    await tolerate(container, parts, 'noting the exit', () => container.save());
     container.clearing = tolerate(container, parts, 'clearing after the run', () => clearAfterExit(container, parts));
   } else if (!container.isBeingRemoved) {
     await tolerate(container, parts, 'removing after the exit', () => removeNow(container, parts, { volumes: true }));
@@ -80,11 +79,24 @@ async function onExit(
   };
 }
 
-/** The daemon's word that the exit is on disk lets the shim go. */
+/** The exit is on disk before the shim goes; until then the shim tells it to any daemon that comes. */
 async function clearAfterExit(container: Container, parts: ContainerParts): Promise<void> {
-  await container.exitedShim?.acknowledgeExit();
+  const shim = container.exitedShim;
+  if (shim) await noteExit(container, parts, shim);
   container.exitedShim = undefined;
   await clearRun(container, parts);
+}
+
+async function noteExit(container: Container, parts: ContainerParts, shim: Shim): Promise<void> {
+  try {
+    await container.saveThrough(shim, container.status, (note) => shim.acknowledgeExit(note));
+  } catch (error) {
+    if (!container.isBeingRemoved) {
+      parts.log.debug('the shim could not note the exit', { containerId: container.id, error });
+      await container.save();
+    }
+    await shim.acknowledgeExit();
+  }
 }
 
 function nextDelay(container: Container, parts: ContainerParts, exit: ExitRecord, ranMs: number): number | 'never' {

@@ -161,6 +161,12 @@ export interface ShimProcess {
   readonly exited: Promise<ExitRecord>;
 }
 
+/** A file of the state directory, written along with what the shim is asked; code `internal` when it can not be. */
+export interface Note {
+  readonly name: string;
+  readonly text: string;
+}
+
 export interface Shim extends ShimProcess {
   readonly containerId: string;
   readonly startTimeTicks: number; // field 22 of /proc/PID/stat: with the pid, an identity
@@ -168,11 +174,13 @@ export interface Shim extends ShimProcess {
   readonly state: 'prepared' | 'running' | 'exited';
   /** What this machine did not allow and was lowered or left out, a sentence each. */
   readonly warnings: readonly string[];
+  /** False for one of an earlier version: it has to be given none. */
+  readonly takesNotes: boolean;
   /**
-   * Lets the prepared PID 1 run its command. Rejects with code `invalid` and the kernel's words when it can not:
+   * Lets the prepared PID 1 run its command, once the note is written. Rejects with code `invalid` and the kernel's words when it can not:
    * the message holds "executable file not found in $PATH", "permission denied" or "no such file or directory".
    */
-  start(): Promise<void>;
+  start(note?: Note): Promise<void>;
   /**
    * A running process; errors as `start`. Unless `detached`, its output waits for the one `attach` of the result, which
    * carries all of it; a detached one's goes nowhere.
@@ -180,8 +188,8 @@ export interface Shim extends ShimProcess {
   exec(process: ProcessSpec, options: { stdin: boolean; execId: string; detached?: boolean }): Promise<ShimProcess>;
   /** Ends shim and container at once. */
   kill(): Promise<void>;
-  /** The daemon has stored the exit record; the shim may go. */
-  acknowledgeExit(): Promise<void>;
+  /** The daemon has stored the exit record, or this note does it; the shim may go. */
+  acknowledgeExit(note?: Note): Promise<void>;
 }
 
 /** Where a container's files are: in the mounts of its PID 1, or, of one that does not run, in its layers. */

@@ -1,4 +1,5 @@
 // What clients ask of a shim, one function for each kind of frame.
+#include "note.h"
 #include "shim.h"
 #include "terminal.h"
 #include "sync.h"
@@ -21,11 +22,12 @@ static int hello(struct client *client, struct reader *reader) {
   return 0;
 }
 
-static int start(struct client *client, uint32_t request, struct fault *fault) {
+static int start(struct client *client, uint32_t request, struct reader *reader) {
   struct process *first = &shim.processes[0];
   struct sync_message message = {.kind = SYNC_GO};
-  if (first->state != P_PREPARED) return fault_say(fault, FAULT_CONFLICT, "the container has already been started");
-  if (sync_send(first->sync, &message, -1) < 0) return fault_set(fault, "let the command run");
+  if (first->state != P_PREPARED) return fault_say(reader->fault, FAULT_CONFLICT, "the container has already been started");
+  if (note_take(reader, shim.state) < 0) return -1;
+  if (sync_send(first->sync, &message, -1) < 0) return fault_set(reader->fault, "let the command run");
   first->state = P_STARTING;
   first->client = index_of(client);
   first->request = request;
@@ -84,8 +86,9 @@ static int end_all(void) {
   return 0;
 }
 
-static int acknowledge(struct fault *fault) {
-  if (!shim.processes[0].told) return fault_say(fault, FAULT_CONFLICT, "the container is still running");
+static int acknowledge(struct reader *reader) {
+  if (!shim.processes[0].told) return fault_say(reader->fault, FAULT_CONFLICT, "the container is still running");
+  if (note_take(reader, shim.state) < 0) return -1;
   shim.acknowledged = true;
   return 0;
 }
@@ -121,13 +124,13 @@ static int handle_stream(struct client *client, uint8_t type, const uint8_t *fra
 // Those that answer by themselves, now or later, are done in the first half; the rest get a plain OK.
 static int handle_request(struct client *client, uint8_t type, uint32_t request, struct reader *reader) {
   switch (type) {
-  case FRAME_START: return read_finish(reader) < 0 ? -1 : start(client, request, reader->fault);
+  case FRAME_START: return start(client, request, reader);
   case FRAME_ATTACH: return attach(client, request, reader);
   case FRAME_EXEC: return exec_begin(reader, client, request, reader->fault);
   case FRAME_SIGNAL: if (send_signal(reader) < 0) return -1; break;
   case FRAME_RESIZE: if (resize(reader) < 0) return -1; break;
   case FRAME_KILL: if (read_finish(reader) < 0 || end_all() < 0) return -1; break;
-  case FRAME_ACKNOWLEDGE: if (read_finish(reader) < 0 || acknowledge(reader->fault) < 0) return -1; break;
+  case FRAME_ACKNOWLEDGE: if (acknowledge(reader) < 0) return -1; break;
   default: return fault_say(reader->fault, FAULT_INVALID, "unknown request %u", type);
   }
   client_send_ok(client, request);

@@ -10,6 +10,7 @@ import type {
   LaunchRequest,
   NamespaceChoice,
   NativeMount,
+  Note,
   ProcessSpec,
   SeccompAction,
   SeccompPolicy,
@@ -48,6 +49,12 @@ export function encodeHello(sourceHash: string): Buffer {
 /** A request without fields. */
 export function encodePlain(type: number, request: number): Buffer {
   return new FrameWriter(type).u32(request).finish();
+}
+
+export function encodeNoted(type: number, request: number, note: Note | undefined): Buffer {
+  const writer = new FrameWriter(type).u32(request);
+  if (note) writer.string(note.name).string(note.text);
+  return writer.finish();
 }
 
 export function encodeLaunch(request: number, launch: LaunchRequest): Buffer {

@@ -7,7 +7,7 @@ import { CodedError, codeOf, errnoOf, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { ShimStdio } from './attached-stdio.ts';
 import { Connection, within } from './connection.ts';
-import type { AttachedStdio, ExitRecord, ProcessSpec, Shim, ShimProcess } from './contract.ts';
+import type { AttachedStdio, ExitRecord, Note, ProcessSpec, Shim, ShimProcess } from './contract.ts';
 import {
   decodeExited,
   decodeFault,
@@ -15,6 +15,7 @@ import {
   decodeStatus,
   encodeAttach,
   encodeExec,
+  encodeNoted,
   encodePlain,
   encodeResize,
   encodeSignal,
@@ -48,6 +49,7 @@ export class NativeShim implements Shim {
   readonly startTimeTicks: number;
   readonly state: ShimStatus['state'];
   readonly warnings: readonly string[];
+  readonly takesNotes: boolean;
   readonly #options: ShimOptions;
   #control: Connection;
   #left = false;
@@ -56,8 +58,9 @@ export class NativeShim implements Shim {
   readonly #closed: Promise<void>;
   #requests = 1;
 
-  /** `control` has answered with this status and is past its hello. */
-  constructor(control: Connection, status: ShimStatus, options: ShimOptions) {
+  /** `control` has answered with this status and is past its hello, which named these sources. */
+  constructor(control: Connection, status: ShimStatus, options: ShimOptions, sourceHash = options.sourceHash) {
+    this.takesNotes = sourceHash === options.sourceHash;
     this.containerId = status.containerId;
     this.pid = status.pid;
     this.startTimeTicks = status.startTimeTicks;
@@ -73,11 +76,11 @@ export class NativeShim implements Shim {
   /** The shim that listens in this run directory; undefined if there is none. */
   static async find(options: ShimOptions): Promise<NativeShim | undefined> {
     try {
-      const { connection } = await openShim(options);
+      const { connection, sourceHash } = await openShim(options);
       const { status } = decodeStatus(
         await within(options.clock, REQUEST_MS_MAX, 'status', connection.expect(FRAME.status)),
       );
-      return new NativeShim(connection, status, options);
+      return new NativeShim(connection, status, options, sourceHash);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED') return undefined;
       if (codeOf(error) === 'unavailable') return undefined; // it was just leaving
@@ -89,8 +92,8 @@ export class NativeShim implements Shim {
     return this.#exitOf('').exited;
   }
 
-  async start(): Promise<void> {
-    await this.#request((request) => encodePlain(FRAME.start, request));
+  async start(note?: Note): Promise<void> {
+    await this.#request((request) => encodeNoted(FRAME.start, request, note));
   }
 
   signal(signal: number): Promise<void> {
@@ -135,9 +138,12 @@ export class NativeShim implements Shim {
     await within(this.#options.clock, REQUEST_MS_MAX, `the end of container ${this.containerId}`, this.#closed);
   }
 
-  async acknowledgeExit(): Promise<void> {
-    if (!this.#control.isOpen) return;
-    await this.#request((request) => encodePlain(FRAME.acknowledge, request));
+  async acknowledgeExit(note?: Note): Promise<void> {
+    if (!this.#control.isOpen) {
+      if (note) fail('unavailable', `the shim of container ${this.containerId} is gone: it writes no note`);
+      return;
+    }
+    await this.#request((request) => encodeNoted(FRAME.acknowledge, request, note));
     await within(this.#options.clock, REQUEST_MS_MAX, `the end of the shim of ${this.containerId}`, this.#closed);
   }
 

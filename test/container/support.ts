@@ -1,4 +1,5 @@
 // A container store over fakes: no process, no kernel. `machine()` gives one with an image named `app`.
+import { writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,7 @@ import type {
   ExitRecord,
   LaunchRequest,
   NativeRuntime,
+  Note,
   OutputFrame,
   ProcessSpec,
   Shim,
@@ -172,6 +174,7 @@ export class FakeShim extends FakeProcess implements Shim {
   readonly containerId: string;
   readonly startTimeTicks = 1;
   readonly warnings: readonly string[] = [];
+  takesNotes = true;
   readonly request: LaunchRequest | undefined;
   state: 'prepared' | 'running' | 'exited' = 'prepared';
   startError: Error | undefined;
@@ -189,7 +192,8 @@ export class FakeShim extends FakeProcess implements Shim {
     };
   }
 
-  start(): Promise<void> {
+  start(note?: Note): Promise<void> {
+    if (note) this.#write(note);
     if (this.startError) return Promise.reject(this.startError);
     this.state = 'running';
     return Promise.resolve();
@@ -211,9 +215,14 @@ export class FakeShim extends FakeProcess implements Shim {
     return Promise.resolve();
   }
 
-  acknowledgeExit(): Promise<void> {
+  acknowledgeExit(note?: Note): Promise<void> {
+    if (note) this.#write(note);
     this.acknowledged = true;
     return Promise.resolve();
+  }
+
+  #write({ name, text }: Note): void {
+    writeFileSync(join(this.request?.stateDirectory ?? '/nowhere', name), text);
   }
 }
 

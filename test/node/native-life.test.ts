@@ -1,6 +1,6 @@
 // The life of a container beyond plain runs: terminals, input, signals, limits, daemons that come and go, leftovers.
 import { strict as assert } from 'node:assert';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttachedStdio, LaunchRequest, NativeRuntime, OutputFrame, Shim } from '../../runtime/native/contract.ts';
 import { readExitRecord } from '../../runtime/native/exit-record.ts';
@@ -300,6 +300,28 @@ describe('the life of a container', function () {
       assert.equal((await collect(stdio?.output ?? empty())).stdout, 'hello\n');
       await assert.rejects(shim?.start() ?? Promise.resolve(), { code: 'conflict' });
       if (shim) await end(shim, bench, request);
+    });
+
+    it('writes a note before its command runs and before it leaves, or does neither', async () => {
+      const request = bench.request(['true']);
+      const note = { name: 'state.json', text: '{"é":1}' };
+      const path = join(request.stateDirectory, note.name);
+      const shim = await runtime.launch(request);
+      assert.equal(shim.takesNotes, true);
+      mkdirSync(join(request.stateDirectory, `.${note.name}`)); // in its way
+      await assert.rejects(shim.start(note), /write state.json: is a directory/);
+      await assert.rejects(shim.start({ ...note, name: '../state.json' }), { code: 'invalid' });
+      rmdirSync(join(request.stateDirectory, `.${note.name}`));
+      await assert.rejects(shim.acknowledgeExit(note), { code: 'conflict' });
+      assert.equal(existsSync(path), false);
+      await shim.start(note);
+      assert.equal(readFileSync(path, 'utf8'), note.text);
+      await shim.exited;
+      await shim.acknowledgeExit({ ...note, text: 'shorter' });
+      assert.equal(readFileSync(path, 'utf8'), 'shorter');
+      assert.equal(existsSync(request.runDirectory), false);
+      await assert.rejects(shim.acknowledgeExit(note), { code: 'unavailable' });
+      bench.removeCgroups(request);
     });
 
     it('ends a container whose shim was killed', async () => {
