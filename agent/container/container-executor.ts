@@ -45,7 +45,13 @@ export class ContainerExecutor implements Executor {
   }
 
   describe(): NodeDescription {
-    return { ...this.#description, encryption: this.#options.runtime.networks.overlays.offered() };
+    const { overlays } = this.#options.runtime.networks;
+    const lives = overlays.lives();
+    return {
+      ...this.#description,
+      encryption: overlays.offered(),
+      ...(Object.keys(lives).length > 0 && { lives }),
+    };
   }
 
   controller(task: Task): Controller {

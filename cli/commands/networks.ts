@@ -7,6 +7,12 @@ interface NetworkReport {
   readonly differences: readonly { readonly cause: string; readonly sentence: string }[];
   readonly repaired: Readonly<Record<string, number>>;
   readonly encryption: readonly { readonly means: string; readonly isThere: boolean; readonly reason: string }[];
+  readonly pairs?: readonly {
+    readonly network: string;
+    readonly nodeId: string;
+    readonly means: string;
+    readonly reason?: string;
+  }[];
   readonly unreached?: readonly { readonly network: string; readonly nodeId: string; readonly reason: string }[];
   readonly paths: readonly {
     readonly address: string;
@@ -37,6 +43,7 @@ async function doctor(context: CommandContext): Promise<void> {
     differences,
     repaired,
     encryption,
+    pairs = [],
     unreached = [],
     paths,
   } = await context.engine.json<NetworkReport>('/shoal/networks/report');
@@ -44,6 +51,11 @@ async function doctor(context: CommandContext): Promise<void> {
   context.print(counts.length === 0 ? 'Nothing had to be repaired.' : `Repaired so far: ${counts.join(', ')}.`);
   const means = encryption.map(({ means: name, isThere, reason }) => [name, isThere ? 'yes' : 'no', reason]);
   context.print(table(['ENCRYPTION BY', 'THERE', ''], means));
+  const carried = pairs.filter((pair) => pair.means !== 'none');
+  if (carried.length > 0) {
+    const rows = carried.map(({ network, nodeId, means: by, reason = '' }) => [network, nodeId, by, reason]);
+    context.print(table(['ENCRYPTED NETWORK', 'REACHES', 'BY', ''], rows));
+  }
   if (unreached.length > 0) {
     const rows = unreached.map(({ network, nodeId, reason }) => [network, nodeId, reason]);
     context.print(table(['ENCRYPTED NETWORK', 'DOES NOT REACH', 'AS'], rows));

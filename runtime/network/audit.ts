@@ -13,7 +13,7 @@ import type { MachineOverlays } from './overlays.ts';
 import type { Ways } from './ways.ts';
 
 /** What may be wrong; repairs are counted by it. */
-export type Cause = 'bridge' | 'link' | 'rules' | 'overlay' | 'ways' | 'connections';
+export type Cause = 'bridge' | 'link' | 'rules' | 'overlay' | 'encryption' | 'ways' | 'connections';
 
 /** Something in the kernel that is not as the records have it. */
 export interface Difference {
@@ -38,7 +38,7 @@ export interface AuditParts {
   readonly networks: readonly NetworkState[];
   readonly endpoints: Endpoints;
   readonly firewall: Firewall;
-  readonly overlays: Pick<MachineOverlays, 'each'>;
+  readonly overlays: Pick<MachineOverlays, 'each' | 'differences' | 'audit'>;
   readonly ways: Pick<Ways, 'differences' | 'audit'>;
 }
 
@@ -70,6 +70,7 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Diffe
   for (const overlay of parts.overlays.each()) {
     await look('overlay', `network ${overlay.shape.name}`, () => overlay.differences());
   }
+  await look('encryption', 'what the kernel encrypts', () => parts.overlays.differences());
   return found;
 }
 
@@ -90,6 +91,7 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
   for (const overlay of parts.overlays.each()) {
     await work.part(`network ${overlay.shape.name}`, async () => work.took('overlay', await overlay.audit()));
   }
+  await work.part('what the kernel encrypts', async () => work.took('encryption', await parts.overlays.audit()));
   return work.report;
 }
 

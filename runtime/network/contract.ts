@@ -180,7 +180,7 @@ export interface OverlayPair {
   readonly nodeId: string;
   /** `none`: it is not reached, nothing goes to it in clear. */
   readonly means: MeansName | 'none';
-  /** Of `none`: why. */
+  /** Of `none`: why; of the tunnel: why it is not the kernel, where the other node has that. */
   readonly reason?: string;
   /** The other node has answered under a key of the network. */
   readonly open: boolean;
@@ -193,6 +193,8 @@ export interface OverlayPair {
 export interface Overlays {
   /** By which means this node can encrypt what goes to others, as they are to be told. */
   offered(): readonly MeansName[];
+  /** Encrypted networks that the kernel of this node is ready to carry, each in its life, as others are to be told. */
+  lives(): Readonly<Record<string, string>>;
   /** The other nodes of an encrypted network; none of others. */
   pairs(networkId: string): Promise<readonly OverlayPair[]>;
   /** Resolves when the kernel has it. A lower index never overwrites a higher one. */
@@ -247,6 +249,13 @@ export interface NetworkReport {
   readonly repaired: Readonly<Record<string, number>>;
   /** By which means encrypted networks could reach other nodes, and do. */
   readonly encryption: readonly EncryptionMeans[];
+  /** By which means encrypted networks reach the other nodes from here, and why not by a better one. */
+  readonly pairs: readonly {
+    readonly network: string;
+    readonly nodeId: string;
+    readonly means: OverlayPair['means'];
+    readonly reason?: string;
+  }[];
   /** Nodes that an encrypted network does not reach from here, each with the reason. */
   readonly unreached: readonly { readonly network: string; readonly nodeId: string; readonly reason: string }[];
 }

@@ -1,6 +1,7 @@
 // By which means this machine could encrypt what goes to other nodes: asked of the kernel itself, in a namespace that is
 // made for it and removed again. Asking may load the kernel's module, as using it would.
 import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { sentenceOf } from '../../base/errors.ts';
 import { parseAddress } from './addresses.ts';
 import type { EncryptionMeans, MeansName } from './contract.ts';
@@ -12,23 +13,44 @@ import { addEspLink, addEspState, putEspPolicy } from './xfrm-messages.ts';
 
 const INTERFACE_ID = 1;
 const TUN = '/dev/net/tun';
-const NOT_USED = 'the kernel has it; this version encrypts by the tunnel everywhere';
+const USED = 'the kernel has it; used between nodes that both do';
+const NOT_USED = 'the kernel has it; this version does not use it';
 
 /** `namespacePath`: where a namespace may be made for this. One that an earlier look left behind is replaced. */
-export async function findMeans(netd: Netd, namespacePath: string): Promise<EncryptionMeans[]> {
-  const remove = { do: 'remove-namespace', path: namespacePath } as const;
-  await netd.run([{ ...remove, mayFail: true }]);
-  await netd.do('making a namespace to look at means of encryption', [{ do: 'create-namespace', path: namespacePath }]);
-  try {
-    const [esp, link, wireguard] = await Promise.all([
-      refusal(netd, namespacePath, NETLINK_XFRM, askForEsp()),
-      refusal(netd, namespacePath, NETLINK_ROUTE, askForEspLink()),
+export function findMeans(netd: Netd, namespacePath: string): Promise<EncryptionMeans[]> {
+  return inNamespace(netd, namespacePath, async () => {
+    const [esp, wireguard] = await Promise.all([
+      refusalOfEsp(netd, namespacePath),
       refusal(netd, namespacePath, NETLINK_ROUTE, askForWireguard()),
     ]);
-    return [tunnel(), kernels('esp', esp ?? link), kernels('wireguard', wireguard)];
+    return [tunnel(), kernels('esp', esp), kernels('wireguard', wireguard)];
+  });
+}
+
+/** Why the kernel has no ESP, all that a pair takes; undefined: it has. */
+export const lackOfEsp = (netd: Netd, namespacePath: string): Promise<string | undefined> =>
+  inNamespace(netd, namespacePath, () => refusalOfEsp(netd, namespacePath));
+
+/** Of this boot of the kernel. */
+export const bootId = async (): Promise<string> => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+
+async function inNamespace<T>(netd: Netd, path: string, look: () => Promise<T>): Promise<T> {
+  const remove = { do: 'remove-namespace', path } as const;
+  await netd.run([{ ...remove, mayFail: true }]);
+  await netd.do('making a namespace to look at means of encryption', [{ do: 'create-namespace', path }]);
+  try {
+    return await look();
   } finally {
     await netd.doAside('removing a network namespace', remove);
   }
+}
+
+async function refusalOfEsp(netd: Netd, where: string): Promise<string | undefined> {
+  const [state, link] = await Promise.all([
+    refusal(netd, where, NETLINK_XFRM, askForEsp()),
+    refusal(netd, where, NETLINK_ROUTE, askForEspLink()),
+  ]);
+  return state ?? link;
 }
 
 /** What other nodes are told: that which is used where both have it. */
@@ -44,7 +66,8 @@ function tunnel(): EncryptionMeans {
 }
 
 function kernels(means: 'esp' | 'wireguard', refused: string | undefined): EncryptionMeans {
-  return { means, isThere: refused === undefined, isUsed: false, reason: refused ?? NOT_USED };
+  const isUsed = means === 'esp' && refused === undefined;
+  return { means, isThere: refused === undefined, isUsed, reason: refused ?? (isUsed ? USED : NOT_USED) };
 }
 
 /** Why the kernel does not take the messages; undefined: it does. */

@@ -34,13 +34,21 @@ export interface EspNetwork extends KernelRing {
 export interface EspPlan {
   readonly states: ReadonlyMap<string, EspState>; // by destination and SPI, as the kernel knows them
   readonly policies: ReadonlyMap<string, EspPolicy>; // by the packets that they are for
+  /** Whose a state is: packets of its other end, or for it. */
+  readonly ends: ReadonlyMap<string, { readonly nodeId: string; readonly isOut: boolean }>;
   /** Inside addresses of other nodes, which lead into the link. */
   readonly routes: ReadonlySet<number>;
   /** Nodes that nothing goes to, and why. */
   readonly refused: ReadonlyMap<string, string>;
 }
 
-export const NO_ESP: EspPlan = { states: new Map(), policies: new Map(), routes: new Set(), refused: new Map() };
+export const NO_ESP: EspPlan = {
+  states: new Map(),
+  policies: new Map(),
+  ends: new Map(),
+  routes: new Set(),
+  refused: new Map(),
+};
 
 /** Far below what AES-GCM may seal under one key, far above what goes between two nodes in the time of one. */
 const BYTES_MAX = 2n ** 46n;
@@ -51,6 +59,7 @@ const SPI_MIN = 256;
 export function espPlan(network: EspNetwork, self: KernelEnd, peers: readonly KernelEnd[]): EspPlan {
   const states = new Map<string, EspState>();
   const policies = new Map<string, EspPolicy>();
+  const ends = new Map<string, { nodeId: string; isOut: boolean }>();
   const routes = new Set<number>();
   const refused = new Map<string, string>();
   const twice = doubled(network.id, [self.id, ...peers.map(({ id }) => id)]);
@@ -61,16 +70,20 @@ export function espPlan(network: EspNetwork, self: KernelEnd, peers: readonly Ke
     if (!pair) refused.set(peer.id, `its address inside network ${network.id} is that of another node, ${other}`);
     else if (taken) refused.set(peer.id, `the SPI ${taken.spi} is another node's as well, until the keys turn`);
     else {
-      for (const state of pair.states) states.set(stateKey(state), state);
+      for (const state of pair.states) {
+        states.set(stateKey(state), state);
+        ends.set(stateKey(state), { nodeId: peer.id, isOut: pair.outgoing.has(state) });
+      }
       for (const policy of pair.policies) policies.set(policyKey(policy), policy);
       routes.add(insideAddress(network.id, peer.id));
     }
   }
-  return { states, policies, routes, refused };
+  return { states, policies, ends, routes, refused };
 }
 
 interface Pair {
   readonly states: readonly EspState[];
+  readonly outgoing: ReadonlySet<EspState>;
   readonly policies: readonly EspPolicy[];
 }
 
@@ -94,6 +107,7 @@ function pairOf(network: EspNetwork, self: KernelEnd, peer: KernelEnd): Pair {
   );
   return {
     states: [...incoming, ...outgoing],
+    outgoing: new Set(outgoing),
     policies: [{ ...inward, source: peer.address, destination: self.address }, ...outward],
   };
 }
@@ -116,16 +130,20 @@ function stateOf(
   };
 }
 
-const stateKey = ({ destination, spi }: EspState): string => `${destination} ${spi}`;
-const policyKey = ({ direction, interfaceId, from, to }: EspPolicy): string =>
+export const stateKey = ({ destination, spi }: Pick<EspState, 'destination' | 'spi'>): string =>
+  `${destination} ${spi}`;
+export const policyKey = ({ direction, interfaceId, from, to }: EspPolicy): string =>
   `${direction} ${interfaceId} ${from} ${to}`;
-const policyText = ({ source, destination, spi }: EspPolicy): string => `${source} ${destination} ${spi}`;
+/** Which states it is for. */
+export const policyText = ({ source, destination, spi }: EspPolicy): string => `${source} ${destination} ${spi}`;
 
 /** The link of the network, and the namespace that it is moved to: that of the tunnel. */
 export interface EspPlace {
   readonly index: number;
   readonly namespacePath: string;
 }
+
+export const espLinkName = (interfaceId: number): string => `esp${interfaceId}`;
 
 /** Before the first plan. The link is made where the states are, so that it has those; packets come from elsewhere. */
 export function espLinkSteps(
@@ -135,7 +153,7 @@ export function espLinkSteps(
 ): Step[] {
   return [
     ...netlinkStep(NETLINK_ROUTE, '', (writer) => {
-      addEspLink(writer, { name: `esp${interfaceId}`, index, interfaceId });
+      addEspLink(writer, { name: espLinkName(interfaceId), index, interfaceId });
       moveLink(writer, index, namespaceFd);
     }),
     ...netlinkStep(NETLINK_ROUTE, namespacePath, (writer) => {

@@ -32,5 +32,13 @@ export function instanceOf(dataRoot: string): Instance {
 export const vethName = (instance: Instance, sandboxId: string): string =>
   `${instance.vethPrefix}${sandboxId.slice(0, 8)}`;
 
+/**
+ * Of the link of an encrypted network that the kernel carries; also the link's index, so that a later daemon finds it. Far
+ * above those that kernels give out.
+ */
+export function espInterfaceId({ table }: Instance, networkId: string): number {
+  return 0x2000_0000 + (createHash('sha256').update(`${table} ${networkId}`).digest().readUInt32BE(0) % 0x2000_0000);
+}
+
 /** Of whichever daemon. */
 export const isWayLink = (name: string): boolean => /^sw[0-9a-f]{8}$/.test(name);

@@ -5,7 +5,10 @@ import { type Expression, NftBatch } from './nft-messages.ts';
 import { VXLAN_PORT } from './overlay-messages.ts';
 import { accept, drop, link, portBytes, protocolBytes } from './ruleset-parts.ts';
 
-const TABLE = 'shoal_sealed';
+export const KERNEL_TABLE = 'shoal_sealed';
+
+/** Two for each link, and one that lets nothing pass through. */
+export const ruleCount = (links: number): number => 2 * links + 1;
 
 export interface SealedLink {
   readonly name: string;
@@ -14,7 +17,7 @@ export interface SealedLink {
 
 /** All of it, in the place of what was there. Nothing is passed on from one link to another. */
 export function planKernelRules(links: readonly SealedLink[]): Buffer {
-  const batch = new NftBatch(TABLE);
+  const batch = new NftBatch(KERNEL_TABLE);
   batch.addTable();
   batch.deleteTable();
   batch.addTable();

@@ -99,7 +99,7 @@ export class Netd {
   /** All steps, or an error that says which failed and why. `doing` begins its sentence. */
   async do(doing: string, steps: readonly Step[]): Promise<StepResult[]> {
     const results = await this.run(steps);
-    for (const [index, step] of steps.entries()) checkStep(doing, step, results[index]);
+    checkSteps(doing, steps, results);
     return results;
   }
 
@@ -250,6 +250,11 @@ export class Netd {
 export function errnoName(errno: number): string {
   const found = Object.entries(constants.errno).find(([, value]) => value === errno);
   return found?.[0] ?? `errno ${errno}`;
+}
+
+/** Throws for the first that was to be done and was not. */
+export function checkSteps(doing: string, steps: readonly Step[], results: readonly StepResult[]): void {
+  for (const [index, step] of steps.entries()) checkStep(doing, step, results[index]);
 }
 
 function checkStep(doing: string, step: Step, result: StepResult | undefined): void {

@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { Background } from '../../base/background.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import { DataPortGuard } from './data-port.ts';
+import { bootId, lackOfEsp } from './encryption-means.ts';
 import { Endpoints } from './endpoints.ts';
+import { EspDriver } from './esp-driver.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
 import { namesCommand, tunnelCommand } from './helper-commands.ts';
 import { IngressMap } from './ingress.ts';
-import { type Instance, instanceOf } from './instance.ts';
+import { espInterfaceId, type Instance, instanceOf } from './instance.ts';
+import { KernelLives } from './kernel-lives.ts';
 import { MachineBridges } from './machine-bridges.ts';
 import { MachineRecord } from './machine-record.ts';
 import { machineUpstreams } from './machine-upstreams.ts';
@@ -137,7 +140,15 @@ function makeOverlays(options: NetworksOptions, base: Base): Pick<NetworksParts,
     socketPath: join(options.execRoot, 'tunnel.sock'),
     namespacePath: join(directory, 'tunnel'),
   });
-  return { tunnel, overlays: new MachineOverlays({ ...base, tunnel, directory }) };
+  const esp = new EspDriver({
+    ...base,
+    lives: new KernelLives({ path: join(options.execRoot, 'encryption.json'), bootId, log: base.log }),
+    namespacePath: tunnel.namespacePath,
+    ensureNamespace: () => tunnel.ensureNamespace(),
+    interfaceId: (networkId) => espInterfaceId(base.instance, networkId),
+    probe: async () => await lackOfEsp(base.netd(), join(directory, 'means-esp')),
+  });
+  return { tunnel, overlays: new MachineOverlays({ ...base, tunnel, esp, directory }) };
 }
 
 /** What services' published ports need, in this node and to others. */

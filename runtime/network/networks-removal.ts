@@ -27,6 +27,7 @@ export async function removeAll(parts: NetworksParts, netd: Netd, { dataRoot, ex
     join(execRoot, 'netns'),
     join(execRoot, 'overlay'),
     join(execRoot, 'ingress.json'),
+    join(execRoot, 'encryption.json'),
     join(dataRoot, 'network'),
   ];
   for (const path of leftovers) await rm(path, { recursive: true, force: true });

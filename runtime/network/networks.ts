@@ -242,7 +242,12 @@ class BridgeNetworks implements MachineNetworks {
   async report(): Promise<NetworkReport> {
     this.#mustBeOpen();
     const unreached = this.overlays.unreached();
-    return { ...(await this.#parts.upkeep.report()), encryption: await this.overlays.means(), unreached };
+    return {
+      ...(await this.#parts.upkeep.report()),
+      encryption: await this.overlays.means(),
+      pairs: this.overlays.pairMeans(),
+      unreached,
+    };
   }
 
   audit(): Promise<AuditReport> {

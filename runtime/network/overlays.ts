@@ -28,6 +28,7 @@ import type {
   OverlayState,
 } from './contract.ts';
 import { findMeans, offeredMeans } from './encryption-means.ts';
+import type { EspDriver } from './esp-driver.ts';
 import type { Instance } from './instance.ts';
 import type { Netd } from './netd.ts';
 import { type NetworkState, type NetworkTable, stateOf } from './network-table.ts';
@@ -54,6 +55,7 @@ export interface OverlaysParts {
   readonly directory: string;
   readonly mtu: () => number;
   readonly tunnel: Tunnel;
+  readonly esp: EspDriver;
   /** The table changed: makes it durable. */
   readonly save: () => Promise<void>;
 }
@@ -64,10 +66,15 @@ export class MachineOverlays implements Overlays {
   readonly #names = new Map<string, { readonly index: number; readonly records: ReadonlyMap<string, string> }>();
   readonly #sealed: SealedNetworks;
   readonly #looking = new Mutex();
+  /** Encrypted networks are changed one at a time: where packets go, and what takes them. */
+  readonly #sealing = new Mutex();
+  /** Of encrypted networks, what was handed in last. */
+  readonly #told = new Map<string, { readonly index: number; readonly state: OverlayState }>();
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
-    this.#sealed = new SealedNetworks(parts.tunnel, parts.log);
+    const { tunnel, esp, log } = parts;
+    this.#sealed = new SealedNetworks({ tunnel, esp, log, mtu: () => parts.mtu() - SEALED_HEADERS + HEADERS });
   }
 
   /** A network that an earlier daemon was on; its sandbox may be there. */
@@ -80,13 +87,17 @@ export class MachineOverlays implements Overlays {
 
   async open(): Promise<void> {
     await mkdir(this.#parts.directory, { recursive: true, mode: 0o710 });
+    await this.#parts.esp.adopt();
   }
 
   /** Sandboxes of networks that nobody knows any more. */
   async sweep(): Promise<void> {
     const known = new Set(this.#all().map(({ path }) => path));
-    if (this.#hasEncrypted()) known.add(this.#sealed.namespacePath);
-    else await this.#sealed.end();
+    const encrypted = this.#encrypted();
+    if (encrypted.length > 0) {
+      known.add(this.#sealed.namespacePath);
+      await this.#sealed.sweep(new Set(encrypted.map(({ record }) => record.id)));
+    } else await this.#sealed.end();
     for (const name of await readdir(this.#parts.directory)) {
       const path = join(this.#parts.directory, name);
       if (!known.has(path)) await this.#discard(path);
@@ -94,9 +105,9 @@ export class MachineOverlays implements Overlays {
   }
 
   async apply(index: number, state: OverlayState): Promise<void> {
-    const ways = isEncrypted(state.network) ? await this.#sealed.seal(index, state) : state;
-    const { overlay } = await this.#network(state.network);
-    await overlay?.apply(index, ways);
+    const { network } = state;
+    if (isEncrypted(network)) await this.#sealing.run(() => this.#seal(index, state));
+    else await (await this.#network(network)).overlay?.apply(index, state);
     this.#putNames(index, state);
   }
 
@@ -106,7 +117,33 @@ export class MachineOverlays implements Overlays {
 
   /** A tunnel that runs goes on, also where none could be started any more. */
   offered(): readonly MeansName[] {
-    return this.#parts.tunnel.isThere() ? ['tunnel'] : offeredMeans();
+    const { tunnel, esp } = this.#parts;
+    return [...(esp.isOffered ? ['esp' as const] : []), ...(tunnel.isThere() ? ['tunnel' as const] : offeredMeans())];
+  }
+
+  lives(): Readonly<Record<string, string>> {
+    return this.#parts.esp.lives();
+  }
+
+  /** Of what the kernel encrypts: a sentence for each thing that is not as it should be. */
+  differences(): Promise<string[]> {
+    return this.#sealed.differences();
+  }
+
+  /** As `differences`, and repairs. */
+  audit(): Promise<readonly string[]> {
+    return this.#sealing.run(async () => {
+      const { repairs, changed } = await this.#sealed.audit();
+      for (const id of changed) {
+        const told = this.#told.get(id);
+        if (told) await this.#seal(told.index, told.state);
+      }
+      return repairs;
+    });
+  }
+
+  pairMeans(): NetworkReport['pairs'] {
+    return this.#sealed.means();
   }
 
   unreached(): NetworkReport['unreached'] {
@@ -115,8 +152,13 @@ export class MachineOverlays implements Overlays {
 
   /** Those that this machine has, and why it lacks the others. */
   means(): Promise<readonly EncryptionMeans[]> {
-    const { netd, directory } = this.#parts;
-    return this.#looking.run(() => findMeans(netd(), join(directory, 'means')));
+    const { netd, directory, esp } = this.#parts;
+    return this.#looking.run(async () => {
+      const found = await findMeans(netd(), join(directory, 'means'));
+      const { refusal } = esp;
+      if (refusal === undefined) return found;
+      return found.map((each) => (each.means === 'esp' ? { ...each, isUsed: false, reason: refusal } : each));
+    });
   }
 
   async drop(networkId: string): Promise<void> {
@@ -132,8 +174,10 @@ export class MachineOverlays implements Overlays {
     await save();
     await state.overlay.remove();
     if (!isEncrypted(state.record)) return;
-    await this.#sealed.forget(networkId, state.overlay.shape.vni);
-    if (!this.#hasEncrypted()) await this.#endTunnel();
+    const { vni } = state.overlay.shape;
+    this.#told.delete(networkId);
+    await this.#sealing.run(() => this.#sealed.forget(networkId, vni));
+    if (this.#encrypted().length === 0) await this.#endTunnel();
   }
 
   /** To be audited one by one. */
@@ -149,8 +193,19 @@ export class MachineOverlays implements Overlays {
     }
   }
 
-  #hasEncrypted(): boolean {
-    return this.#parts.table.all().some(({ record }) => isEncrypted(record));
+  /** First who takes what comes knows all, then packets go there, then what nobody uses is taken out. */
+  async #seal(index: number, state: OverlayState): Promise<void> {
+    const { network } = state;
+    const told = this.#told.get(network.id);
+    if (!told || index >= told.index) this.#told.set(network.id, { index, state });
+    const ways = await this.#sealed.seal(index, state);
+    const { overlay } = await this.#network(network);
+    await overlay?.apply(index, ways);
+    await this.#sealed.settle(network.id);
+  }
+
+  #encrypted(): NetworkState[] {
+    return this.#parts.table.all().filter(({ record }) => isEncrypted(record));
   }
 
   async #endTunnel(): Promise<void> {

@@ -1,10 +1,26 @@
 // The kernel's IPsec: one direction of ESP between two addresses, which packets it is for, and the link that they come and
 // go by. Source: Linux include/uapi/linux/{xfrm,if_link}.h; `ip xfrm` and `ip link` send the same bytes.
 import { addressBytes } from './addresses.ts';
-import { type MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts';
+import {
+  MessageWriter,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  readAttributes,
+  readMessages,
+} from './netlink.ts';
 import { AF_INET, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK } from './rtnetlink.ts';
 
-const XFRM_MSG = { newState: 16, deleteState: 17, deletePolicy: 20, putPolicy: 25 } as const;
+const XFRM_MSG = {
+  newState: 16,
+  deleteState: 17,
+  getState: 18,
+  newPolicy: 19,
+  deletePolicy: 20,
+  getPolicy: 21,
+  putPolicy: 25,
+} as const;
 const XFRMA = { template: 5, sourceAddress: 13, aead: 18, replay: 23, interfaceId: 31 } as const;
 const LINK_INTERFACE_ID = 2;
 const PROTOCOL_ESP = 50;
@@ -26,6 +42,9 @@ const STATE = {
   protocol: 76,
   source: 80,
   limits: 96,
+  packets: 168,
+  replayed: 196,
+  altered: 200,
   request: 208,
   family: 212,
   mode: 214,
@@ -50,6 +69,7 @@ const TEMPLATE = {
   mode: 48,
   algorithms: 52,
 };
+const ID_BYTES = 24; // of struct xfrm_usersa_id
 const LIMITS_BYTES = 32; // four numbers, each as high as it can be: none
 const HARD_BYTES = 8; // the second of them
 
@@ -97,7 +117,7 @@ export function addEspState(writer: MessageWriter, state: EspState): void {
 }
 
 export function deleteEspState(writer: MessageWriter, { source, destination, spi }: EspState): void {
-  const body = Buffer.alloc(24);
+  const body = Buffer.alloc(ID_BYTES);
   addressBytes(destination).copy(body);
   body.writeUInt32BE(spi, 16);
   body.writeUInt16LE(AF_INET, 20);
@@ -141,6 +161,69 @@ export function addEspLink(
       writer.nested(IFLA_INFO_DATA, () => writer.u32(LINK_INTERFACE_ID, link.interfaceId));
     });
   });
+}
+
+/** A state as the kernel has it. Where the kernel is locked down it shows no key: `key` is then all zeros. */
+export interface FoundState extends EspState {
+  readonly packets: number;
+  readonly replayed: number;
+  readonly altered: number;
+}
+
+export const dumpEspStates = (): Buffer => dump(XFRM_MSG.getState, ID_BYTES);
+export const dumpEspPolicies = (): Buffer => dump(XFRM_MSG.getPolicy, POLICY_ID_BYTES);
+
+function dump(type: number, headerBytes: number): Buffer {
+  const writer = new MessageWriter();
+  writer.message(type, NLM_F_DUMP, Buffer.alloc(headerBytes));
+  return writer.finish();
+}
+
+/** Those of IPv4 that belong to a link; of whichever link. */
+export function readEspStates(bytes: Buffer): FoundState[] {
+  const found: FoundState[] = [];
+  for (const { type, body } of readMessages(bytes)) {
+    if (type !== XFRM_MSG.newState || body.length < STATE_BYTES) continue;
+    if (body.readUInt16LE(STATE.family) !== AF_INET || body.readUInt8(STATE.protocol) !== PROTOCOL_ESP) continue;
+    const attributes = readAttributes(body.subarray(STATE_BYTES));
+    const interfaceId = attributes.get(XFRMA.interfaceId)?.readUInt32LE(0);
+    if (interfaceId === undefined) continue;
+    found.push({
+      source: body.readUInt32BE(STATE.source),
+      destination: body.readUInt32BE(STATE.destination),
+      spi: body.readUInt32BE(STATE.spi),
+      interfaceId,
+      bytesMax: body.readBigUInt64LE(STATE.limits + HARD_BYTES),
+      key: Uint8Array.from(attributes.get(XFRMA.aead)?.subarray(NAME_BYTES + 8) ?? []),
+      packets: Number(body.readBigUInt64LE(STATE.packets)),
+      replayed: body.readUInt32LE(STATE.replayed),
+      altered: body.readUInt32LE(STATE.altered),
+    });
+  }
+  return found;
+}
+
+/** Those of IPv4 that belong to a link and seal; of whichever link. */
+export function readEspPolicies(bytes: Buffer): EspPolicy[] {
+  const found: EspPolicy[] = [];
+  for (const { type, body } of readMessages(bytes)) {
+    if (type !== XFRM_MSG.newPolicy || body.length < POLICY_BYTES) continue;
+    const attributes = readAttributes(body.subarray(POLICY_BYTES));
+    const [interfaceId, template] = [attributes.get(XFRMA.interfaceId), attributes.get(XFRMA.template)];
+    const number = body.readUInt8(POLICY.direction);
+    if (!interfaceId || !template || template.length < TEMPLATE_BYTES || number > DIRECTION.out) continue;
+    if (body.readUInt16LE(SELECTOR.family) !== AF_INET) continue;
+    found.push({
+      direction: number === DIRECTION.in ? 'in' : 'out',
+      interfaceId: interfaceId.readUInt32LE(0),
+      from: body.readUInt32BE(SELECTOR.from),
+      to: body.readUInt32BE(SELECTOR.to),
+      source: template.readUInt32BE(TEMPLATE.source),
+      destination: template.readUInt32BE(TEMPLATE.destination),
+      spi: template.readUInt32BE(TEMPLATE.spi),
+    });
+  }
+  return found;
 }
 
 function algorithmOf(key: Uint8Array): Buffer {

@@ -270,7 +270,7 @@ export class FakeNative implements NativeRuntime {
 export class FakeNetworks implements Networks {
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {}, encryption: [], unreached: [] });
+    return Promise.resolve({ differences: [], repaired: {}, encryption: [], pairs: [], unreached: [] });
   }
   readonly overlays = noOverlays;
   readonly joined = new Map<string, Endpoint>();

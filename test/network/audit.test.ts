@@ -18,7 +18,11 @@ function parts(): AuditParts {
     networks: [],
     firewall,
     ways: { audit: broken, differences: broken },
-    overlays: { each: () => [overlay('red', broken), overlay('blue', async () => ['a row was gone'])] },
+    overlays: {
+      each: () => [overlay('red', broken), overlay('blue', async () => ['a row was gone'])],
+      differences: async () => ['a state was gone'],
+      audit: async () => ['a state was gone'],
+    },
   } as unknown as AuditParts;
 }
 
@@ -26,8 +30,8 @@ describe('an audit of which parts fail', () => {
   it('does the others, and tells what failed', async () => {
     const counted: Cause[] = [];
     const { repairs, failures } = await auditKernel(parts(), (cause) => counted.push(cause));
-    assert.deepEqual(repairs, ['a rule was gone', 'a row was gone']);
-    assert.deepEqual(counted, ['rules', 'overlay']);
+    assert.deepEqual(repairs, ['a rule was gone', 'a row was gone', 'a state was gone']);
+    assert.deepEqual(counted, ['rules', 'overlay', 'encryption']);
     assert.deepEqual(failures, [
       'bridges and links could not be looked at: no such thing',
       'the link to other nodes could not be looked at: no such thing',
@@ -79,7 +83,7 @@ describe('an audit of which parts fail', () => {
     const found = await findDifferences(parts());
     assert.deepEqual(
       found.map(({ cause }) => cause),
-      ['ways', 'link', 'rules', 'overlay', 'overlay'],
+      ['ways', 'link', 'rules', 'overlay', 'overlay', 'encryption'],
     );
   });
 
@@ -109,7 +113,7 @@ describe('an audit of which parts fail', () => {
           ...whole,
           netd: { dump, run: async () => [] },
           ways: quiet,
-          overlays: { each: () => [] },
+          overlays: { each: () => [], ...quiet },
         } as unknown as AuditParts;
       },
       isReady: () => true,

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CodedError } from '../../base/errors.ts';
 import { silentLog } from '../../base/log.ts';
+import { formatAddress } from '../../runtime/network/addresses.ts';
 import type { OverlayNode, OverlayState } from '../../runtime/network/contract.ts';
+import { EspDriver } from '../../runtime/network/esp-driver.ts';
+import { KernelLives } from '../../runtime/network/kernel-lives.ts';
+import { insideAddress } from '../../runtime/network/kernel-pairs.ts';
+import { NETLINK_XFRM } from '../../runtime/network/netd-protocol.ts';
 import { meansOf } from '../../runtime/network/pair-means.ts';
 import { SealedNetworks } from '../../runtime/network/sealed-networks.ts';
 import {
@@ -10,6 +19,7 @@ import {
   tunnelPair,
   type TunnelPair,
 } from '../../runtime/network/tunnel-pairs.ts';
+import { FakeKernel, FakeNamespace } from '../support/fake-kernel.ts';
 
 const SECRET = 'ab'.repeat(32);
 const encryption = { nodeId: 'node0', keys: [{ id: 1, secret: SECRET }], sendId: 1 };
@@ -34,6 +44,18 @@ function stateOf(nodes: readonly OverlayNode[]) {
     encryption,
   } satisfies OverlayState;
 }
+
+const noEsp = {
+  open: () => Promise.resolve(undefined),
+  carry: () => Promise.resolve(undefined),
+  settle: () => Promise.resolve(),
+  reason: () => undefined,
+  counts: () => Promise.resolve(new Map()),
+  differences: () => Promise.resolve([]),
+  audit: () => Promise.resolve({ repairs: [], changed: [] }),
+  end: () => Promise.resolve(),
+  sweep: () => Promise.resolve(),
+};
 
 class FakeTunnel {
   readonly namespacePath = '/nowhere';
@@ -109,7 +131,7 @@ describe('what the tunnel is told', () => {
 
   it('has the other nodes when one is not to be reached, which is shown with the reason and never carried in clear', async () => {
     const tunnel = new FakeTunnel();
-    const sealed = new SealedNetworks(tunnel, silentLog);
+    const sealed = new SealedNetworks({ tunnel, esp: noEsp, log: silentLog, mtu: () => 1440 });
     const bad = { id: 'node2', address: 'x\nend', port: 4789 };
     const state = await sealed.seal(1, stateOf([good, bad]));
     assert.deepEqual(
@@ -133,7 +155,7 @@ describe('what the tunnel is told', () => {
 
   it('has no pair of a node without means in common, until that node has them', async () => {
     const tunnel = new FakeTunnel();
-    const sealed = new SealedNetworks(tunnel, silentLog);
+    const sealed = new SealedNetworks({ tunnel, esp: noEsp, log: silentLog, mtu: () => 1440 });
     const other = { id: 'node2', address: '192.0.2.2', port: 4789 };
     await sealed.seal(1, stateOf([good, { ...other, means: [] }]));
     const reason = 'node node2 can encrypt by no means, this node by tunnel';
@@ -144,5 +166,124 @@ describe('what the tunnel is told', () => {
       tunnel.told.map((pairs) => pairs.map(({ address }) => address)),
       [['192.0.2.1'], ['192.0.2.1', '192.0.2.2']],
     );
+  });
+});
+
+describe('an encrypted network where the kernel has ESP', () => {
+  const LIFE = 'ab'.repeat(16);
+  const BOTH = ['esp', 'tunnel'] as const;
+  const there = { id: 'node1', address: '192.0.2.1', port: 4789, means: BOTH, life: LIFE };
+  const inside = (id: string): string => formatAddress(insideAddress(NET.id, id));
+  const folders: string[] = [];
+  after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+  function machine(tunnel = new FakeTunnel()) {
+    const kernel = new FakeKernel();
+    kernel.namespaces.set(tunnel.namespacePath, new FakeNamespace());
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-sealed-'));
+    folders.push(folder);
+    const bootId = () => Promise.resolve('boot');
+    const esp = new EspDriver({
+      netd: () => kernel,
+      lives: new KernelLives({ path: join(folder, 'lives.json'), bootId, log: silentLog }),
+      log: silentLog,
+      namespacePath: tunnel.namespacePath,
+      ensureNamespace: tunnel.ensureNamespace,
+      interfaceId: () => 4343,
+      probe: () => Promise.resolve(undefined),
+    });
+    const sealed = new SealedNetworks({ tunnel, esp, log: silentLog, mtu: () => 1440 });
+    let index = 0;
+    /** As the managers have told of this node, or not yet. */
+    const seal = async (nodes: readonly OverlayNode[], self: Partial<OverlayNode> = {}) => {
+      const state = stateOf(nodes);
+      const own = {
+        id: 'node0',
+        address: '192.0.2.10',
+        port: 4789,
+        means: BOTH,
+        life: esp.lives()[NET.id] ?? '',
+        ...self,
+      };
+      index += 1;
+      const ways = await sealed.seal(index, { ...state, encryption: { ...encryption, self: own } });
+      return ways.endpoints.map(({ node }) => node?.address ?? '');
+    };
+    const means = async () => (await sealed.pairs(NET.id)).map(({ nodeId, means: by }) => `${nodeId} ${by}`);
+    return { kernel, esp, sealed, seal, means, tunnel };
+  }
+
+  it('goes by ESP once the managers have told of both that they are ready, and by the tunnel until then', async () => {
+    const { kernel, esp, sealed, seal, means, tunnel } = machine();
+    const { life: _, ...notReady } = there;
+    assert.deepEqual(await seal([there]), [formatAddress(innerAddress('node1'))], 'nobody was told of this one');
+    assert.match(sealed.means()[0]?.reason ?? '', /ESP is not used: other nodes were not told yet/);
+    assert.deepEqual(await seal([notReady]), [formatAddress(innerAddress('node1'))]);
+    assert.match(sealed.means()[0]?.reason ?? '', /the other node is not ready/);
+    assert.deepEqual([await means(), kernel.xfrm.states.size], [['node1 tunnel'], 0]);
+    assert.deepEqual(await seal([there]), [inside('node1')]);
+    assert.deepEqual([await means(), sealed.means()[0]?.reason], [['node1 esp'], undefined]);
+    assert.deepEqual(
+      [kernel.xfrm.states.size, kernel.xfrm.policies.size],
+      [2, 2],
+      'they are there before a packet goes',
+    );
+    assert.equal(tunnel.told.at(-1)?.length, 1, 'the tunnel takes what it still sends so');
+    assert.deepEqual(Object.keys(esp.lives()), [NET.id]);
+  });
+
+  it('goes to each node by what that one has, and not at all to who has nothing', async () => {
+    const { seal, means } = machine();
+    await seal([]);
+    const nodes = [
+      there,
+      { id: 'node2', address: '192.0.2.2', port: 4789 },
+      { ...there, id: 'node3', address: '192.0.2.10' }, // this node's own
+      { ...there, id: 'node4', means: ['esp'] as const, address: '2001:db8::4' },
+    ];
+    const ways = await seal(nodes);
+    assert.deepEqual(await means(), ['node1 esp', 'node2 tunnel', 'node3 tunnel', 'node4 none']);
+    assert.equal(ways[0], inside('node1'));
+    assert.ok(ways.slice(1).every((way) => way.startsWith('10.')));
+  });
+
+  it('goes by the tunnel at once where the kernel refuses after all, and says in which words', async () => {
+    const { kernel, esp, sealed, seal, means } = machine();
+    await seal([]);
+    kernel.refuse = (family, type) => (family === NETLINK_XFRM && type === 16 ? 93 : 0);
+    assert.deepEqual(await seal([there]), [formatAddress(innerAddress('node1'))]);
+    assert.deepEqual([await means(), esp.isOffered, esp.lives()], [['node1 tunnel'], false, {}]);
+    const reason = 'ESP is not used: encrypting network secret by ESP: (EPROTONOSUPPORT, message 1)';
+    assert.deepEqual(sealed.means(), [{ network: 'secret', nodeId: 'node1', means: 'tunnel', reason }]);
+  });
+
+  it('is carried without the tunnel where a node has only ESP; who has not is refused with the reason', async () => {
+    const tunnel = new FakeTunnel();
+    tunnel.set = () => Promise.reject(new CodedError('not-implemented', 'there is no /dev/net/tun'));
+    const { seal, sealed, means } = machine(tunnel);
+    await seal([there]);
+    const none = { network: 'secret', nodeId: 'node1', reason: 'there is no /dev/net/tun' };
+    assert.deepEqual(sealed.unreached(), [none], 'nothing goes before others were told');
+    const other = { id: 'node2', address: '192.0.2.2', port: 4789 };
+    const [first] = await seal([there, other]);
+    assert.deepEqual([first, await means()], [inside('node1'), ['node1 esp', 'node2 none']]);
+    assert.deepEqual(sealed.unreached(), [{ ...none, nodeId: 'node2' }]);
+  });
+
+  it('goes by the tunnel while the others do not know of a new life, and leaves nothing at its end', async () => {
+    const { kernel, esp, sealed, seal, means } = machine();
+    await seal([]);
+    await seal([there]);
+    await sealed.settle(NET.id);
+    const life = esp.lives()[NET.id] ?? '';
+    kernel.xfrm.states.clear();
+    assert.deepEqual((await sealed.audit()).changed, [NET.id]);
+    await seal([there], { life });
+    assert.deepEqual(await means(), ['node1 tunnel']);
+    await seal([there]);
+    assert.deepEqual(await means(), ['node1 esp']);
+    await sealed.forget(NET.id, NET.vni);
+    assert.deepEqual([kernel.xfrm.states.size, kernel.xfrm.policies.size, kernel.at('/nowhere').links.size], [0, 0, 0]);
+    assert.deepEqual([esp.lives(), sealed.means()], [{}, []]);
   });
 });

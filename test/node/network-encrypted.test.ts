@@ -343,12 +343,57 @@ describe('an encrypted network between nodes', function () {
       encryption.map(({ means, isThere, isUsed }) => [means, isThere, isUsed]),
       [
         ['tunnel', true, true],
-        ['esp', esp, false],
+        ['esp', esp, esp],
         ['wireguard', wireguard, false],
       ],
     );
     assert.ok(encryption.every(({ reason }) => reason.length > 10));
     assert.equal(existsSync(join(lab.execRoot(machine), 'overlay', 'means')), false);
+  });
+
+  it('is carried by the kernel where that has ESP, and else by the tunnel, as others are told', async () => {
+    await using swarm = await threeMachines();
+    const keys = ringOf(key(1));
+    await swarm.tell(keys);
+    const { encryption } = await swarm.on(0).report();
+    const hasEsp = encryption.some(({ means, isThere }) => means === 'esp' && isThere);
+    const said = swarm.networks.map(({ overlays }) => ({ means: overlays.offered(), lives: overlays.lives() }));
+    assert.deepEqual(
+      said.map(({ means, lives }) => [means, Object.keys(lives)]),
+      swarm.networks.map(() => (hasEsp ? [['esp', 'tunnel'], [NETWORK.id]] : [['tunnel'], []])),
+    );
+    // Others have ESP, and this node does not: what they say changes nothing.
+    const nodes = swarm.machines.map(({ address }, on) => {
+      const life = said[on]?.lives[NETWORK.id] ?? 'ab'.repeat(16);
+      return { id: `node${on}`, address, port: 4789, means: ['esp', 'tunnel'] as const, life };
+    });
+    const told = swarm.networks.map(async ({ overlays }, own) => {
+      const { encryption: ring, endpoints, ...state } = swarm.stateFor(own, keys);
+      const self = said[own]?.means.includes('esp') ? nodes[own] : undefined;
+      await overlays.apply(100, {
+        ...state,
+        encryption: { nodeId: `node${own}`, ...keys, ...ring, ...(self && { self }) },
+        endpoints: endpoints.map((endpoint, on) => ({
+          ...endpoint,
+          ...(endpoint.node && nodes[on] && { node: nodes[on] }),
+        })),
+      });
+    });
+    await Promise.all(told);
+    const [first, second] = [await swarm.container(0), await swarm.container(1)];
+    await swarm.lab.script(second.sandboxPath, serveBack);
+    assert.equal(await swarm.lab.evaluate(first.sandboxPath, talk('10.0.8.11', 1, 1000)), '1');
+    const { means, reason } = await swarm.counts(0, 1);
+    assert.equal(means, hasEsp ? 'esp' : 'tunnel');
+    if (!hasEsp) assert.match(reason ?? '', /ESP is not used: .*this node’s kernel/);
+    assert.deepEqual(await swarm.on(0).audit(), { repairs: [], failures: [] });
+    assert.deepEqual(
+      (await swarm.on(0).report()).pairs.map(({ nodeId, means: by }) => [nodeId, by]),
+      [
+        ['node1', means],
+        ['node2', means],
+      ],
+    );
   });
 
   it('is not carried at all before its keys are known', async () => {

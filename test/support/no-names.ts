@@ -10,6 +10,7 @@ export const noNames: NameSource = {
 
 export const noOverlays: Overlays = {
   offered: () => [],
+  lives: () => ({}),
   pairs: () => Promise.resolve([]),
   apply: () => Promise.resolve(),
   drop: () => Promise.resolve(),

@@ -231,7 +231,7 @@ export class FakeNetworks implements Networks {
   guests: Networks['guests'];
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {}, encryption: [], unreached: [] });
+    return Promise.resolve({ differences: [], repaired: {}, encryption: [], pairs: [], unreached: [] });
   }
   readonly overlays = noOverlays;
   networks: NetworkInfo[] = [BRIDGE];
