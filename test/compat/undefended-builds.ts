@@ -179,6 +179,18 @@ export const UNDEFENDED: readonly Undefended[] = [
     attacks: [['attacks-paths', 'a sysctl is not written to what a volume put in its place']],
   },
   {
+    without: 'a /proc that the kernel vouches for where a profile is taken (CVE-2025-52881)',
+    edits: [
+      [
+        'app_armor.c',
+        'fstatfs(proc, &status) == 0 && status.f_type == PROC_SUPER_MAGIC',
+        'fstatfs(proc, &status) == 0 && status.f_type != 0',
+      ],
+      ['app_armor.c', 'RESOLVE_BENEATH_ | RESOLVE_NO_SYMLINKS_ | RESOLVE_NO_XDEV_', '0'],
+    ],
+    attacks: [['native-security', 'is given a profile of AppArmor by the kernel']],
+  },
+  {
     without: 'the container’s root as that of who copies (CVE-2018-15664)',
     edits: [
       [
@@ -256,6 +268,18 @@ export const UNDEFENDED: readonly Undefended[] = [
     attacks: [['hostile-tars', 'makes a folder opaque by its attribute']],
   },
   {
+    without: 'bounds of extended headers (CVE-2017-14992)',
+    edits: [
+      ['dist/runtime/image/tar-meter.js', 'if (size > EXTENDED_HEADER_MAX)', 'if (false)'],
+      [
+        'tar.c',
+        'if (size > TAR_EXTENSION_BYTES_MAX)',
+        'reader->extension = realloc(reader->extension, (size_t)size + 1); // as much as the archive names\n  if (reader->extension == NULL)',
+      ],
+    ],
+    attacks: [['hostile-tars', 'has an extended header of 3 MB']],
+  },
+  {
     without: 'read-only cgroups (CVE-2023-25809)',
     edits: [
       [
@@ -313,6 +337,17 @@ export const UNDEFENDED: readonly Undefended[] = [
     without: 'questions that stay on an internal network (CVE-2024-29018)',
     edits: [['dist/runtime/network/name-resolver.js', 'scope.forwards ?', 'true ?']],
     attacks: [['network-names', 'of an internal network never leave the machine']],
+  },
+  {
+    without: 'rules that close internal networks (CVE-2025-54410)',
+    edits: [
+      [
+        'dist/runtime/network/ruleset-bridges.js',
+        'return [...inside, [...into, drop], [...outOf, drop]];',
+        'return [...inside, [...into, accept], [...outOf, accept]];',
+      ],
+    ],
+    attacks: [['network-own', 'are entered and left by no route when internal']],
   },
   {
     without: 'bounds of bodies (CVE-2024-41110, CVE-2026-34040)',

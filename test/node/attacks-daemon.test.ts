@@ -4,29 +4,20 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { AttackLab } from '../support/attack-lab.ts';
+import { attackSuite } from '../support/attack-lab.ts';
 import type { ClientLab } from '../support/client-lab.ts';
-import { requireRoot, requireTool } from '../support/requirements.ts';
 import { eventually } from '../support/runtime-lab.ts';
 
 const ATTACHED_AT_A_TIME = 50;
 const ROUNDS = 20;
 
 describe('past escapes by the daemon', function () {
-  this.timeout(60_000);
-  let attacks: AttackLab;
   let client: ClientLab;
   const ok = (...args: string[]): Promise<string> => client.ok(...args);
 
-  before(async function () {
-    requireRoot(this);
-    requireTool(this, '/usr/bin/busybox');
-    this.timeout(120_000);
-    attacks = await AttackLab.open();
-    client = attacks.client;
+  attackSuite(this, (lab) => {
+    client = lab.client;
   });
-  afterEach(async () => client?.removeAll());
-  after(async () => attacks?.[Symbol.asyncDispose]());
 
   it('data folder: another user of the machine reaches nothing in it (CVE-2021-41091, CVE-2024-25621)', async () => {
     await ok(

@@ -4,30 +4,23 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { sha256 } from '../../runtime/image/digest.ts';
-import { AttackLab, archive, entry } from '../support/attack-lab.ts';
+import { type AttackLab, archive, attackSuite, entry } from '../support/attack-lab.ts';
 import type { ClientLab } from '../support/client-lab.ts';
 import { HOSTILE_TARS } from '../support/hostile-tars.ts';
-import { requireRoot, requireTool } from '../support/requirements.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 
 describe('past escapes by images and archives', function () {
-  this.timeout(60_000);
   let attacks: AttackLab;
   let client: ClientLab;
   const ok = (...args: string[]): Promise<string> => client.ok(...args);
   const load = (tar: Buffer) => client.client.run(['load'], tar);
 
-  before(async function () {
-    requireRoot(this);
-    requireTool(this, '/usr/bin/busybox');
-    this.timeout(120_000);
-    attacks = await AttackLab.open();
-    client = attacks.client;
+  attackSuite(this, (lab) => {
+    attacks = lab;
+    client = lab.client;
   });
-  afterEach(async () => client?.removeAll());
-  after(async () => attacks?.[Symbol.asyncDispose]());
 
   it('hostile archives put into a container change nothing outside of it (CVE-2018-15664, CVE-2021-32760)', async () => {
     for (const { name, make } of HOSTILE_TARS) {

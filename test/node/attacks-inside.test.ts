@@ -4,28 +4,19 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { AttackLab } from '../support/attack-lab.ts';
+import { attackSuite } from '../support/attack-lab.ts';
 import type { ClientLab } from '../support/client-lab.ts';
-import { requireRoot, requireTool } from '../support/requirements.ts';
 import { NATIVE_CACHE } from '../support/runtime-lab.ts';
 
 describe('past escapes from inside', function () {
-  this.timeout(60_000);
-  let attacks: AttackLab;
   let client: ClientLab;
   const ok = (...args: string[]): Promise<string> => client.ok(...args);
   const box = (...options: string[]): Promise<string> =>
     ok('run', '-d', '--init', '--name', 'box', ...options, 'bb', 'sleep', '1000');
 
-  before(async function () {
-    requireRoot(this);
-    requireTool(this, '/usr/bin/busybox');
-    this.timeout(120_000);
-    attacks = await AttackLab.open();
-    client = attacks.client;
+  attackSuite(this, (lab) => {
+    client = lab.client;
   });
-  afterEach(async () => client?.removeAll());
-  after(async () => attacks?.[Symbol.asyncDispose]());
 
   it('runtime binary overwrite: nothing that runs in a container can change what runs it (CVE-2019-5736)', async () => {
     const before = programs();

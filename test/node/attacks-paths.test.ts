@@ -2,28 +2,21 @@
 // somebody would try it through the stock client. At the level of the helper: native-security, native-race.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { AttackLab, entry } from '../support/attack-lab.ts';
+import { type AttackLab, attackSuite, entry } from '../support/attack-lab.ts';
 import type { ClientLab } from '../support/client-lab.ts';
-import { requireRoot, requireTool } from '../support/requirements.ts';
 
 describe('past escapes by paths', function () {
-  this.timeout(60_000);
   let attacks: AttackLab;
   let client: ClientLab;
   let host: string;
   const ok = (...args: string[]): Promise<string> => client.ok(...args);
   const untouched = (): void => attacks.assertUntouched();
 
-  before(async function () {
-    requireRoot(this);
-    requireTool(this, '/usr/bin/busybox');
-    this.timeout(120_000);
-    attacks = await AttackLab.open();
-    client = attacks.client;
-    host = attacks.outside;
+  attackSuite(this, (lab) => {
+    attacks = lab;
+    client = lab.client;
+    host = lab.outside;
   });
-  afterEach(async () => client?.removeAll());
-  after(async () => attacks?.[Symbol.asyncDispose]());
 
   /** A container that lets `/v/d` of the volume be a folder and a link to the host in turn. */
   const swapping = (volume: string): Promise<string> => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { joinContainer, NetworkLab, publish } from '../support/network-lab.ts';
-import { requireRoot } from '../support/requirements.ts';
+import { requireRoot, requireTool } from '../support/requirements.ts';
 import { until } from '../support/until.ts';
 
 const asked = (name: string, more: object = {}) => ({
@@ -75,6 +75,29 @@ describe('networks that users make', function () {
     await assert.rejects(joinContainer(networks, { network: 'inner', publish: [publish(8080, 80)] }), {
       code: 'invalid',
     });
+  });
+
+  it('are entered and left by no route when internal, also after a firewall’s reload (CVE-2025-54410)', async function () {
+    requireTool(this, '/usr/sbin/iptables');
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const { subnet } = await networks.create(asked('inner', { internal: true }));
+    const inner = await joinContainer(networks, { network: 'inner' });
+    const plain = await joinContainer(networks, { publish: [publish(8080, 80)] });
+    await lab.serve(inner.sandboxPath, 80, 'inner');
+    await lab.serve(plain.sandboxPath, 80, 'plain');
+    await lab.serve(outside.namespace, 80, 'outside');
+    const gateway = `${inner.address.slice(0, inner.address.lastIndexOf('.'))}.1`; // the bridge has it, though nobody is told
+    await lab.inside(inner.sandboxPath, 'ip', 'route', 'add', 'default', 'via', gateway);
+    await outside.run('ip', 'route', 'add', subnet ?? '', 'via', machine.address);
+    const reload = 'iptables -F; iptables -t nat -F; nft add table inet firewalld; nft delete table inet firewalld';
+    for (const command of ['true', reload]) {
+      await machine.run('sh', '-ec', command);
+      assert.match(await lab.ask(outside.namespace, machine.address, 8080), /^plain /, command); // the way is there
+      assert.equal(await lab.ask(outside.namespace, inner.address, 80), 'TIMEOUT', command);
+      assert.equal(await lab.ask(inner.sandboxPath, outside.address, 80), 'TIMEOUT', command);
+    }
   });
 
   it('obey the options that Docker has for them', async () => {

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { TAR_END, type TarEntry, tarHeader, tarPadding } from '../../runtime/image/tar-writer.ts';
 import { ClientLab } from './client-lab.ts';
+import { requireRoot, requireTool } from './requirements.ts';
 
 const CANARY = 'host canary';
 
@@ -41,6 +42,21 @@ export class AttackLab implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client[Symbol.asyncDispose]();
   }
+}
+
+/** To be called inside a suite: one lab, handed over before its tests, whose containers go after each. */
+export function attackSuite(suite: Mocha.Suite, take: (lab: AttackLab) => void): void {
+  let lab: AttackLab | undefined;
+  suite.timeout(60_000);
+  before(async function () {
+    requireRoot(this);
+    requireTool(this, '/usr/bin/busybox');
+    this.timeout(120_000);
+    lab = await AttackLab.open();
+    take(lab);
+  });
+  afterEach(async () => lab?.client.removeAll());
+  after(async () => lab?.[Symbol.asyncDispose]());
 }
 
 export function entry(fields: Partial<TarEntry> & { name: string }, content = ''): Buffer {

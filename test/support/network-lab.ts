@@ -113,6 +113,11 @@ export class NetworkLab implements AsyncDisposable {
     );
   }
 
+  /** A command in the network of a container. */
+  async inside(namespace: string, ...command: readonly [string, ...string[]]): Promise<void> {
+    await run('nsenter', [`--net=${namespace}`, ...command]);
+  }
+
   /** The first line that the server at address:port sends, or the error's code. */
   async ask(namespace: string, address: string, port: number, options: { from?: string } = {}): Promise<string> {
     const from = options.from ? `, localAddress: '${options.from}'` : '';
