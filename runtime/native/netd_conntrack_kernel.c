@@ -79,9 +79,15 @@ static uint32_t add_tuple(struct request *request, int is_answer, const struct n
   return flags;
 }
 
+// Kernels that compare IPv6 addresses at all take those that are not alike for the same (Linux 6.18 does): only families,
+// protocols and ports are left to them there.
+static int has_six(const struct filter *filter) {
+  return filter->wanted.family == AF_INET6 && (filter->match & (MATCH_ASKED_ADDRESS | MATCH_SERVER_ADDRESS));
+}
+
 static void add_filter(struct request *request, const struct filter *filter) {
   const struct connection *wanted = &filter->wanted;
-  int match = filter->match;
+  int match = has_six(filter) ? filter->match & ~(MATCH_ASKED_ADDRESS | MATCH_SERVER_ADDRESS) : filter->match;
   const uint8_t *protocol = match & MATCH_PROTOCOL ? &wanted->protocol : NULL;
   uint32_t asked = add_tuple(request, 0, match & MATCH_ASKED_ADDRESS ? &wanted->asked_address : NULL,
                              match & MATCH_ASKED_PORT ? &wanted->asked_port : NULL, protocol);
@@ -111,8 +117,9 @@ static struct nlmsghdr *receive(int fd, uint8_t *answer, size_t size, size_t lea
   return NULL;
 }
 
-// From Linux 6.11 on. An older kernel refuses, as the addresses and ports are not those of one whole connection.
+// From Linux 6.11 on, and not by IPv6 addresses. An older kernel refuses, as the addresses and ports are not those of one whole connection.
 int netd_conntrack_delete_by_kernel(int fd, const struct filter *filter) {
+  if (has_six(filter)) return errno = EOPNOTSUPP, -1;
   uint8_t answer[512] __attribute__((aligned(NLMSG_ALIGNTO)));
   struct request request = request_of(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, filter->wanted.family);
   add_filter(&request, filter);

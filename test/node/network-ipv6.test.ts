@@ -263,11 +263,18 @@ describe('IPv6 in containers', function () {
     const options = { network: 'red', publish: [publish(5300, 53, { protocol: 'udp' })] };
     const server = `const s = require('dgram').createSocket('udp6'); s.on('message', (m, r) => s.send(process.argv[1], r.port, r.address)); s.bind(53, () => console.log('ready'))`;
     const ask = `const s = require('dgram').createSocket('udp6'); const out = (t) => { console.log(t); process.exit() }; s.on('message', (m) => out(String(m))); s.on('error', (e) => out(e.code)); setTimeout(() => out('TIMEOUT'), 700); s.bind(4444, () => s.send('q', 5300, '${machine.address6}'))`;
+    // Nobody else's connection ends with it.
+    const bystander = await joinContainer(networks, { network: 'red', publish: [publish(8080, 80)] });
+    await lab.serve(bystander.sandboxPath, 80, 'web', SIX);
+    const talk = `require('net').connect(8080, '${machine.address6}').once('data', () => console.log('connected'))`;
+    await lab.script(outside.namespace, talk);
     const first = await joinContainer(networks, options);
     await lab.script(first.sandboxPath, server.replace('process.argv[1]', "'first'"));
     assert.equal(await lab.evaluate(outside.namespace, ask), 'first');
     await networks.leave(first);
     assert.notEqual(await lab.evaluate(outside.namespace, ask), 'first');
+    const tracked = await machine.run('conntrack', '-L', '-f', 'ipv6', '-p', 'tcp', '--dport', '8080');
+    assert.match(tracked, /ESTABLISHED/, 'who left was another one');
     const second = await joinContainer(networks, options);
     await lab.script(second.sandboxPath, server.replace('process.argv[1]', "'second'"));
     assert.equal(await lab.evaluate(outside.namespace, ask), 'second');
