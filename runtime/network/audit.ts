@@ -7,6 +7,7 @@ import type { Endpoints } from './endpoints.ts';
 import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
 import { ensureParent } from './lan.ts';
+import type { LinkLocalRoutes } from './link-local.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
 import type { MachineOverlays } from './overlays.ts';
@@ -39,6 +40,7 @@ export interface AuditParts {
   readonly endpoints: Endpoints;
   readonly firewall: Firewall;
   readonly overlays: Pick<MachineOverlays, 'each' | 'differences' | 'audit'>;
+  readonly linkLocal: Pick<LinkLocalRoutes, 'ensure' | 'differences'>;
   readonly ways: Pick<Ways, 'differences' | 'audit'>;
 }
 
@@ -65,6 +67,7 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Diffe
     found.push(...findings.map(({ cause, sentence }) => ({ cause, sentence })));
     return [];
   });
+  await look('link', 'routes to clients of links', () => parts.linkLocal.differences());
   await look('rules', 'packet rules', () => parts.firewall.differences());
   await look('connections', 'tracked connections', async () => pressureOf(await tablesOf(parts)));
   for (const overlay of parts.overlays.each()) {
@@ -87,6 +90,7 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
     // A bridge that was gone took its ports with it.
     await work.mend(endpointFindings(parts, bridges.length > 0 ? await viewKernel(parts.netd) : view));
   });
+  await work.part('routes to clients of links', async () => work.took('link', await parts.linkLocal.ensure()));
   await repairRules(parts, work);
   for (const overlay of parts.overlays.each()) {
     await work.part(`network ${overlay.shape.name}`, async () => work.took('overlay', await overlay.audit()));

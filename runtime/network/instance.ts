@@ -10,6 +10,7 @@ export interface Instance {
   readonly wayMark: number; // of packets on their way into it, two bits free at its end; also the number of its routes' table
   readonly vethPrefix: string;
   readonly tasks6: Subnet6; // of tasks on the default bridge
+  readonly linkZone: Buffer; // that clients of a link have while they are here (ruleset-link-local.ts)
   readonly linkGroup: number; // all its links, for deletion in one go
 }
 
@@ -24,6 +25,7 @@ export function instanceOf(dataRoot: string): Instance {
     wayMark: 0x5a_0000 | ((Number.parseInt(tag.slice(0, 4), 16) & 0x3fff) << 2),
     vethPrefix: `sv${tag.slice(0, 5)}`,
     tasks6: tasksSubnet(tag.slice(0, 8)),
+    linkZone: Buffer.from(`7e80${tag.slice(0, 4)}`, 'hex'),
     linkGroup: 0x5300_0000 | Number.parseInt(tag.slice(0, 6), 16),
   };
 }

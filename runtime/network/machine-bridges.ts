@@ -5,9 +5,11 @@ import { type Bridge, ensureBridge } from './bridges.ts';
 import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
 import { ensureParent } from './lan.ts';
+import { LinkLocalRoutes } from './link-local.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState, NetworkTable } from './network-table.ts';
 import type { LanRecord } from './registry.ts';
+import type { Ruleset } from './ruleset.ts';
 import type { BridgeRules } from './ruleset-bridges.ts';
 
 export interface BridgesParts {
@@ -20,9 +22,11 @@ export interface BridgesParts {
 
 export class MachineBridges {
   readonly #parts: BridgesParts;
+  readonly linkLocal: LinkLocalRoutes;
 
   constructor(parts: BridgesParts) {
     this.#parts = parts;
+    this.linkLocal = new LinkLocalRoutes(parts);
   }
 
   /** The kernel gets their rules with the first adoption, join or ingress: what is there until then serves containers. */
@@ -35,15 +39,17 @@ export class MachineBridges {
       else state.bridgeIndex = await ensureBridge(netd(), state.bridge, instance);
     }
     this.prepareRules();
+    await this.linkLocal.ensure();
   }
 
   /** The rules are those of the networks that there are now; the kernel has them, or gets them with the next change. */
   prepareRules(): void {
-    this.#parts.firewall.prepare((wanted) => ({ ...wanted, bridges: this.#rules() }));
+    this.#parts.firewall.prepare((wanted) => ({ ...wanted, ...this.#rules() }));
   }
 
   async syncRules(): Promise<void> {
-    await this.#parts.firewall.set((wanted) => ({ ...wanted, bridges: this.#rules() }));
+    await this.#parts.firewall.set((wanted) => ({ ...wanted, ...this.#rules() }));
+    await this.linkLocal.ensure();
   }
 
   /** A parent that is gone meanwhile is no reason not to start: its containers are cut off, and the audit says so. */
@@ -56,10 +62,13 @@ export class MachineBridges {
     }
   }
 
-  #rules(): BridgeRules[] {
-    return this.#parts.table
+  #rules(): Pick<Ruleset, 'bridges' | 'linkZone'> {
+    const { table, instance } = this.#parts;
+    const bridges = table
       .all()
       .flatMap(({ bridge, overlay, record }) => (bridge && !overlay && !record.lan ? [rulesOf(bridge)] : []));
+    const hasSix = bridges.some(({ gateway6 }) => gateway6 !== undefined);
+    return { bridges, linkZone: hasSix ? instance.linkZone : undefined };
   }
 }
 

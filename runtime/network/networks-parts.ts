@@ -71,7 +71,15 @@ export function makeParts(options: NetworksOptions, whole: Whole): NetworksParts
   const changes = new NetworkChanges(base);
   const upkeep = new Upkeep({
     ...base,
-    audited: () => ({ ...base, ...services, netd: base.netd(), networks: base.table.all(), endpoints, overlays }),
+    audited: () => ({
+      ...base,
+      ...services,
+      linkLocal: base.bridges.linkLocal,
+      netd: base.netd(),
+      networks: base.table.all(),
+      endpoints,
+      overlays,
+    }),
   });
   return { ...base, ...services, overlays, tunnel, endpoints, changes, upkeep };
 }

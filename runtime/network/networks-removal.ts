@@ -13,13 +13,14 @@ type Roots = Pick<NetworksOptions, 'dataRoot' | 'execRoot'>;
 
 /** Links, namespaces, rules, settings and files; netd ends last. */
 export async function removeAll(parts: NetworksParts, netd: Netd, { dataRoot, execRoot }: Roots): Promise<void> {
-  const { sandboxes, overlays, tunnel, ways, firewall, record, instance } = parts;
+  const { sandboxes, overlays, tunnel, ways, firewall, record, bridges, instance } = parts;
   await sandboxes.close();
   await Promise.all((await sandboxes.paths()).map((path) => sandboxes.discard(path)));
   await overlays.destroy();
   tunnel.close();
   await ways.close();
   await firewall.remove();
+  await bridges.linkLocal.remove();
   await removeLinks(netd, instance.linkGroup);
   await record.restoreHost(instance.table);
   await netd.close();

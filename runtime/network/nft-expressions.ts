@@ -9,7 +9,7 @@ const NFPROTO_IPV6 = 10;
 const FIRST_REGISTER = 8;
 const register = (index: number): number => (index === 0 ? 1 : FIRST_REGISTER + index);
 
-const META = { ethertype: 1, l4proto: 16, nfproto: 15, iifname: 6, oifname: 7, mark: 3, pkttype: 19 } as const;
+const META = { ethertype: 1, l4proto: 16, nfproto: 15, iif: 4, iifname: 6, oifname: 7, mark: 3, pkttype: 19 } as const;
 
 export const loadMeta =
   (key: keyof typeof META, to = 0): Expression =>
@@ -36,6 +36,12 @@ const PAYLOAD = {
   /** The first two bytes; those that all nodes' addresses on the link between them begin with; those that differ. */
   sourceAddress6Begin: { base: 1, offset: 8, length: 2 },
   destinationAddress6Begin: { base: 1, offset: 24, length: 2 },
+  /** The first four bytes, the next four, and all eight. */
+  sourceZone6: { base: 1, offset: 8, length: 4 },
+  sourceLink6: { base: 1, offset: 12, length: 4 },
+  sourceNetwork6: { base: 1, offset: 8, length: 8 },
+  destinationZone6: { base: 1, offset: 24, length: 4 },
+  destinationNetwork6: { base: 1, offset: 24, length: 8 },
   destinationNodes6: { base: 1, offset: 24, length: 6 },
   destinationNode6: { base: 1, offset: 36, length: 4 },
   destinationPort: { base: 2, offset: 2, length: 2 },
@@ -223,10 +229,10 @@ export const translateDestinationAddress6 = translate('destination', NFPROTO_IPV
 export const translateSource = translate('source', NFPROTO_IPV4);
 export const translateSource6 = translate('source', NFPROTO_IPV6);
 
-type Address6Field = 'sourceAddress6' | 'destinationAddress6' | 'sourceAddress6Begin' | 'destinationAddress6Begin';
+type Address6Field = Extract<keyof typeof PAYLOAD, `${string}6` | `${string}6Begin`>;
 
-/** From register 0. */
-const storeAddress6 =
+/** From register 0, with the checksums that cover it. */
+export const storeAddress6 =
   (field: Address6Field): Expression =>
   (batch) =>
     batch.expression('payload', () => {

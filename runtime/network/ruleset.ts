@@ -26,6 +26,7 @@ import {
   type Keys,
   type RemoteRules,
 } from './ruleset-ingress.ts';
+import { LINK_LOCAL_CHAINS, linkLocalRules } from './ruleset-link-local.ts';
 import {
   drop,
   link,
@@ -59,6 +60,8 @@ export interface Ruleset {
   readonly remote: RemoteRules;
   /** The link by which connections keep their client's address; absent: they do not. */
   readonly ways?: WayRules | undefined;
+  /** What clients have whose address is their link's only (ruleset-link-local.ts); absent: none of a bridge has IPv6. */
+  readonly linkZone?: Buffer | undefined;
   /** Where networks between nodes arrive; absent: this node is in none. */
   readonly dataPort?: DataPort | undefined;
 }
@@ -100,10 +103,10 @@ function fixedRules(): Rule[] {
   ];
 }
 
-type LinkRuleset = Pick<Ruleset, 'bridges' | 'ways' | 'dataPort'>;
+type LinkRuleset = Pick<Ruleset, 'bridges' | 'linkZone' | 'ways' | 'dataPort'>;
 
 /** The rules that depend on links. */
-function linkRules({ bridges, ways, dataPort }: LinkRuleset): Rule[] {
+function linkRules({ bridges, linkZone, ways, dataPort }: LinkRuleset): Rule[] {
   const names = bridges.map(({ name }) => name);
   const forward = [
     ...bridges.flatMap(bridgeForwardRules),
@@ -118,11 +121,20 @@ function linkRules({ bridges, ways, dataPort }: LinkRuleset): Rule[] {
     ...(ways ? [['postrouting', keptSource(ways)] as const] : []),
     hideFromOtherNode,
     ...bridges.flatMap(masqueradeRules).map((rule): Rule => ['postrouting', rule]),
+    ...linkLocalRules(linkZone),
     ...loopbackRules6(bridges.find(({ gateway6 }) => gateway6 !== undefined)?.gateway6),
   ];
 }
 
-const LINK_CHAINS = ['input', 'forward', 'postrouting', 'loopback', 'loopback_back', ...WAY_CHAINS] as const;
+const LINK_CHAINS = [
+  'input',
+  'forward',
+  'postrouting',
+  'loopback',
+  'loopback_back',
+  ...LINK_LOCAL_CHAINS,
+  ...WAY_CHAINS,
+] as const;
 
 function addLinkRules(batch: NftBatch, ruleset: LinkRuleset): void {
   for (const [chain, rule] of linkRules(ruleset)) batch.addRule(chain, rule);
@@ -134,6 +146,8 @@ function addSkeleton(batch: NftBatch): void {
   batch.addChain('publish6');
   batch.addBaseChain('loopback', { type: 'filter', hook: 'output', priority: -300 });
   batch.addBaseChain('loopback_back', { type: 'filter', hook: 'input', priority: 300 });
+  batch.addBaseChain('link_local', { type: 'filter', hook: 'prerouting', priority: -300 });
+  batch.addBaseChain('link_local_back', { type: 'filter', hook: 'postrouting', priority: 300 });
   batch.addBaseChain('guard', { type: 'filter', hook: 'prerouting', priority: -300 });
   batch.addBaseChain('prerouting', { type: 'nat', hook: 'prerouting', priority: -100 });
   batch.addBaseChain('output', { type: 'nat', hook: 'output', priority: -100 });
@@ -163,6 +177,7 @@ function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
 /** Peers change as elements, except from nobody knows to somebody does. */
 const sameLinks = (a: Ruleset, b: Ruleset): boolean =>
   isDeepStrictEqual(a.bridges, b.bridges) &&
+  isDeepStrictEqual(a.linkZone, b.linkZone) &&
   isDeepStrictEqual(a.ways, b.ways) &&
   a.dataPort?.port === b.dataPort?.port &&
   (a.dataPort?.peers === undefined) === (b.dataPort?.peers === undefined);

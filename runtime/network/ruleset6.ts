@@ -36,6 +36,11 @@ const address6Is = (field: 'sourceAddress6' | 'destinationAddress6', address: bi
 
 const loadProtocolAndPortAfter6: readonly Expression[] = [loadMeta('l4proto', 4), loadPayload('destinationPort', 5)];
 
+export const loadAddressProtocolPort6: readonly Expression[] = [
+  loadPayload('destinationAddress6'),
+  ...loadProtocolAndPortAfter6,
+];
+
 export const fixedRules6: readonly Rule[] = [
   ['prerouting', [...toThisHost6, verdict({ kind: 'jump', chain: 'publish6' })]],
   ['output', [...toThisHost6, verdict({ kind: 'jump', chain: 'publish6' })]],
@@ -43,15 +48,7 @@ export const fixedRules6: readonly Rule[] = [
     'output',
     [...onlyIpv6, ...address6Is('destinationAddress6', LOOPBACK6_DOOR), verdict({ kind: 'jump', chain: 'publish6' })],
   ],
-  [
-    'publish6',
-    [
-      loadPayload('destinationAddress6'),
-      ...loadProtocolAndPortAfter6,
-      lookup(PUBLISHED6_ON_ADDRESS, 'value'),
-      translateDestination6,
-    ],
-  ],
+  ['publish6', [...loadAddressProtocolPort6, lookup(PUBLISHED6_ON_ADDRESS, 'value'), translateDestination6]],
   ['publish6', [...loadProtocolAndPort, lookup(PUBLISHED6, 'value'), translateDestination6]],
   ['publish6', [...loadProtocolAndPort, lookup('ingress6', 'verdict')]],
 ];

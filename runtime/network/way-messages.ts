@@ -178,6 +178,16 @@ export function readRoutes6(dump: Buffer, index: number, mark: number, ports: It
   };
 }
 
+/** Those of a dump that lead onto a link itself: nobody passes it on. */
+export function readLinkRoutes6(dump: Buffer): { readonly to: bigint; readonly index: number }[] {
+  return [...readMessages(dump)].flatMap(({ type, body }) => {
+    const attributes = readAttributes(body.subarray(12));
+    const [to, link] = [attributes.get(RTA.to), attributes.get(RTA.link)];
+    if (type !== RTM_NEWROUTE || to?.length !== 16 || !link || attributes.has(RTA.gateway)) return [];
+    return [{ to: BigInt(`0x${to.toString('hex')}`), index: link.readInt32LE(0) }];
+  });
+}
+
 /** Of a dump of IPv6 neighbours: is the one there that stands for all nodes? */
 export const hasGateway6 = (dump: Buffer, index: number): boolean =>
   [...readMessages(dump)].some(

@@ -17,6 +17,7 @@ function parts(): AuditParts {
     netd: { dump: broken, run: async () => [] },
     networks: [],
     firewall,
+    linkLocal: { ensure: async () => [], differences: async () => [] },
     ways: { audit: broken, differences: broken },
     overlays: {
       each: () => [overlay('red', broken), overlay('blue', async () => ['a row was gone'])],

@@ -114,6 +114,26 @@ describe('ingress by IPv6', function () {
     for (const networks of [first, second, third]) assert.deepEqual((await networks.report()).differences, []);
   });
 
+  it('answers clients whose address is their link’s only, also for a task on another node', async () => {
+    await using lab = await NetworkLab.open();
+    const [[one, first], [two, second]] = (await nodes(lab, 2)) as [Node, Node];
+    const outside = await lab.machine();
+    const web = await task(lab, second, 'two');
+    await second.applyIngress(1, [here([web])]);
+    const linkLocal = async (from: LabMachine): Promise<string> =>
+      /fe80::[0-9a-f:]+(?=\/64 scope link\s)/.exec(
+        await from.run('ip', '-6', '-o', 'address', 'show', 'dev', 'uplink', 'scope', 'link', '-tentative'),
+      )?.[0] ?? '';
+    for (const machine of [one, outside]) await until('its own address', async () => (await linkLocal(machine)) !== '');
+    await outside.run('ip', '-6', 'address', 'del', `${outside.address6}/64`, 'dev', 'uplink');
+    await first.audit();
+    await first.applyIngress(1, [there([two])]);
+    assert.match(await lab.ask(outside.namespace, `${await linkLocal(one)}%uplink`, PORT), /^two fd53:6e6f:6465:/);
+    const own = await task(lab, first, 'one');
+    await first.applyIngress(2, [here([own])]);
+    assert.match(await lab.ask(outside.namespace, `${await linkLocal(one)}%uplink`, PORT), /^one fd53:7461:/);
+  });
+
   it('carries much in both directions', async () => {
     await using lab = await NetworkLab.open();
     const [[one, first], [two, second]] = (await nodes(lab, 2)) as [Node, Node];

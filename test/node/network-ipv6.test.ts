@@ -130,6 +130,58 @@ describe('IPv6 in containers', function () {
     assert.match(await lab.ask(outside.namespace, machine.address, port), /^chosen /);
   });
 
+  it('answers clients whose address is their link’s only, and leaves alone what else they ask', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    await create(networks, 'red', 'fd00:1::/64');
+    const web = await joinContainer(networks, {
+      network: 'red',
+      publish: [
+        publish(8080, 80),
+        publish(5353, 53, { protocol: 'udp' }),
+        publish(8081, 80, { hostAddress: machine.address6 }),
+      ],
+    });
+    await lab.serve(web.sandboxPath, 80, 'web', SIX);
+    await lab.serveDatagrams(web.sandboxPath, 53, 'dns', 'udp6');
+    await lab.serve(machine.namespace, 9090, 'machine', SIX);
+    const linkLocal = async (from: LabMachine): Promise<string> => {
+      const shown = () => from.run('ip', '-6', '-o', 'address', 'show', 'dev', 'uplink', 'scope', 'link');
+      await until(
+        'its own address',
+        async () => (await shown()).includes('fe80') && !(await shown()).includes('tentative'),
+      );
+      return /fe80::[0-9a-f:]+/.exec(await shown())?.[0] ?? '';
+    };
+    const [there, own] = [await linkLocal(machine), await linkLocal(outside)];
+    const asked = `${there}%uplink`;
+    // Nothing but such an address: it can not choose another one for the machine's address either.
+    await outside.run('ip', '-6', 'address', 'del', `${outside.address6}/64`, 'dev', 'uplink');
+    await outside.run('ip', '-6', 'route', 'add', `${machine.address6}/128`, 'dev', 'uplink');
+    assert.equal((await networks.audit()).failures.length, 0); // addresses may have come late
+    const isAnswered = async (): Promise<void> => {
+      assert.equal(await lab.ask(outside.namespace, asked, 8080), 'web fd00:1::1');
+      assert.equal(await lab.ask(outside.namespace, machine.address6, 8080), 'web fd00:1::1');
+      assert.equal(await lab.ask(outside.namespace, machine.address6, 8081), 'web fd00:1::1');
+      assert.equal(await lab.askDatagram(outside.namespace, asked, 5353, 4001), 'dns fd00:1::1');
+      assert.match(await lab.ask(outside.namespace, asked, 9090), new RegExp(`^machine ${own}`));
+    };
+    await isAnswered();
+    assert.deepEqual((await networks.report()).differences, []);
+    await machine.run(
+      'sh',
+      '-c',
+      'ip -6 route show | grep ^7e80 | while read -r to rest; do ip -6 route del "$to"; done',
+    );
+    const lost = 'the route to IPv6 clients on the link uplink itself was gone';
+    assert.ok((await networks.report()).differences.some(({ sentence }) => sentence === lost));
+    assert.ok((await networks.audit()).repairs.includes(lost));
+    await isAnswered();
+    await networks.destroy();
+    assert.doesNotMatch(await machine.run('ip', '-6', 'route', 'show', 'table', 'all'), /7e80/);
+  });
+
   it('keeps networks apart as IPv4 does: other networks, outsiders with a route, internal ones', async () => {
     await using lab = await NetworkLab.open();
     const [machine, outside] = [await lab.machine(), await lab.machine()];
