@@ -89,8 +89,13 @@ const askedFlag = (asked: Fields, key: string): boolean => asked.raw(key) === tr
 const keySet = (keys: readonly string[]): Record<string, Record<string, never>> =>
   Object.fromEntries(keys.map((key) => [key, {}]));
 
+/** Those of `-v /path` and of the image: what `--mount` asks for is told with the mounts alone. */
 function volumesOf(config: ContainerConfig, asked: Fields): Record<string, Record<string, never>> | null {
-  const anonymous = config.mounts.filter((mount) => mount.type === 'volume' && mount.source === '');
+  const mounted = asked.object('HostConfig').objects('Mounts');
+  const told = new Set(mounted.map((mount) => mount.text('Target') || mount.text('Destination')));
+  const anonymous = config.mounts.filter(
+    ({ type, source, target }) => type === 'volume' && source === '' && !told.has(target),
+  );
   const targets = [...new Set([...asked.keys('Volumes'), ...anonymous.map((mount) => mount.target)])];
   return targets.length > 0 ? keySet(targets) : null;
 }

@@ -177,13 +177,19 @@ function refuseHostConfig(request: ApiRequest): void {
   fail('invalid', 'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24');
 }
 
-/** A port that is taken is no conflict of the container's state: 409 has another meaning to clients. */
+const OF_THE_CONTAINER =
+  /^(driver failed programming|can't join IPC of |cannot join PID namespace: )|unable to find (user|group) /;
+
+/**
+ * A port that is taken is no conflict of the container's state: 409 has another meaning to clients. Nor is the request
+ * to start wrong where what its container names is not there or does not run.
+ */
 async function startAsDocker(work: Promise<void>): Promise<void> {
   try {
     await work;
   } catch (error) {
-    const isPort = codeOf(error) === 'conflict' && sentenceOf(error).startsWith('driver failed programming');
-    throw isPort ? new Fault(500, 'conflict', sentenceOf(error)) : error;
+    const isOfContainer = OF_THE_CONTAINER.test(sentenceOf(error));
+    throw isOfContainer ? new Fault(500, codeOf(error), sentenceOf(error)) : error;
   }
 }
 
@@ -214,7 +220,7 @@ function checkLinks(
   }
 }
 
-/** Networks of this machine are the runtime's to check. Not code `not-found`: clients take that for a missing image. */
+/** What the cluster allows nobody to join. A network that is not there may come until the start. */
 async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: AbortSignal): Promise<void> {
   if (config.network.startsWith('container:')) return;
   await deps.swarm.opened;
@@ -223,6 +229,6 @@ async function checkNetworks(deps: ApiDeps, config: ContainerConfig, abort: Abor
   try {
     await Promise.all(networks.map((network) => networkToJoin(deps, network, abort))); // one wait for all
   } catch (error) {
-    throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
+    if (codeOf(error) !== 'not-found') throw error;
   }
 }

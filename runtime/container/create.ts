@@ -7,7 +7,6 @@ import { Scope } from '../../base/scope.ts';
 import type { Image } from '../image/contract.ts';
 import { runDirectoryOf } from './adopt.ts';
 import { Container } from './container.ts';
-import { attachmentsOf } from './attachments.ts';
 import type { ContainerConfig } from './contract.ts';
 import { copyUp } from './copy-up.ts';
 import { mergeImage } from './merge.ts';
@@ -84,15 +83,14 @@ function useVolume(name: string, id: string, parts: ContainerParts, undo: Scope)
 }
 
 /**
- * What the config names must be there. Not code `not-found`: clients take that, here, for a missing image and pull it.
+ * What the config names must be there, but for networks and whose network it shares: those may come until the start.
+ * Not code `not-found`: clients take that, here, for a missing image and pull it.
  */
 function checkReferences(config: ContainerConfig, parts: ContainerParts): void {
   if (config.network === '') fail('invalid', 'a container needs a network mode');
-  const others = [config.network, config.pidMode, config.ipcMode].filter((mode) => mode.startsWith('container:'));
+  const others = [config.pidMode, config.ipcMode].filter((mode) => mode.startsWith('container:'));
   try {
     for (const mode of others) parts.find(mode.slice('container:'.length));
-    // One that is not known here may be the cluster's: whoever speaks to it is asked when the container starts.
-    if (!parts.networks.guests) for (const { network } of attachmentsOf(config)) parts.networks.get(network);
   } catch (error) {
     throw codeOf(error) === 'not-found' ? new CodedError('invalid', sentenceOf(error)) : error;
   }

@@ -187,8 +187,12 @@ function shared(mode: string, file: 'net' | 'pid' | 'ipc', parts: ContainerParts
   if (!mode.startsWith('container:')) return { kind: 'new' };
   const other = parts.find(mode.slice('container:'.length));
   if (!isAlive(other.state)) {
-    const what = { net: 'network', pid: 'PID', ipc: 'IPC' }[file];
-    fail('conflict', `cannot join ${what} namespace of a non running container: ${other.id}`);
+    const why = {
+      net: `cannot join network of a non running container: ${other.id}`,
+      pid: `cannot join PID namespace: container ${other.id} is not running`,
+      ipc: `can't join IPC of container ${other.id}: container ${other.id} is not running`,
+    };
+    fail('conflict', why[file]);
   }
   if (file === 'ipc' && !['shareable', 'host'].includes(other.record.config.ipcMode)) {
     const hint = 'non-shareable IPC (hint: use IpcMode:shareable for the donor container)';

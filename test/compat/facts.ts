@@ -153,6 +153,7 @@ function pathStat(header: string | string[] | undefined): string[] {
 /** What differs from run to run is cut out. */
 export function normal(text: string): string {
   return text
+    .replaceAll(/(\/tmp\/compat-docker-\w+\/1\/data|\/var\/lib\/compat-cluster\/node1)(?=\/)/g, '<root>')
     .replaceAll(/sha256:[0-9a-f]{64}/g, '<digest>')
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<id>')
     .replaceAll(/\b[0-9a-f]{12}\b/g, '<short id>')

@@ -292,6 +292,31 @@ export const CONTAINER_ROWS: readonly Row[] = [
     removed('fails', 'fails2', 'fails3', 'fails4'),
   ),
   row(
+    'start in the network of another',
+    create({ ...SLEEP, HostConfig: { NetworkMode: 'container:nobody' } }, '?name=lonely'),
+    { at: 'GET /containers/lonely/json', values: /^\.(State\.Status|HostConfig\.NetworkMode)$/ },
+    'POST /containers/lonely/start',
+    { at: 'GET /containers/lonely/json', values: /^\.State\.(Status|ExitCode|Running)$/ },
+    create(SLEEP, '?name=host'),
+    ...['NetworkMode', 'PidMode', 'IpcMode'].flatMap((mode) => [
+      create({ ...SLEEP, HostConfig: { [mode]: 'container:host' } }, '?name=guest'),
+      'POST /containers/guest/start',
+      ...removed('guest'),
+    ]),
+    removed('lonely', 'host'),
+  ),
+  row(
+    'a network that comes after its container',
+    create({ ...SLEEP, HostConfig: { NetworkMode: 'later' } }, '?name=early'),
+    { at: 'GET /containers/early/json', values: /^\.(State\.Status|HostConfig\.NetworkMode)$/ },
+    'GET /containers/json?all=1',
+    { at: 'POST /networks/create', json: { Name: 'later' } },
+    'POST /containers/early/start',
+    { at: 'GET /containers/early/json', values: /^\.(State\.Status|HostConfig\.NetworkMode)$/ },
+    removed('early'),
+    'DELETE /networks/later',
+  ),
+  row(
     'a port that is taken',
     running('port1', {
       ExposedPorts: { '80/tcp': {} },
