@@ -170,12 +170,13 @@ export interface FoundState extends EspState {
   readonly altered: number;
 }
 
-export const dumpEspStates = (): Buffer => dump(XFRM_MSG.getState, ID_BYTES);
-export const dumpEspPolicies = (): Buffer => dump(XFRM_MSG.getPolicy, POLICY_ID_BYTES);
+export const dumpEspStates = (): Buffer => dump(XFRM_MSG.getState);
+export const dumpEspPolicies = (): Buffer => dump(XFRM_MSG.getPolicy);
 
-function dump(type: number, headerBytes: number): Buffer {
+/** Without a body: what would be behind the header is read as attributes. */
+function dump(type: number): Buffer {
   const writer = new MessageWriter();
-  writer.message(type, NLM_F_DUMP, Buffer.alloc(headerBytes));
+  writer.message(type, NLM_F_DUMP, Buffer.alloc(0));
   return writer.finish();
 }
 

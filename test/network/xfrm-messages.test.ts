@@ -6,7 +6,11 @@ import {
   addEspState,
   deleteEspPolicy,
   deleteEspState,
+  dumpEspPolicies,
+  dumpEspStates,
   putEspPolicy,
+  readEspPolicies,
+  readEspStates,
 } from '../../runtime/network/xfrm-messages.ts';
 
 const zeros = (bytes: number): string => '00'.repeat(bytes);
@@ -111,4 +115,56 @@ describe('ESP', () => {
       assert.equal(bytes.subarray(16).toString('hex'), body.join(''));
     });
   }
+
+  it('is asked for with a header alone, as ip xfrm policy list asks', () => {
+    for (const [messages, type] of [
+      [dumpEspStates(), '1200'],
+      [dumpEspPolicies(), '1500'],
+    ] as const) {
+      assert.equal(messages.toString('hex'), `10000000${type}0103${zeros(8)}`);
+    }
+  });
+
+  /** As the kernel shows it: another type, and in a state what it has counted. */
+  const shown = (
+    type: number,
+    write: (writer: MessageWriter) => void,
+    counts: readonly (readonly [number, number])[],
+  ) => {
+    const writer = new MessageWriter();
+    write(writer);
+    const bytes = Buffer.from(writer.finish());
+    bytes.writeUInt16LE(type, 4);
+    for (const [at, count] of counts) bytes.writeUInt32LE(count, 16 + at);
+    return bytes;
+  };
+
+  it('is read as it was said, with what was counted: packets, those that came twice, those that were altered', () => {
+    const counts = [
+      [168, 9],
+      [196, 2],
+      [200, 3],
+    ] as const; // curlft.packets, stats.replay, stats.integrity_failed
+    const [found] = readEspStates(shown(16, (writer) => addEspState(writer, state), counts));
+    assert.deepEqual(found, { ...state, packets: 9, replayed: 2, altered: 3 });
+    for (const policy of [outward, inward]) {
+      assert.deepEqual(readEspPolicies(shown(19, (writer) => putEspPolicy(writer, policy), [])), [policy]);
+    }
+  });
+
+  it('is not read of what belongs to no link, or is not ESP of IPv4', () => {
+    const say = (writer: MessageWriter) => addEspState(writer, state);
+    const whole = shown(16, say, []);
+    const bare = Buffer.from(whole.subarray(0, 16 + 224));
+    bare.writeUInt32LE(bare.length, 0);
+    const six = Buffer.from(whole);
+    six.writeUInt16LE(10, 16 + 212);
+    const header = Buffer.from(whole);
+    header.writeUInt8(51, 16 + 76);
+    assert.deepEqual(readEspStates(Buffer.concat([bare, six, header])), []);
+    assert.equal(readEspStates(Buffer.concat([bare, whole, six])).length, 1);
+    const forward = shown(19, (writer) => putEspPolicy(writer, inward), []);
+    forward.writeUInt8(2, 16 + 160);
+    assert.deepEqual(readEspPolicies(forward), []);
+  });
 });
