@@ -12,6 +12,7 @@ import type { OverlayState } from '../../runtime/network/contract.ts';
 import type { MachineNetworks } from '../../runtime/network/networks.ts';
 import { balancing, joinInside } from './network-balancing.ts';
 import { median, ms, type Row } from './network-rows.ts';
+import { encryption, type Two } from './network-sealed.ts';
 import { inSwarm } from './network-swarm.ts';
 import { joinContainer, type LabMachine, NetworkLab, publish } from '../support/network-lab.ts';
 
@@ -111,7 +112,18 @@ async function onMachines(): Promise<Row[]> {
     virtual: { from: here.sandboxPath, to: VIRTUAL },
   };
   rows.push(...packets(wire, ways));
+  const both: Two = [
+    [one, first],
+    [two, second],
+  ];
+  const serve = (path: string): Promise<void> => wire.serve(path);
+  rows.push(...(await encryption(both, ways.direct, { serve, measure: (way) => measured(wire, way) })));
   return rows;
+}
+
+function measured(wire: Wire, { from, to }: Way): { readonly gigabits: number; readonly p50us: number } {
+  const { gigabits } = wire.measure<{ gigabits: number }>(from, 'stream', to, PORTS.sink, STREAM_MS);
+  return { gigabits, p50us: wire.measure<Rate>(from, 'connects', to, PORTS.greet, CONNECT_MS).p50us };
 }
 
 /** Two namespaces, one pair of links, nothing between. */
