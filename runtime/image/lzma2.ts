@@ -19,12 +19,13 @@ export class Lzma2Decoder {
   readonly dictionaryBytes: number;
   readonly #windowBytesMax: number;
   #window = new Uint8Array(0);
-  readonly #lzma = new LzmaDecoder();
+  readonly #lzma: LzmaDecoder;
   #at = 0;
   /** What the next chunk has to do, at least. */
   #owes: 'anew' | 'configured' | 'nothing' = 'anew';
 
-  constructor(dictionaryBytes: number) {
+  constructor(dictionaryBytes: number, lzma: LzmaDecoder) {
+    this.#lzma = lzma;
     this.dictionaryBytes = dictionaryBytes;
     this.#windowBytesMax = dictionaryBytes + Math.max(ROOM_BYTES_MIN, dictionaryBytes / 4);
   }

@@ -3,8 +3,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { codeOf, sentenceOf } from '../../base/errors.ts';
 import { Bzip2Decoder } from './bzip2.ts';
+import { gathered } from './gathered.ts';
 import type { FromUnpacker, OwnFormat, ToUnpacker } from './unpack-stream.ts';
 import { XzDecoder } from './xz.ts';
+
+const PIECE_BYTES = 64 * 1024;
 
 const decoder = (workerData as OwnFormat) === 'xz' ? new XzDecoder() : new Bzip2Decoder();
 let pieces: Iterator<Uint8Array> = decoder.take(new Uint8Array(0));
@@ -17,7 +20,7 @@ parentPort?.on('message', (message: ToUnpacker) => {
 
 function answer(message: ToUnpacker): FromUnpacker {
   try {
-    if (message !== 'next') pieces = decoder.take(message === 'end' ? undefined : message);
+    if (message !== 'next') pieces = gathered(decoder.take(message === 'end' ? undefined : message), PIECE_BYTES);
     const { value, done } = pieces.next();
     return done === true ? 'more' : value;
   } catch (error) {

@@ -3,6 +3,7 @@
 // of it as room behind it.
 import { crc32 } from 'node:zlib';
 import { fail } from '../../base/errors.ts';
+import { LzmaDecoder } from './lzma.ts';
 import { Lzma2Decoder } from './lzma2.ts';
 import type { Check } from './xz-checks.ts';
 import { type XzFilter, xzFilter } from './xz-filters.ts';
@@ -30,6 +31,7 @@ interface BlockHead {
 export class XzBlocks {
   /** Blocks of a file mostly have dictionaries of the same size. */
   #decoder: Lzma2Decoder | undefined;
+  readonly #lzma = new LzmaDecoder();
 
   *next(input: XzInput, check: Check): Generator<Uint8Array | undefined, BlockSizes> {
     const start = input.takenBytes;
@@ -56,7 +58,7 @@ export class XzBlocks {
   *#pieces(input: XzInput, { filters, dictionaryBytes }: BlockHead): Generator<Uint8Array | undefined> {
     if (this.#decoder?.dictionaryBytes !== dictionaryBytes) {
       this.#decoder = undefined; // goes before the next one is made
-      this.#decoder = new Lzma2Decoder(dictionaryBytes);
+      this.#decoder = new Lzma2Decoder(dictionaryBytes, this.#lzma);
     }
     for (const piece of this.#decoder.block(input)) {
       if (piece) for (const filter of filters) filter.undo(piece);

@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { codeOf } from '../../base/errors.ts';
 import { seededRandom } from '../../base/random.ts';
 import { compressionOf, decompressor } from '../../runtime/image/compression.ts';
+import { gathered } from '../../runtime/image/gathered.ts';
 import { XzDecoder } from '../../runtime/image/xz.ts';
 
 const TEXT = 'hello hello hello aaaaaaaaaaaaaaaaaa bbbb\n';
@@ -178,6 +179,25 @@ describe('xz', () => {
     assert.equal((await buffer(Readable.from([PACKED]).pipe(decompressor('xz')))).toString(), TEXT);
     const damaged = Readable.from([PACKED.subarray(0, 20)]).pipe(decompressor('xz'));
     await assert.rejects(buffer(damaged), { code: 'invalid', message: /ends too early/ });
+  });
+
+  it('is brought over in few pieces, into however many it was cut', async () => {
+    const [streams, pieces] = [20_000, [] as Buffer[]];
+    const cut = Buffer.concat(Array.from({ length: streams }, () => PACKED));
+    for await (const piece of Readable.from([cut]).pipe(decompressor('xz'))) pieces.push(piece as Buffer);
+    assert.equal(Buffer.concat(pieces).toString(), TEXT.repeat(streams));
+    assert.ok(pieces.length <= Math.ceil((TEXT.length * streams) / 60_000), `${pieces.length} pieces`);
+  });
+
+  it('passes long pieces as they are, and keeps their order', () => {
+    const given = [1, 3, 9, 4, 4, 4, 8, 1].map((length, at) => new Uint8Array(length).fill(at));
+    const joined = [...gathered(given, 8)];
+    assert.deepEqual(Buffer.concat(joined), Buffer.concat(given));
+    assert.deepEqual(
+      joined.map(({ length }) => length),
+      [4, 9, 8, 4, 8, 1],
+    );
+    assert.deepEqual([...gathered([], 8)], []);
   });
 });
 
