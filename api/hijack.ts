@@ -36,9 +36,9 @@ export class SocketConnection implements HijackedConnection {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS); // a client that vanished without a word
-    socket.on('error', () => this.#gone.abort());
-    socket.on('close', () => this.#gone.abort());
-    if (socket.destroyed) this.#gone.abort();
+    socket.on('error', () => this.#gone.abort(CLIENT_GONE));
+    socket.on('close', () => this.#gone.abort(CLIENT_GONE));
+    if (socket.destroyed) this.#gone.abort(CLIENT_GONE);
   }
 
   get closed(): AbortSignal {
@@ -82,6 +82,8 @@ export class SocketConnection implements HijackedConnection {
   }
 }
 
+/** The reason of every request's signal; made once, because each would cost a stack trace at its request's end. */
+export const CLIENT_GONE = new CodedError('aborted', 'the client went away');
 const clientGone = (): CodedError => new CodedError('aborted', 'the client went away');
 
 /** Takes the socket of an ordinary request: HTTP lets go of it, and nothing parses it any more. */

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { codeOf, errnoOf } from '../base/errors.ts';
 import type { ApiDeps } from './deps.ts';
 import { messageOf, statusOf } from './faults.ts';
-import { readUpgradedBody, SocketConnection, takeSocket } from './hijack.ts';
+import { CLIENT_GONE, readUpgradedBody, SocketConnection, takeSocket } from './hijack.ts';
 import { type ListenAddress, listenOn } from './listen.ts';
 import { type Chunk, empty, json, type Reply } from './reply.ts';
 import { ApiRequest } from './request.ts';
@@ -111,7 +111,7 @@ class EngineServer implements ApiServer {
 
   #begin(request: IncomingMessage, response: ServerResponse, upgraded: boolean): void {
     const abort = new AbortController();
-    const cancel = (): void => abort.abort();
+    const cancel = (): void => abort.abort(CLIENT_GONE);
     response.once('close', cancel);
     this.#closing.signal.addEventListener('abort', cancel, { once: true });
     const done = this.#serve({ request, response, upgraded, abort }).finally(() => {

@@ -25,7 +25,7 @@ import { Names } from './names.ts';
 import { connect, disconnect } from './connect.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { securityWarnings } from './security.ts';
-import { discardAhead, prepareAhead } from './prepare-ahead.ts';
+import { discardAhead } from './prepare-ahead.ts';
 import { RecordFlusher, writeRecord } from './record.ts';
 import { removeNow } from './remove.ts';
 import { isAlive, isUp } from './state.ts';
@@ -100,7 +100,6 @@ export class ContainerStore implements Containers {
     const container = await createContainer(config, this.#parts, this.#names);
     this.#keep(container);
     this.#flusher.later(container.folders.directory);
-    prepareAhead(container, this.#parts);
     return {
       id: container.id,
       warnings: [...this.#warnings(config), ...securityWarnings(config, this.#parts.security)],

@@ -13,6 +13,7 @@ import { mergeImage } from './merge.ts';
 import { resolveMounts } from './mounts.ts';
 import type { Names } from './names.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
+import { discardAhead, prepareAhead } from './prepare-ahead.ts';
 import { type ContainerRecord, finishRecord, makeContainerFolders, NEW_STATUS } from './record.ts';
 import { securityOf } from './security.ts';
 import { isAlive } from './state.ts';
@@ -61,16 +62,18 @@ async function build(basics: Basics, parts: ContainerParts, undo: Scope): Promis
     mounts,
     appArmorProfile,
   };
-  await makeContainerFolders(directory, record);
-  for (const volume of volumes) await copyUp(volume, held, parts);
-  await finishRecord(directory);
-  made.container = new Container({
-    record,
-    status: NEW_STATUS,
-    folders: { directory, runDirectory: runDirectoryOf(parts, id) },
-    held,
-  });
-  return made.container;
+  const folders = { directory, runDirectory: runDirectoryOf(parts, id) };
+  const container = new Container({ record, status: NEW_STATUS, folders, held });
+  made.container = container;
+  const onDisk = (async () => {
+    await makeContainerFolders(directory, record);
+    for (const volume of volumes) await copyUp(volume, held, parts);
+    await finishRecord(directory);
+  })();
+  prepareAhead(container, parts, onDisk);
+  undo.defer(() => discardAhead(container));
+  await onDisk;
+  return container;
 }
 
 function useVolume(name: string, id: string, parts: ContainerParts, undo: Scope): void {

@@ -1,5 +1,5 @@
-// A new container is prepared as soon as its creation is answered: most are started at once, and the kernel's slow steps
-// then overlap with the client's next requests. What is not started soon is taken down again, unseen.
+// A new container is prepared while its record is written and its creation answered: most are started at once, and the
+// kernel's slow steps then overlap with the client's next requests. What is not started soon is taken down again, unseen.
 // `ahead` changes under the container's lock only, so it is either used or taken down.
 import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
@@ -18,13 +18,14 @@ export interface Ahead {
   readonly taken: () => void;
 }
 
-export function prepareAhead(container: Container, parts: ContainerParts): void {
+/** Its places in networks are made at once, all else when `onDisk` says that its folders are there. */
+export function prepareAhead(container: Container, parts: ContainerParts, onDisk: Promise<void>): void {
   if (!parts.preparesAhead || !isPlain(container) || needsVolumeMounts(container, parts)) return;
   let taken: () => void = () => undefined;
   const over = new Promise<void>((resolve) => {
     taken = resolve;
   });
-  const ahead: Ahead = { prepared: attempt(container, parts), taken };
+  const ahead: Ahead = { prepared: attempt(container, parts, onDisk), taken };
   container.ahead = ahead;
   parts.background.run(`prepare ${container.id.slice(0, 12)}`, async (abort) => {
     using _ = parts.clock.after(KEPT_MS, taken);
@@ -50,9 +51,13 @@ function isPlain({ record: { config } }: Container): boolean {
   );
 }
 
-async function attempt(container: Container, parts: ContainerParts): Promise<Prepared | undefined> {
+async function attempt(
+  container: Container,
+  parts: ContainerParts,
+  onDisk: Promise<void>,
+): Promise<Prepared | undefined> {
   try {
-    return await prepare(container, parts);
+    return await prepare(container, parts, onDisk);
   } catch (error) {
     parts.log.debug('preparing ahead failed', { containerId: container.id, error });
     return undefined;

@@ -28,7 +28,8 @@ export interface Prepared {
   readonly undo: Scope;
 }
 
-export async function prepare(container: Container, parts: ContainerParts): Promise<Prepared> {
+/** `onDisk`: when its folders are there. */
+export async function prepare(container: Container, parts: ContainerParts, onDisk?: Promise<void>): Promise<Prepared> {
   await using undo = new Scope();
   const { config } = container.record;
   await mountVolumes(container, parts, container.id, undo);
@@ -62,6 +63,7 @@ export async function prepare(container: Container, parts: ContainerParts): Prom
     security,
     consoleSize: container.consoleSize,
   });
+  await onDisk;
   const shim = await parts.native.launch(request);
   undo.defer(() => shim.kill());
   return { shim, endpoints, undo: undo.handOver() };

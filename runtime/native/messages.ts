@@ -31,6 +31,8 @@ const OPERATOR: Readonly<Record<string, number>> = {
   SCMP_CMP_GT: 5,
   SCMP_CMP_MASKED_EQ: 6,
 };
+/** A container's or an exec's, most of it the filter of its system calls. */
+const CONTAINER_BYTES = 16 << 10;
 const FAULT_CODE: readonly ErrorCode[] = ['internal', 'internal', 'invalid', 'conflict', 'not-found', 'forbidden'];
 
 export interface ShimStatus {
@@ -58,7 +60,7 @@ export function encodeNoted(type: number, request: number, note: Note | undefine
 }
 
 export function encodeLaunch(request: number, launch: LaunchRequest): Buffer {
-  const writer = new FrameWriter(FRAME.launch).u32(request);
+  const writer = new FrameWriter(FRAME.launch, CONTAINER_BYTES).u32(request);
   writer.string(launch.containerId).string(launch.runDirectory).string(launch.stateDirectory);
   writer.list(launch.runFiles, ({ name, content }) => writer.string(name).string(content));
   writer.flag(launch.log !== undefined).string(launch.log?.path ?? '');
@@ -98,7 +100,7 @@ const streamBits = (choice: StreamChoice): number =>
   (choice.stdin ? 1 : 0) | (choice.stdout ? 2 : 0) | (choice.stderr ? 4 : 0);
 
 export function encodeExec(request: number, execId: string, streams: StreamChoice, process: ProcessSpec): Buffer {
-  const writer = new FrameWriter(FRAME.exec).u32(request).string(execId).u8(streamBits(streams));
+  const writer = new FrameWriter(FRAME.exec, CONTAINER_BYTES).u32(request).string(execId).u8(streamBits(streams));
   writeProcess(writer, process);
   return writer.finish();
 }

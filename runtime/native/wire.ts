@@ -42,12 +42,14 @@ export interface Frame {
 
 /** Builds one frame. */
 export class FrameWriter {
-  #buffer = Buffer.allocUnsafe(4096);
+  #buffer: Buffer;
   #length = HEAD_BYTES;
   readonly #type: number;
 
-  constructor(type: number) {
+  /** `bytes`: about as many as it will take. */
+  constructor(type: number, bytes = 512) {
     this.#type = type;
+    this.#buffer = Buffer.allocUnsafe(bytes);
   }
 
   u8(value: number): this {

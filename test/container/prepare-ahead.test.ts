@@ -1,4 +1,6 @@
 import { strict as assert } from 'node:assert';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CodedError } from '../../base/errors.ts';
 import { aConfig, machine, until } from './support.ts';
 
@@ -47,6 +49,15 @@ describe('preparing a new container ahead', () => {
     node.native.adoptable.clear();
     await node.restart();
     assert.ok(node.native.last.killed);
+  });
+
+  it('takes it down when the container can not be written', async () => {
+    await using node = await machine({ preparesAhead: true });
+    await rm(join(node.root, 'containers'), { recursive: true });
+    await assert.rejects(node.store.create(aConfig({ name: 'unwritten' })), { code: 'ENOENT' });
+    assert.deepEqual([node.native.shims.length, node.networks.joined.size, node.failures], [0, 0, []]);
+    await mkdir(join(node.root, 'containers'));
+    await node.store.create(aConfig({ name: 'unwritten' }));
   });
 
   it('says at the start what failed', async () => {
