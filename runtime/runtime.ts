@@ -88,6 +88,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<MachineRun
     ...common,
     root: join(dataRoot, 'volumes'),
     sizeOf: (folder) => native.files.sizeBytes(folder),
+    removeFolder: (folder) => native.removeFolder(folder),
     mounter: {
       mount: (mount) => native.volumes.mount(mount),
       unmount: (target) => native.volumes.unmount(target),

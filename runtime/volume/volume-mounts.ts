@@ -60,9 +60,13 @@ export class VolumeMounts {
     }
   }
 
-  /** Before the folder is deleted, with all in it: nothing may be mounted there, or another's files would go. */
-  async forget(target: string): Promise<void> {
-    await this.#entry(target).turn.run(() => this.#clear(target));
+  /**
+   * Before the volume's folder is deleted, with all in it: nothing may be mounted there or below, or another's files would
+   * go. It need not be the volume's own: a container that shares its mounts leaves them, and people mount by hand.
+   */
+  async forget(target: string, folder: string): Promise<void> {
+    const isBelow = (point: string): boolean => point.startsWith(`${folder}/`);
+    await this.#entry(target).turn.run(() => this.#clear(folder, isBelow));
     this.#entries.delete(target);
   }
 
@@ -85,9 +89,11 @@ export class VolumeMounts {
     }
   }
 
-  async #clear(target: string): Promise<void> {
-    const mounted = mountPointsOf(await this.#mounter.mountInfo()).filter((point) => point === target);
-    for (const point of mounted) await this.#mounter.unmount(point);
-    if (mounted.length > 0 && (await this.#isMounted(target))) fail('internal', `${target} is still mounted`);
+  async #clear(what: string, isMeant = (point: string): boolean => point === what): Promise<void> {
+    const meant = async (): Promise<string[]> => mountPointsOf(await this.#mounter.mountInfo()).filter(isMeant);
+    const mounted = await meant();
+    for (const point of mounted.reverse()) await this.#mounter.unmount(point); // what was mounted last is above
+    const [left] = mounted.length > 0 ? await meant() : [];
+    if (left !== undefined) fail('internal', `${left} is still mounted`);
   }
 }

@@ -1,6 +1,6 @@
 // Named volumes of the `local` driver: <root>/<name>/_data and a record beside it. A volume exists once its record does.
 // One with options has a file system of its own there, while somebody needs it: volume-mounts.ts.
-import { mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { errnoOf, fail } from '../../base/errors.ts';
@@ -39,6 +39,8 @@ export interface VolumeOptions {
   readonly log: Log;
   /** Bytes of the files below a folder. */
   readonly sizeOf: (folder: string) => Promise<number>;
+  /** Of containers' making, so of any depth; it must not leave the file system, nor follow a link. */
+  readonly removeFolder: (folder: string) => Promise<void>;
   readonly mounter: VolumeMounter;
   readonly onEvent: (action: string, name: string, attributes: Readonly<Record<string, string>>) => void;
 }
@@ -101,21 +103,26 @@ export class VolumeStore {
     });
   }
 
-  remove(name: string, { force }: { force: boolean }): Promise<void> {
-    return this.#mutex.run(async () => {
-      const volume = this.#volumes.get(name);
-      if (!volume && force) return;
-      if (!volume) fail('not-found', `get ${name}: no such volume`);
-      const users = [...(this.#users.get(name) ?? [])];
-      if (users.length > 0) fail('conflict', `remove ${name}: volume is in use - [${users.join(', ')}]`);
-      if (needsMount(volume.options)) await this.#mounts.forget(this.#mountTarget(volume));
-      // Renamed first: a crash leaves no half of a volume under its name.
-      const doomed = join(this.#options.root, `.${newHexId(this.#options.random).slice(0, 16)}`);
-      await rename(join(this.#options.root, name), doomed);
-      this.#volumes.delete(name);
-      await rm(doomed, { recursive: true, force: true });
-      this.#options.onEvent('destroy', name, { driver: volume.driver });
-    });
+  async remove(name: string, choice: { force: boolean }): Promise<void> {
+    const doomed = await this.#mutex.run(() => this.#takeOut(name, choice));
+    if (doomed === undefined) return;
+    await this.#options.removeFolder(doomed); // others need not wait for it
+    this.#options.onEvent('destroy', name, { driver: 'local' });
+  }
+
+  /** Where its folder waits to be deleted; undefined when it was not there. */
+  async #takeOut(name: string, { force }: { force: boolean }): Promise<string | undefined> {
+    const volume = this.#volumes.get(name);
+    if (!volume && force) return undefined;
+    if (!volume) fail('not-found', `get ${name}: no such volume`);
+    const users = [...(this.#users.get(name) ?? [])];
+    if (users.length > 0) fail('conflict', `remove ${name}: volume is in use - [${users.join(', ')}]`);
+    await this.#mounts.forget(this.#mountTarget(volume), join(this.#mountRoot, name));
+    // Renamed first: a crash leaves no half of a volume under its name.
+    const doomed = join(this.#options.root, `.${newHexId(this.#options.random).slice(0, 16)}`);
+    await rename(join(this.#options.root, name), doomed);
+    this.#volumes.delete(name);
+    return doomed;
   }
 
   async sizeBytes(name: string): Promise<number> {
@@ -194,7 +201,7 @@ export class VolumeStore {
     } catch (error) {
       const leftOver =
         name.startsWith('.') || (errnoOf(error) === 'ENOENT' && (await isEmpty(join(root, name, '_data'))));
-      if (leftOver) await rm(join(root, name), { recursive: true, force: true });
+      if (leftOver) await this.#options.removeFolder(join(root, name));
       else log.error('volume left out: its record can not be read', { volume: name, error });
     }
   }

@@ -400,6 +400,7 @@ export async function machine(
     ...common,
     root: join(root, 'volumes'),
     sizeOf: () => Promise.resolve(0),
+    removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
     mounter: new FakeMounter(),
     onEvent: () => undefined,
   });

@@ -1,7 +1,8 @@
 // Volumes with a file system of their own, as people make and use them: mounted while a container needs them, and no
 // longer. What is really mounted is read from the kernel.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClientLab } from '../support/client-lab.ts';
 import { requireRoot, requireTool } from '../support/requirements.ts';
@@ -162,6 +163,31 @@ describe('options of volumes', () => {
       'type=volume,target=/m,volume-opt=type=tmpfs,volume-opt=device=tmpfs,"volume-opt=o=size=3m,mode=0700"';
     assert.match(await client.sh('df -k /m', '--mount', mount), /tmpfs +3072 /);
     assert.equal(await ok('volume', 'ls', '-q'), '');
+  });
+
+  it('and mounts by others that are below a volume do not cost what is mounted there when it is removed', async () => {
+    const path = folder('precious', 'f');
+    const [plain, rich] = [join(volumes(), 'plain/_data/inner'), join(volumes(), 'rich/_data/inner')];
+    await ok('volume', 'create', 'plain');
+    await bound('rich', folder('of-rich'));
+    for (const inner of [plain, rich]) {
+      mkdirSync(inner);
+      execFileSync('mount', ['--bind', path, inner]);
+    }
+    await ok('volume', 'rm', 'plain', 'rich');
+    assert.deepEqual(mounted(), []);
+    assert.equal(readFileSync(join(path, 'f'), 'utf8'), 'precious\n');
+  });
+
+  it('do not keep a container from leaving a volume that can be removed, however deep its folders are', async () => {
+    const deep =
+      'i=0; while [ $i -lt 40 ]; do mkdir -p $(printf "%0200d" 1) && cd $(printf "%0200d" 1); i=$((i+1)); done';
+    await client.sh(`cd /d; ${deep}`, '-v', 'deep:/d');
+    await ok('volume', 'rm', 'deep');
+    assert.deepEqual(
+      readdirSync(volumes()).filter((name) => name !== 'format'),
+      [],
+    );
   });
 
   it('keep a volume out of prunes and sums', async () => {

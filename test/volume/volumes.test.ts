@@ -15,6 +15,7 @@ describe('volumes', () => {
   const open = (): Promise<VolumeStore> =>
     VolumeStore.open({
       sizeOf: () => Promise.resolve(0),
+      removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
       mounter,
       root,
       clock: new ManualClock(),
@@ -134,6 +135,15 @@ describe('volumes', () => {
     mounter.mounted.push(mountpoint);
     await store.remove('data', { force: false });
     assert.deepEqual(mounter.mounted, []);
+  });
+
+  it('loses what is mounted below it, too, and that alone, before it is deleted', async () => {
+    const store = await open();
+    const { mountpoint } = await store.create(named('data'));
+    const { mountpoint: neighbour } = await store.create(named('data2'));
+    mounter.mounted.push(join(mountpoint, 'a'), neighbour, join(mountpoint, 'a/b'), join(mountpoint, 'a'));
+    await store.remove('data', { force: false });
+    assert.deepEqual(mounter.mounted, [neighbour]);
   });
 
   it('is not deleted while something can not be unmounted', async () => {
