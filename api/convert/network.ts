@@ -4,8 +4,8 @@ import type { Json } from '../../base/parse.ts';
 import { pools6Of, poolsOf } from '../../proto/network-plan.ts';
 import type { Network, NetworkPool, NetworkSpec } from '../../proto/objects.ts';
 import type { ContainerInfo } from '../../runtime/container/contract.ts';
-import type { NetworkInfo, Networks } from '../../runtime/network/contract.ts';
-import type { NetworkJson } from '../types/network.ts';
+import type { IngressReport, NetworkInfo, Networks } from '../../runtime/network/contract.ts';
+import type { IngressJson, NetworkJson } from '../types/network.ts';
 import { Fields } from './fields.ts';
 import { parsePool, parsePools, poolsJson } from './network-pools.ts';
 import { goTime } from './time.ts';
@@ -68,6 +68,48 @@ export function clusterNetworkJson(network: Network): NetworkJson {
     Containers: {},
     Options: { ...spec.options, 'com.docker.network.driver.overlay.vxlanid_list': String(vni) },
     Labels: { ...spec.labels },
+  };
+}
+
+export const INGRESS = 'ingress';
+
+/**
+ * There is no such network: published ports of services need none. But people ask for it when a port does not answer, and
+ * then want to know where this node leads it.
+ */
+export function ingressJson({ hidden, nodes, ports }: IngressReport): NetworkJson & { RoutingMesh: IngressJson } {
+  return {
+    Name: INGRESS,
+    Id: INGRESS,
+    Created: goTime(0),
+    Scope: 'swarm',
+    Driver: '',
+    EnableIPv4: true,
+    EnableIPv6: true,
+    IPAM: { Driver: 'default', Options: null, Config: [] },
+    Internal: false,
+    Attachable: false,
+    Ingress: true,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: {},
+    Options: {},
+    Labels: {},
+    RoutingMesh: {
+      ClientAddresses: hidden === undefined ? 'kept' : 'hidden',
+      ...(hidden !== undefined && { Reason: hidden }),
+      Nodes: nodes.map(({ address, keepsClient, takesSix, reasons }) => ({
+        IP: address,
+        IPv4Clients: keepsClient ? 'kept' : 'hidden',
+        IPv6: takesSix ? 'carried' : 'not carried',
+        Reasons: [...reasons],
+      })),
+      Ports: ports.map(({ protocol, publishedPort, local, remote }) => ({
+        Port: `${publishedPort}/${protocol}`,
+        Tasks: local.map(({ address, port }) => `${address}:${port}`),
+        Nodes: remote.map(({ address, port }) => `${address}:${port}`),
+      })),
+    },
   };
 }
 

@@ -52,6 +52,13 @@ export async function systemInfo(
   const others = await runtime.ociRuntimes.list();
   const containers = runtime.containers.list();
   const count = (...states: string[]): number => containers.filter(({ state }) => states.includes(state)).length;
+  const { hidden } = runtime.networks.ingress();
+  const warnings = [
+    ...system.warnings,
+    ...(hidden === undefined
+      ? []
+      : [`WARNING: services do not see their clients' addresses through this node: ${hidden}`]),
+  ];
   return {
     ID: system.daemonId,
     Containers: containers.length,
@@ -118,7 +125,7 @@ export async function systemInfo(
     SecurityOptions: [...(system.appArmor ? ['name=apparmor'] : []), 'name=seccomp,profile=builtin'],
     ProductLicense: '',
     CDISpecDirs: [],
-    Warnings: system.warnings.length > 0 ? system.warnings : null,
+    Warnings: warnings.length > 0 ? warnings : null,
   };
 }
 

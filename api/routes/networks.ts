@@ -7,6 +7,8 @@ import { parseAttachment } from '../convert/attachment.ts';
 import { Fields } from '../convert/fields.ts';
 import {
   clusterNetworkJson,
+  INGRESS,
+  ingressJson,
   isClusterRequest,
   networkInspect,
   networkJson,
@@ -66,6 +68,9 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
     const id = request.param('id');
     const network = await clusterNetwork(deps, id, abort);
     const scope = query.text('scope');
+    if (!network && isIngress(deps, id) && ['', 'swarm'].includes(scope)) {
+      return json(200, ingressJson(networks.ingress()));
+    }
     if (scope !== '' && !scopesOf(deps, network, id).includes(scope)) fail('not-found', `network ${id} not found`);
     if (!network) return json(200, networkInspect(networks.get(id), containers.list()));
     const here = networks.list().find((each) => each.id === network.id);
@@ -88,6 +93,8 @@ export function addNetworkRoutes(router: Routes, deps: ApiDeps): void {
   router.add('DELETE', '/networks/{id}', async (request) => {
     const id = request.param('id');
     const network = await clusterNetwork(deps, id, request.abort);
+    if (!network && isIngress(deps, id))
+      fail('forbidden', 'ingress is no network but how every node leads to published ports: it can not be removed');
     if (network) await deps.swarm.control().call('RemoveNetwork', { network: network.id }, { abort: request.abort });
     else await removeNetwork(deps, id);
     return empty(204);
@@ -181,4 +188,9 @@ function scopesOf(deps: ApiDeps, network: Network | undefined, id: string): read
   const { name, scope } = deps.runtime.networks.get(id);
   const isEverywhere = isPredefinedNetwork(name);
   return isEverywhere && deps.swarm.info().controlAvailable ? [scope, 'swarm'] : [scope];
+}
+
+/** Of a node in a swarm, unless somebody called a network so. */
+function isIngress({ runtime, swarm }: ApiDeps, id: string): boolean {
+  return id === INGRESS && swarm.info().state === 'active' && !runtime.networks.list().some(({ name }) => name === id);
 }

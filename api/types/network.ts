@@ -46,6 +46,14 @@ export interface NetworkPeerJson {
   };
 }
 
+/** Ours: how services' published ports lead on from the node that is asked. */
+export interface IngressJson {
+  ClientAddresses: 'kept' | 'hidden';
+  Reason?: string;
+  Nodes: { IP: string; IPv4Clients: 'kept' | 'hidden'; IPv6: 'carried' | 'not carried'; Reasons: string[] }[];
+  Ports: { Port: string; Tasks: string[]; Nodes: string[] }[];
+}
+
 export interface NetworkServiceJson {
   VIP: string;
   Ports: string[];

@@ -14,6 +14,15 @@ interface NetworkReport {
     readonly reason?: string;
   }[];
   readonly unreached?: readonly { readonly network: string; readonly nodeId: string; readonly reason: string }[];
+  readonly ingress?: {
+    readonly hidden?: string;
+    readonly nodes: readonly {
+      readonly address: string;
+      readonly keepsClient: boolean;
+      readonly takesSix: boolean;
+      readonly reasons: readonly string[];
+    }[];
+  };
   readonly paths: readonly {
     readonly address: string;
     readonly state: 'reached' | 'suspected' | 'silent';
@@ -45,6 +54,7 @@ async function doctor(context: CommandContext): Promise<void> {
     encryption,
     pairs = [],
     unreached = [],
+    ingress = { nodes: [] },
     paths,
   } = await context.engine.json<NetworkReport>('/shoal/networks/report');
   const counts = Object.entries(repaired).map(([cause, count]) => `${count} × ${cause}`);
@@ -60,6 +70,14 @@ async function doctor(context: CommandContext): Promise<void> {
     const rows = unreached.map(({ network, nodeId, reason }) => [network, nodeId, reason]);
     context.print(table(['ENCRYPTED NETWORK', 'DOES NOT REACH', 'AS'], rows));
     process.exitCode = 1;
+  }
+  if (ingress.nodes.length > 0) {
+    const rows = ingress.nodes.map(({ address, keepsClient, takesSix }) => [
+      address,
+      keepsClient ? 'see their clients’ addresses' : 'see this node',
+      takesSix ? 'see their clients’ addresses' : 'are not asked',
+    ]);
+    context.print(table(['SERVICES ON', 'BY IPV4', 'BY IPV6'], rows));
   }
   if (paths.length > 0) {
     const rows = paths.map(({ address, state, roundTripMs }) => [address, PATHS[state], milliseconds(roundTripMs)]);

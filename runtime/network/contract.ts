@@ -257,7 +257,26 @@ export interface NetworkReport {
     readonly reason?: string;
   }[];
   /** Nodes that an encrypted network does not reach from here, each with the reason. */
+  readonly ingress: IngressReport;
   readonly unreached: readonly { readonly network: string; readonly nodeId: string; readonly reason: string }[];
+}
+
+/** How services' published ports lead from this node to tasks, here and elsewhere. */
+export interface IngressReport {
+  /** Why no connection is passed on with its client's address; absent: they are, or this node is in no swarm. */
+  readonly hidden?: string;
+  /** Nodes that connections are passed on to, by their addresses for data. */
+  readonly nodes: readonly {
+    readonly address: string;
+    readonly port: number; // UDP, of the link between nodes
+    /** By IPv4: does a task there see the client (TCP), or this node? */
+    readonly keepsClient: boolean;
+    /** By IPv6 connections are passed on with their client's address, or not at all. */
+    readonly takesSix: boolean;
+    /** Why not. */
+    readonly reasons: readonly string[];
+  }[];
+  readonly ports: readonly IngressPort[];
 }
 
 export interface EncryptionMeans {
@@ -289,6 +308,8 @@ export interface Networks {
   readonly names: NameSource;
   /** Compares, and changes nothing. */
   report(): Promise<NetworkReport>;
+  /** As in `report`, without asking the kernel. */
+  ingress(): IngressReport;
   readonly overlays: Overlays;
   list(): readonly NetworkInfo[];
   get(idOrName: string): NetworkInfo; // throws not-found: "network x not found"

@@ -52,6 +52,10 @@ export class IngressMap {
     this.#remote = new RemoteTargets(parts.clock);
   }
 
+  get ports(): readonly IngressPort[] {
+    return this.#ports;
+  }
+
   /** Prepares what the last daemon applied; the kernel, which has it already, gets it with the first rules. */
   async restore(): Promise<void> {
     this.#ports = await loadIngress(this.#parts.path);

@@ -11,6 +11,7 @@ import type {
   EndpointRequest,
   GuestDesk,
   IngressPort,
+  IngressReport,
   NetworkInfo,
   NetworkReport,
   Networks,
@@ -244,10 +245,16 @@ class BridgeNetworks implements MachineNetworks {
     const unreached = this.overlays.unreached();
     return {
       ...(await this.#parts.upkeep.report()),
+      ingress: this.ingress(),
       encryption: await this.overlays.means(),
       pairs: this.overlays.pairMeans(),
       unreached,
     };
+  }
+
+  ingress(): IngressReport {
+    const { ways, ingress } = this.#parts;
+    return { ...ways.report(), ports: ingress.ports };
   }
 
   audit(): Promise<AuditReport> {

@@ -5,8 +5,8 @@ import { CodedError, sentenceOf } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { formatAddress, type Ip, isSix, parseAddress } from './addresses.ts';
-import type { IngressPort } from './contract.ts';
+import { formatAddress, type Ip, parseAddress } from './addresses.ts';
+import type { IngressPort, IngressReport } from './contract.ts';
 import type { Firewall } from './firewall.ts';
 import { type Instance, isWayLink } from './instance.ts';
 import { changeLink, deleteLink, dumpLinks, dumpRoutes, type Link, readLinks } from './link-messages.ts';
@@ -16,7 +16,7 @@ import { MessageWriter } from './netlink.ts';
 import { listRules } from './nft-read.ts';
 import { dumpAddressNeighbours } from './overlay-messages.ts';
 import { AF_INET6 } from './rtnetlink.ts';
-import { nodeOfSix, nodeSix } from './way-addresses.ts';
+import { nodeSix } from './way-addresses.ts';
 import { SixCarrier } from './way-six.ts';
 import { WayProbes } from './way-probes.ts';
 import { planFrames, planFramesRemoval, type WayRules } from './ruleset-ways.ts';
@@ -65,6 +65,8 @@ export class Ways {
   readonly #parts: WaysParts;
   readonly #nodes = new Map<string, WayNode>();
   #open: Open | undefined;
+  /** Why it was not opened, or given up. */
+  #refusal: { readonly port: number; readonly reason: string } | undefined;
   #known = new Set<string>(); // that the kernel has
   #last: Promise<unknown> = Promise.resolve();
   readonly #probes: WayProbes;
@@ -79,25 +81,42 @@ export class Ways {
     this.#probes = new WayProbes({ ...parts, mark: instance.wayMark, periodMs: probePeriodMs ?? PROBE_PERIOD_MS });
   }
 
-  /** True: this node passes on, and takes, connections with their client's address. */
+  /** True: this node passes on, and takes, connections with their client's address. What hinders it is looked at again. */
   async open(port: number): Promise<boolean> {
     return await this.#inTurn(async () => {
       try {
-        await this.#mustBeAble(port);
-        if (this.#open?.port === port) return true;
-        if (this.#open) await this.#remove();
-        await this.#ensure(port, this.#open?.mac ?? this.#newMac());
-        await this.#probes.use(this.#asked());
-        this.#parts.onChange();
+        await this.#openNow(port);
         return true;
       } catch (error) {
+        this.#refusal = { port, reason: sentenceOf(error) };
         this.#parts.log.warn('services see this node as the client of connections that it passes on', {
-          reason: sentenceOf(error),
+          reason: this.#refusal.reason,
         });
         await this.#giveUp();
         return false;
       }
     });
+  }
+
+  async #openNow(port: number): Promise<void> {
+    await this.#mustBeAble(port);
+    this.#refusal = undefined;
+    if (this.#open?.port === port) return;
+    if (this.#open) await this.#remove();
+    await this.#ensure(port, this.#open?.mac ?? this.#newMac());
+    await this.#probes.use(this.#asked());
+    this.#parts.onChange();
+  }
+
+  /** What hindered it may be over: somebody changed a setting, or the other daemon went. */
+  async #tryAgain({ port }: { readonly port: number }): Promise<void> {
+    try {
+      await this.#openNow(port);
+    } catch (error) {
+      this.#refusal = { port, reason: sentenceOf(error) };
+      return;
+    }
+    this.#parts.log.info('services see their clients through this node again', { port });
   }
 
   /** Takes up what an earlier daemon made: the port, if there was anything. */
@@ -115,6 +134,7 @@ export class Ways {
 
   async close(): Promise<void> {
     await this.#inTurn(async () => {
+      this.#refusal = undefined;
       if (this.#open) await this.#giveUp();
     });
   }
@@ -189,27 +209,31 @@ export class Ways {
     await this.#probes.run(abort);
   }
 
-  /** To which nodes connections are passed on under this node's address, and why. */
-  #hindrances(): string[] {
-    if (!this.#open) return [];
-    const { port } = this.#open;
-    return this.#probes.silent().flatMap((silent) => {
-      if (!isSix(silent)) {
-        const node = formatAddress(silent);
-        return [`node ${node} does not answer at UDP ${port}: services there see this node as their client`];
-      }
-      const node = nodeOfSix(silent);
-      if (!this.#probes.answers(node)) return []; // as was said
-      return [
-        `node ${formatAddress(node)} does not answer by IPv6 at UDP ${port}: its services are asked by IPv4 only`,
-      ];
+  /** To which nodes connections are passed on, and why not with their client's address. */
+  report(): Omit<IngressReport, 'ports'> {
+    const nodes = this.#inUse.map(({ address, port }) => {
+      const keepsClient = this.#open !== undefined && this.#probes.answers(address);
+      const takesSix = this.sixOf({ address, port }) !== undefined;
+      const reasons = this.#open ? reasonsOf({ address, port, keepsClient, lacksSix: this.#asksSix && !takesSix }) : [];
+      return { address: formatAddress(address), port, keepsClient, takesSix, reasons };
     });
+    return { ...(this.#refusal && { hidden: this.#refusal.reason }), nodes };
   }
 
-  /** Every node in both families; by IPv6 once this one knows by which address it is known itself. */
+  #hindrances(): string[] {
+    const { hidden, nodes } = this.report();
+    const why = hidden === undefined ? [] : [`services see this node as their client everywhere: ${hidden}`];
+    return [...why, ...nodes.flatMap(({ reasons }) => reasons)];
+  }
+
+  /** Once this node knows by which address it is known itself. */
+  get #asksSix(): boolean {
+    return this.#six && this.#carrier.peers.size > 0;
+  }
+
+  /** Every node in both families. */
   #asked(): Ip[] {
-    const six = this.#six && this.#carrier.peers.size > 0;
-    const asked = this.#inUse.flatMap((node): Ip[] => [node.address, ...(six ? [nodeSix(node)] : [])]);
+    const asked = this.#inUse.flatMap((node): Ip[] => [node.address, ...(this.#asksSix ? [nodeSix(node)] : [])]);
     return [...new Set(asked)];
   }
 
@@ -225,6 +249,7 @@ export class Ways {
   /** Puts it right; a sentence for each thing that was wrong. */
   audit(): Promise<string[]> {
     return this.#inTurn(async () => {
+      if (this.#refusal) await this.#tryAgain(this.#refusal);
       const found = await this.#compare();
       if (found.length > 0 && this.#open) await this.#ensure(this.#open.port, this.#open.mac);
       return found;
@@ -435,6 +460,13 @@ export class Ways {
     ]);
     this.#known = new Set();
   }
+}
+
+function reasonsOf(node: WayNode & { readonly keepsClient: boolean; readonly lacksSix: boolean }): string[] {
+  const { port, keepsClient, lacksSix } = node;
+  const silent = `node ${formatAddress(node.address)} does not answer`;
+  if (!keepsClient) return [`${silent} at UDP ${port}: services there see this node as their client`];
+  return !lacksSix ? [] : [`${silent} by IPv6 at UDP ${port}: its services are asked by IPv4 only`];
 }
 
 /** The nodes of a map that the link leads to, each once: by IPv6 it carries datagrams as well. */

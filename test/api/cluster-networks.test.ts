@@ -2,6 +2,66 @@ import { strict as assert } from 'node:assert';
 import { clusterNetworkJson, parseClusterNetwork } from '../../api/convert/network.ts';
 import type { Network } from '../../proto/objects.ts';
 import { aNetwork } from '../support/objects.ts';
+import { FakeCluster } from './support/fake-cluster.ts';
+import { ApiFixture } from './support/fixture.ts';
+
+describe('the way to published ports of services', () => {
+  let api: ApiFixture;
+  beforeEach(async () => {
+    api = await ApiFixture.start();
+    api.runtime.networks.ingressReport = {
+      nodes: [
+        { address: '192.0.2.2', port: 4789, keepsClient: true, takesSix: true, reasons: [] },
+        {
+          address: '192.0.2.3',
+          port: 4789,
+          keepsClient: false,
+          takesSix: false,
+          reasons: ['node 192.0.2.3 does not answer'],
+        },
+      ],
+      ports: [
+        {
+          protocol: 'tcp',
+          publishedPort: 8080,
+          local: [{ taskId: 't', address: '172.17.0.4', port: 80 }],
+          remote: [{ address: '192.0.2.2', port: 8080 }],
+        },
+      ],
+    };
+  });
+  afterEach(() => api[Symbol.asyncDispose]());
+
+  it('is shown as network ingress where the node is in a swarm, and is no network otherwise', async () => {
+    assert.equal((await api.call('GET', '/networks/ingress')).status, 404);
+    assert.equal((await api.call('DELETE', '/networks/ingress')).status, 404);
+    new FakeCluster(api.swarm); // puts the node into one
+    const shown = (await api.call('GET', '/networks/ingress?verbose=true')).json<Record<string, unknown>>();
+    assert.equal(shown['Ingress'], true);
+    assert.deepEqual(shown['RoutingMesh'], {
+      ClientAddresses: 'kept',
+      Nodes: [
+        { IP: '192.0.2.2', IPv4Clients: 'kept', IPv6: 'carried', Reasons: [] },
+        { IP: '192.0.2.3', IPv4Clients: 'hidden', IPv6: 'not carried', Reasons: ['node 192.0.2.3 does not answer'] },
+      ],
+      Ports: [{ Port: '8080/tcp', Tasks: ['172.17.0.4:80'], Nodes: ['192.0.2.2:8080'] }],
+    });
+    const removal = await api.call('DELETE', '/networks/ingress');
+    assert.equal(removal.status, 403);
+    assert.match(removal.text, /can not be removed/);
+    assert.doesNotMatch((await api.call('GET', '/networks')).text, /ingress/);
+  });
+
+  it('hides clients for a reason that docker info warns of', async () => {
+    const warnings = async () => (await api.call('GET', '/info')).json<{ Warnings: string[] | null }>().Warnings;
+    assert.equal(await warnings(), null);
+    api.runtime.networks.ingressReport = { hidden: 'net.ipv4.conf.all.rp_filter is 1', nodes: [], ports: [] };
+    assert.match(
+      (await warnings())?.join() ?? '',
+      /do not see their clients' addresses .*: net\.ipv4\.conf\.all\.rp_filter is 1/,
+    );
+  });
+});
 
 describe('a network of the cluster', () => {
   it('is asked for with several subnets, ranges and addresses of others, and shown with them', () => {

@@ -269,8 +269,18 @@ export class FakeNative implements NativeRuntime {
 
 export class FakeNetworks implements Networks {
   readonly names = noNames;
+  ingress() {
+    return { nodes: [], ports: [] };
+  }
   report() {
-    return Promise.resolve({ differences: [], repaired: {}, encryption: [], pairs: [], unreached: [] });
+    return Promise.resolve({
+      differences: [],
+      repaired: {},
+      encryption: [],
+      pairs: [],
+      unreached: [],
+      ingress: this.ingress(),
+    });
   }
   readonly overlays = noOverlays;
   readonly joined = new Map<string, Endpoint>();

@@ -364,9 +364,12 @@ END`,
         (await first.report()).differences.map(({ sentence }) => sentence).join();
       assert.equal(await asked(), `far ${one.address}`, 'a wall from the beginning');
       assert.match(await sentences(), /node 192\.0\.2\.2 does not answer at UDP 4789/);
+      const there = () => first.ingress().nodes.map(({ address, keepsClient }) => ({ address, keepsClient }));
+      assert.deepEqual(there(), [{ address: two.address, keepsClient: false }]);
       await wall('delete');
       await until('it answers', async () => (await asked()) === `far ${outside.address}`);
       assert.equal(await sentences(), '');
+      assert.deepEqual(there(), [{ address: two.address, keepsClient: true }]);
       await wall('add');
       await until('it is found silent', async () => (await sentences()) !== '');
       assert.equal(await asked(), `far ${one.address}`, 'a wall that came later');
@@ -382,6 +385,19 @@ END`,
       const networks = await machine.networks();
       assert.equal(await networks.openWays(WAY), false);
       assert.doesNotMatch(await machine.run('ip', '-o', 'link'), /sw[0-9a-f]{8}/);
+      assert.match(networks.ingress().hidden ?? '', /rp_filter is 1/);
+      const { differences } = await networks.report();
+      assert.match(
+        differences.map(({ sentence }) => sentence).join(),
+        /this node as their client everywhere: .*rp_filter/,
+      );
+      assert.deepEqual(await networks.audit(), { repairs: [], failures: [] });
+      assert.notEqual(networks.ingress().hidden, undefined);
+      await machine.run('sysctl', '-w', 'net.ipv4.conf.all.rp_filter=2');
+      await networks.audit();
+      assert.equal(networks.ingress().hidden, undefined, 'nobody has to start anything anew');
+      assert.match(await machine.run('ip', '-o', 'link'), /sw[0-9a-f]{8}/);
+      assert.deepEqual((await networks.report()).differences, []);
     });
   });
 

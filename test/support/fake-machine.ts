@@ -257,6 +257,7 @@ export class FakeMachine implements Runtime {
     leave: notInThisFake,
     names: noNames,
     report: notInThisFake,
+    ingress: notInThisFake,
     overlays: noOverlays,
     releaseSandbox: notInThisFake,
     adopt: notInThisFake,

@@ -8,7 +8,7 @@ import type { Events, Runtime, RuntimeEvent, VolumeInfo, Volumes } from '../../.
 import type { Image, Images, ProgressLine } from '../../../runtime/image/contract.ts';
 import type { Registries, RegistryAuth, RegistryRequest } from '../../../runtime/registry/contract.ts';
 import { DEFAULT_SETTINGS } from '../../../runtime/registry/settings.ts';
-import type { NetworkInfo, Networks } from '../../../runtime/network/contract.ts';
+import type { IngressReport, NetworkInfo, Networks } from '../../../runtime/network/contract.ts';
 import { FakeContainers, NOW_MS } from './fake-containers.ts';
 import { noNames, noOverlays } from '../../support/no-names.ts';
 
@@ -228,10 +228,21 @@ const BRIDGE: NetworkInfo = {
 };
 
 export class FakeNetworks implements Networks {
+  ingressReport: IngressReport = { nodes: [], ports: [] };
   guests: Networks['guests'];
   readonly names = noNames;
   report() {
-    return Promise.resolve({ differences: [], repaired: {}, encryption: [], pairs: [], unreached: [] });
+    return Promise.resolve({
+      differences: [],
+      repaired: {},
+      encryption: [],
+      pairs: [],
+      unreached: [],
+      ingress: this.ingress(),
+    });
+  }
+  ingress(): IngressReport {
+    return this.ingressReport;
   }
   readonly overlays = noOverlays;
   networks: NetworkInfo[] = [BRIDGE];
