@@ -1,5 +1,6 @@
 // By which means this machine could encrypt what goes to other nodes: asked of the kernel itself, in a namespace that is
 // made for it and removed again. Asking may load the kernel's module, as using it would.
+import { randomUUID } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { sentenceOf } from '../../base/errors.ts';
@@ -31,8 +32,14 @@ export function findMeans(netd: Netd, namespacePath: string): Promise<Encryption
 export const lackOfEsp = (netd: Netd, namespacePath: string): Promise<string | undefined> =>
   inNamespace(netd, namespacePath, () => refusalOfEsp(netd, namespacePath));
 
-/** Of this boot of the kernel. */
-export const bootId = async (): Promise<string> => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+/** Of this boot of the kernel. Where it can not be read each is another one, so that nothing is taken up. */
+export async function bootId(): Promise<string> {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  } catch {
+    return randomUUID();
+  }
+}
 
 async function inNamespace<T>(netd: Netd, path: string, look: () => Promise<T>): Promise<T> {
   const remove = { do: 'remove-namespace', path } as const;

@@ -56,6 +56,8 @@ interface Carried extends EspLink {
 interface Peer {
   readonly life: string;
   isHeard: boolean;
+  /** At the last audit. */
+  sent: number;
   /** Audits in which packets had gone to it and none had come. */
   quietAudits: number;
 }
@@ -230,7 +232,14 @@ export class EspDriver {
   sweep(known: ReadonlySet<string>): Promise<void> {
     return this.#turn.run(async () => {
       const ids = [...new Set([...this.#networks.keys(), ...(await this.#parts.lives.ids())])];
-      for (const id of ids) if (!known.has(id)) await this.#end(id);
+      for (const id of ids.filter((each) => !known.has(each))) {
+        try {
+          await this.#end(id);
+        } catch (error) {
+          // The daemon starts for all that; the next sweep finds it again.
+          this.#parts.log.warn('what the kernel encrypted could not be taken out', { networkId: id, error });
+        }
+      }
     });
   }
 
@@ -261,6 +270,7 @@ export class EspDriver {
   async #bring(carried: Carried, plan: EspPlan): Promise<boolean> {
     const { lives, netd } = this.#parts;
     const found = await this.#look(carried);
+    if (carried.plan) noteHeard(carried, countsOf(carried.plan, found));
     const made = (await lives.of(carried.id))?.made ?? new Set<string>();
     const fresh = [...plan.states.keys()].filter((key) => !found.states.has(key));
     if (lostStates(plan, found, made).length > 0 || !(await lives.note(carried.id, fresh))) {
@@ -438,7 +448,7 @@ function knowPeers({ peers: known }: Carried, peers: readonly KernelEnd[]): void
   known.clear();
   for (const { id, life } of peers) {
     const same = before.get(id);
-    known.set(id, same?.life === life ? same : { life, isHeard: false, quietAudits: 0 });
+    known.set(id, same?.life === life ? same : { life, isHeard: false, sent: 0, quietAudits: 0 });
   }
 }
 
@@ -448,8 +458,14 @@ function listen({ peers }: Carried, counts: ReadonlyMap<string, EspCounts>): voi
     const { sent, received } = counts.get(nodeId) ?? NOTHING;
     peer.isHeard ||= received > 0;
     if (peer.isHeard) peer.quietAudits = 0;
-    else if (sent > 0) peer.quietAudits += 1;
+    else if (sent > 0 && sent !== peer.sent) peer.quietAudits += 1;
+    peer.sent = sent;
   }
+}
+
+/** Before the states that have counted it go. */
+function noteHeard({ peers }: Carried, counts: ReadonlyMap<string, EspCounts>): void {
+  for (const [nodeId, peer] of peers) peer.isHeard ||= (counts.get(nodeId)?.received ?? 0) > 0;
 }
 
 const quietOf = ({ peers }: Carried): string =>

@@ -276,7 +276,10 @@ describe('the audit of ESP', () => {
     const lose = (): void =>
       void one.kernel.xfrm.seal(INTERFACE, insideAddress('net1', 'node1'), insideAddress('net1', 'node2'));
     lose();
-    assert.deepEqual((await one.driver.audit()).changed, []);
+    for (let count = 0; count < 3; count += 1) {
+      assert.deepEqual((await one.driver.audit()).changed, [], 'a single packet does not say much');
+    }
+    lose();
     assert.deepEqual((await one.driver.audit()).changed, ['net1']);
     assert.match(one.driver.reason('net1', 'node2') ?? '', /no packet of ESP came from it/);
     assert.deepEqual(await one.carry(1, other.end), new Set());
