@@ -70,7 +70,7 @@ export class Session {
   #lastNews = '';
   #following: Disposable | undefined;
   #registration: Registration | undefined;
-  #describing: Promise<void> = Promise.resolve();
+  #isDescribing = false;
 
   constructor(identity: Identity, stream: SessionStream, deps: SessionDeps) {
     this.nodeId = identity.nodeId;
@@ -210,16 +210,27 @@ export class Session {
     } else fail('invalid', `a session message of an unknown kind came from node ${this.nodeId}`);
   }
 
-  /** In order. One that can not be stored ends the session: the next greets with it. */
+  /** One at a time, of several the last. One that can not be stored ends the session: the next greets with it. */
   #describe(bytes: Uint8Array): void {
+    if (!this.#registration) return;
     const description = parseDescription(bytes);
-    this.#describing = this.#describing
-      .then(async () => {
-        if (!this.#registration || this.ended) return;
-        this.#registration = { ...this.#registration, previousSessionId: this.#sessionId, description };
-        await this.#deps.upstream.register(this.#registration, this.#abort.signal);
-      })
-      .catch((error: unknown) => this.#close(error));
+    this.#registration = { ...this.#registration, previousSessionId: this.#sessionId, description };
+    if (!this.#isDescribing) void this.#register();
+  }
+
+  async #register(): Promise<void> {
+    this.#isDescribing = true;
+    try {
+      let told: Registration | undefined;
+      while (this.#registration && told !== this.#registration && !this.ended) {
+        told = this.#registration;
+        await this.#deps.upstream.register(told, this.#abort.signal);
+      }
+    } catch (error) {
+      this.#close(error);
+    } finally {
+      this.#isDescribing = false;
+    }
   }
 
   #takeStatuses({ reports }: Statuses): void {

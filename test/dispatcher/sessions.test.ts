@@ -124,11 +124,16 @@ describe('a session', () => {
     session.send({ heartbeat: { sequence: 1, description } });
     await until('it is described anew', () => said()?.encryption?.includes('esp') === true);
     assert.deepEqual(said()?.lives, lives);
+    const many = Array.from({ length: 50 }, (_, at) => ({ ...lives, [`n${at}`]: 'cd'.repeat(16) }));
+    for (const each of many) {
+      session.send({ heartbeat: { sequence: 2, description: encodeJson({ ...said(), lives: each }) } });
+    }
+    await until('it is as was said last', () => said()?.lives?.['n49'] !== undefined);
     session.send({ heartbeat: { sequence: 2 } });
-    await until('both are answered', () => session.messages.filter((each) => each.heartbeatReply).length === 2);
+    await until('all are answered', () => session.messages.filter((each) => each.heartbeatReply).length === 52);
     session.send({ heartbeat: { sequence: 3, description: Buffer.from('{"hostname": 7}') } });
     await session.endedWith(/description\.platform must be an object/);
-    assert.deepEqual(said()?.lives, lives);
+    assert.deepEqual(said()?.lives, many.at(-1));
   });
 
   it('may report on its own tasks only', async () => {
