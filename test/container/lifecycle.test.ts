@@ -285,8 +285,8 @@ describe('container names', () => {
     } as const;
     for (const [change, code] of [
       [{ image: 'absent' }, 'not-found'],
-      [{ network: 'absent' }, 'invalid'],
-      [{ network: 'container:absent' }, 'invalid'],
+      [{ network: '' }, 'invalid'],
+      [{ pidMode: 'container:absent' }, 'invalid'],
       [{ mounts: [{ ...bind, source: '/does/not/exist', createSource: false }] }, 'invalid'],
       [{ mounts: [{ ...bind, type: 'volume', source: '', createSource: false }], devices: [], name: '/' }, 'invalid'],
       [{ capabilityAdd: ['NOPE'] }, 'invalid'],
