@@ -15,7 +15,7 @@ import {
   setMeta,
 } from './nft-expressions.ts';
 import type { Expression } from './nft-messages.ts';
-import { CONNECTION, connection, link, onlyIpv6, protocolBytes, type Rule, u32 } from './ruleset-parts.ts';
+import { CONNECTION, connection, drop, link, onlyIpv6, protocolBytes, type Rule, u32 } from './ruleset-parts.ts';
 import type { WayRules } from './ruleset-ways.ts';
 
 const TCP_HEADERS = 60;
@@ -43,7 +43,10 @@ export function wayRules6(way: WayRules | undefined): Rule[] {
   const tcp = [loadMeta('l4proto'), compare('equal', protocolBytes('tcp').subarray(0, 1))];
   const begins = [loadPayload('tcpFlags'), mask(Buffer.from([0x06])), compare('equal', Buffer.from([0x02]))];
   const translated = connection('status', CONNECTION.destinationTranslated);
+  const fromElsewhere = [...link('iifname', 'not-equal', way.link), ...onlyIpv6];
   return [
+    // Who came with such an address would pass for this node in the container.
+    ...TURNED.map((bits): Rule => ['way_zones', [...fromElsewhere, ...beginsWith('sourceAddress6Begin', bits), drop]]),
     [
       'way_zones',
       [...into, loadSourceType, compare('equal', LOCAL_ADDRESS), ...flipAddress6('sourceAddress6Begin', ONE_BIT)],

@@ -114,6 +114,46 @@ describe('ingress by IPv6', function () {
     for (const networks of [first, second, third]) assert.deepEqual((await networks.report()).differences, []);
   });
 
+  it('is the only way to a task: routes to its address lead nowhere, from outside and from other networks', async () => {
+    await using lab = await NetworkLab.open();
+    const [machine, outside] = [await lab.machine(), await lab.machine()];
+    const networks = await machine.networks();
+    const web = await task(lab, networks, 'web');
+    await lab.serve(web.sandboxPath, 81, 'private', '::');
+    await networks.applyIngress(1, [here([web])]);
+    await networks.create({
+      name: 'six',
+      driver: 'bridge',
+      labels: {},
+      options: {},
+      internal: false,
+      attachable: false,
+      ipv6: true,
+    });
+    const other = await joinContainer(networks, { network: 'six' });
+    await outside.run('ip', '-6', 'route', 'add', 'fd53:7461::/32', 'via', machine.address6);
+    assert.equal(await lab.ask(outside.namespace, machine.address6, PORT), `web ${outside.address6}`);
+    for (const from of [outside.namespace, other.sandboxPath])
+      for (const port of [80, 81])
+        assert.equal(await lab.ask(from, web.address6 ?? '', port), 'TIMEOUT', `${from} ${port}`);
+    assert.match(await lab.ask(machine.namespace, web.address6 ?? '', 81), /^private /);
+  });
+
+  it('hides nobody who comes with an address that is no one’s', async () => {
+    await using lab = await NetworkLab.open();
+    const [[machine, networks], [, others]] = (await nodes(lab, 2)) as [Node, Node];
+    const outside = await lab.machine();
+    const web = await task(lab, networks, 'web');
+    await networks.applyIngress(1, [here([web])]);
+    await others.applyIngress(1, [there([machine])]);
+    assert.equal(await lab.ask(outside.namespace, machine.address6, PORT), `web ${outside.address6}`);
+    for (const address of ['6001:db8::66', 'a001:db8::66']) {
+      await outside.run('ip', '-6', 'address', 'add', `${address}/128`, 'dev', 'uplink', 'nodad');
+      await machine.run('ip', '-6', 'route', 'add', `${address}/128`, 'via', outside.address6);
+      assert.equal(await lab.ask(outside.namespace, machine.address6, PORT, { from: address }), 'TIMEOUT');
+    }
+  });
+
   it('answers clients whose address is their link’s only, also for a task on another node', async () => {
     await using lab = await NetworkLab.open();
     const [[one, first], [two, second]] = (await nodes(lab, 2)) as [Node, Node];
