@@ -69,7 +69,7 @@ async function doctor(context: CommandContext): Promise<void> {
   if (unreached.length > 0) {
     const rows = unreached.map(({ network, nodeId, reason }) => [network, nodeId, reason]);
     context.print(table(['ENCRYPTED NETWORK', 'DOES NOT REACH', 'AS'], rows));
-    process.exitCode = 1;
+    context.exitWith(1);
   }
   if (ingress.nodes.length > 0) {
     const rows = ingress.nodes.map(({ address, keepsClient, takesSix }) => [
@@ -83,7 +83,7 @@ async function doctor(context: CommandContext): Promise<void> {
     const rows = paths.map(({ address, state, roundTripMs }) => [address, PATHS[state], milliseconds(roundTripMs)]);
     context.print(table(['NODE', 'PATH', 'LAST ANSWER'], rows));
   }
-  if (paths.some(({ state }) => state === 'suspected')) process.exitCode = 1;
+  if (paths.some(({ state }) => state === 'suspected')) context.exitWith(1);
   if (differences.length === 0) return context.print('The kernel holds what it should.');
   context.print(
     table(
@@ -91,5 +91,5 @@ async function doctor(context: CommandContext): Promise<void> {
       differences.map(({ cause, sentence }) => [cause, sentence]),
     ),
   );
-  process.exitCode = 1;
+  context.exitWith(1);
 }
