@@ -105,9 +105,10 @@ export class EspDriver {
     return this.#lacks === undefined && (this.#isThere ?? this.#adopted.size > 0);
   }
 
-  /** Why not, where the kernel has refused what it had seemed to have. */
+  /** Why not, where the kernel has refused what it had seemed to have, or has come to have it since it was asked. */
   get refusal(): string | undefined {
-    return this.#lacks;
+    if (this.#isThere !== false) return this.#lacks;
+    return 'the kernel has it by now, and had not when this daemon asked; it asks again when it starts';
   }
 
   /** Networks that others may send to by ESP, each in its life. */

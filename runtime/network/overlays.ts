@@ -157,7 +157,9 @@ export class MachineOverlays implements Overlays {
       const found = await findMeans(netd(), join(directory, 'means'));
       const { refusal } = esp;
       if (refusal === undefined) return found;
-      return found.map((each) => (each.means === 'esp' ? { ...each, isUsed: false, reason: refusal } : each));
+      return found.map((each) =>
+        each.means === 'esp' && each.isThere ? { ...each, isUsed: false, reason: refusal } : each,
+      );
     });
   }
 

@@ -399,6 +399,7 @@ describe('a kernel that does not do ESP', () => {
     assert.equal(await one.driver.open({ ...NETWORK, nodeId: one.id }), undefined);
     assert.deepEqual([one.driver.isOffered, one.driver.lives(), one.kernel.said], [false, {}, []]);
     assert.deepEqual(await one.driver.audit(), { repairs: [], changed: [] });
+    assert.match(one.driver.refusal ?? '', /had not when this daemon asked/);
   });
 
   it('that refuses after all what it had said to have is left alone from then on, with its words', async () => {
