@@ -30,7 +30,8 @@ const TURNS_PER_CPU = 16;
 export class ContainerExecutor implements Executor {
   readonly #options: ContainerExecutorOptions;
   readonly #containers: TaskContainers;
-  #description: NodeDescription;
+  readonly #description: NodeDescription;
+  #wayPort: number | undefined;
   readonly #turns: Limiter;
   readonly #pulls: ImagePulls;
   readonly #networks = new KnownNetworks();
@@ -45,10 +46,15 @@ export class ContainerExecutor implements Executor {
   }
 
   describe(): NodeDescription {
-    const { overlays } = this.#options.runtime.networks;
+    const { networks } = this.#options.runtime;
+    const { overlays } = networks;
     const lives = overlays.lives();
+    const wayPort = this.#wayPort;
+    // What hindered the way may have come, or be over, since it was opened.
+    const isOpen = wayPort !== undefined && networks.ingress().hidden === undefined;
     return {
       ...this.#description,
+      ...(isOpen && { wayPort }),
       encryption: overlays.offered(),
       ...(Object.keys(lives).length > 0 && { lives }),
     };
@@ -82,9 +88,8 @@ export class ContainerExecutor implements Executor {
   }
 
   async openWays(port: number): Promise<void> {
-    const { wayPort: _, ...description } = this.#description;
-    const isOpen = await this.#options.runtime.networks.openWays(port);
-    this.#description = isOpen ? { ...description, wayPort: port } : description;
+    await this.#options.runtime.networks.openWays(port);
+    this.#wayPort = port;
   }
 
   async breakConnections(addresses: readonly string[]): Promise<void> {
