@@ -10,6 +10,7 @@ import { ensureParent } from './lan.ts';
 import type { LinkLocalRoutes } from './link-local.ts';
 import type { Netd } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
+import { gatewayStep, missingInSandbox } from './overlay-sandbox.ts';
 import type { MachineOverlays } from './overlays.ts';
 import type { Ways } from './ways.ts';
 
@@ -72,6 +73,11 @@ export async function findDifferences(parts: AuditParts): Promise<readonly Diffe
   await look('connections', 'tracked connections', async () => pressureOf(await tablesOf(parts)));
   for (const overlay of parts.overlays.each()) {
     await look('overlay', `network ${overlay.shape.name}`, () => overlay.differences());
+    await look('overlay', `the sandbox of network ${overlay.shape.name}`, async () => {
+      const findings = await sandboxFindings(parts, overlay.path);
+      found.push(...findings.map(({ cause, sentence }) => ({ cause, sentence })));
+      return [];
+    });
   }
   await look('encryption', 'what the kernel encrypts', () => parts.overlays.differences());
   return found;
@@ -94,6 +100,8 @@ export async function auditKernel(parts: AuditParts, repaired: (cause: Cause) =>
   await repairRules(parts, work);
   for (const overlay of parts.overlays.each()) {
     await work.part(`network ${overlay.shape.name}`, async () => work.took('overlay', await overlay.audit()));
+    const sandbox = `the sandbox of network ${overlay.shape.name}`;
+    await work.part(sandbox, async () => work.mend(await sandboxFindings(parts, overlay.path)));
   }
   await work.part('what the kernel encrypts', async () => work.took('encryption', await parts.overlays.audit()));
   return work.report;
@@ -206,25 +214,41 @@ function bridgeFault({ bridge, bridgeIndex }: NetworkState, view: KernelView): s
 }
 
 function endpointFindings({ networks, endpoints }: AuditParts, view: KernelView): Finding[] {
+  const own = networks.filter(({ overlay }) => !overlay); // the links of others are in another namespace
+  return own.flatMap((network) => linkFindings(endpoints, network, view));
+}
+
+function linkFindings(endpoints: Endpoints, network: NetworkState, view: KernelView): Finding[] {
   const findings: Finding[] = [];
   const links = new Map(view.links.map((link) => [link.name, link]));
-  for (const network of networks) {
-    if (network.overlay) continue; // its links are in another namespace
-    for (const state of network.endpoints.values()) {
-      const { endpoint } = state;
-      if (endpoint.hostInterfaceName === '') continue;
-      const link = links.get(endpoint.hostInterfaceName);
-      const name = `link ${endpoint.hostInterfaceName} of container ${endpoint.containerId.slice(0, 12)}`;
-      if (!link) {
-        findings.push({ cause: 'link', sentence: `${name} was gone`, repair: () => endpoints.rewire(network, state) });
-      } else if (link.master !== network.bridgeIndex || !link.up) {
-        findings.push({
-          cause: 'link',
-          sentence: `${name} was off its bridge`,
-          repair: () => endpoints.reattach(network, state),
-        });
-      }
+  for (const state of network.endpoints.values()) {
+    const { endpoint } = state;
+    if (endpoint.hostInterfaceName === '') continue;
+    const link = links.get(endpoint.hostInterfaceName);
+    const name = `link ${endpoint.hostInterfaceName} of container ${endpoint.containerId.slice(0, 12)}`;
+    if (!link) {
+      findings.push({ cause: 'link', sentence: `${name} was gone`, repair: () => endpoints.rewire(network, state) });
+    } else if (link.master !== network.bridgeIndex || !link.up) {
+      findings.push({
+        cause: 'link',
+        sentence: `${name} was off its bridge`,
+        repair: () => endpoints.reattach(network, state),
+      });
     }
   }
   return findings;
+}
+
+/** What the sandbox of a network between nodes has for its containers. Whether it is there is the overlay's own concern. */
+async function sandboxFindings({ netd, networks, endpoints }: AuditParts, path: string): Promise<Finding[]> {
+  const network = networks.find(({ overlay }) => overlay?.path === path);
+  if (!network?.overlay || network.endpoints.size === 0 || !network.overlay.isThere()) return [];
+  const view = await viewKernel(netd, path);
+  const { shape } = network.overlay;
+  const gateways = missingInSandbox(shape, view).map(({ address, prefixLength }): Finding => {
+    const sentence = `network ${shape.name} had lost its gateway address ${formatIp(address)}`;
+    const step = gatewayStep(path, { address, prefixLength });
+    return { cause: 'overlay', sentence, repair: () => netd.do(`giving network ${shape.name} its gateway`, [step]) };
+  });
+  return [...gateways, ...linkFindings(endpoints, network, view)];
 }

@@ -116,11 +116,12 @@ export interface KernelView {
   readonly addresses: readonly LinkAddress[];
 }
 
-export async function viewKernel(netd: Netd): Promise<KernelView> {
+/** `where`: the namespace; '' is the node's own. */
+export async function viewKernel(netd: Netd, where = ''): Promise<KernelView> {
   const [links, addresses, addresses6] = await Promise.all([
-    netd.dump('listing links', dumpLinks()),
-    netd.dump('listing addresses', dumpAddresses()),
-    netd.dump('listing IPv6 addresses', dumpAddresses6()),
+    netd.dump('listing links', dumpLinks(), where),
+    netd.dump('listing addresses', dumpAddresses(), where),
+    netd.dump('listing IPv6 addresses', dumpAddresses6(), where),
   ]);
   return { links: readLinks(links), addresses: [addresses, addresses6].flatMap(readLinkAddresses) };
 }

@@ -111,13 +111,13 @@ export class Netd {
   }
 
   /** Sends messages to the kernel in the node's namespace and answers what came back. */
-  async exchange(doing: string, family: number, messages: Uint8Array): Promise<Buffer> {
-    const [result] = await this.do(doing, [{ do: 'netlink', family, where: '', messages }]);
+  async exchange(doing: string, family: number, messages: Uint8Array, where = ''): Promise<Buffer> {
+    const [result] = await this.do(doing, [{ do: 'netlink', family, where, messages }]);
     return result ? readNetlinkResult(result.bytes).messages : Buffer.alloc(0);
   }
 
-  dump(doing: string, messages: Uint8Array): Promise<Buffer> {
-    return this.exchange(doing, NETLINK_ROUTE, messages);
+  dump(doing: string, messages: Uint8Array, where = ''): Promise<Buffer> {
+    return this.exchange(doing, NETLINK_ROUTE, messages, where);
   }
 
   /** Ends netd; what it made in the kernel stays. */

@@ -1,4 +1,6 @@
 // How the sandbox of a network between nodes is made: a namespace with a bridge, and a VXLAN link on it. Pure: netd does it.
+import type { Ip } from './addresses.ts';
+import type { KernelView } from './bridges.ts';
 import { addAddress, changeLink, changePort, LOOPBACK_INDEX } from './link-messages.ts';
 import { NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import { MessageWriter } from './netlink.ts';
@@ -56,14 +58,32 @@ export function waySteps(
 }
 
 /** Puts the link on the bridge, which then has the gateways' addresses. */
-export function joinSteps({ subnets, subnets6 }: OverlayShape, path: string): Step[] {
+export function joinSteps(shape: OverlayShape, path: string): Step[] {
   const writer = new MessageWriter();
   putOnBridge(writer);
   changeLink(writer, { index: BRIDGE_INDEX, up: true });
-  for (const each of [...subnets, ...subnets6]) {
-    addAddress(writer, { index: BRIDGE_INDEX, address: each.gateway, prefixLength: each.subnet.prefixLength });
-  }
+  for (const gateway of gatewaysOf(shape)) addAddress(writer, { index: BRIDGE_INDEX, ...gateway });
   return [{ do: 'netlink', family: NETLINK_ROUTE, where: path, messages: writer.finish() }];
+}
+
+interface BridgeAddress {
+  readonly address: Ip;
+  readonly prefixLength: number;
+}
+
+const gatewaysOf = ({ subnets, subnets6 }: OverlayShape): BridgeAddress[] =>
+  [...subnets, ...subnets6].map(({ subnet, gateway }) => ({ address: gateway, prefixLength: subnet.prefixLength }));
+
+/** The gateways' addresses that the bridge has not got. */
+export function missingInSandbox(shape: OverlayShape, { addresses }: Pick<KernelView, 'addresses'>): BridgeAddress[] {
+  const has = new Set(addresses.filter(({ index }) => index === BRIDGE_INDEX).map(({ address }) => address));
+  return gatewaysOf(shape).filter(({ address }) => !has.has(address));
+}
+
+export function gatewayStep(path: string, gateway: BridgeAddress): Step {
+  const writer = new MessageWriter();
+  addAddress(writer, { index: BRIDGE_INDEX, ...gateway });
+  return { do: 'netlink', family: NETLINK_ROUTE, where: path, messages: writer.finish() };
 }
 
 export function putOnBridge(writer: MessageWriter): void {

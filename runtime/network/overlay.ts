@@ -10,6 +10,7 @@ import type { OverlayState } from './contract.ts';
 import {
   changeLink,
   deleteLinkAt,
+  deleteLinkGroup,
   dumpAddresses,
   dumpAddresses6,
   dumpLinks,
@@ -95,6 +96,11 @@ export class Overlay {
     return this.#parts.path;
   }
 
+  /** The namespace can be looked at. */
+  isThere(): boolean {
+    return this.#made && existsSync(this.path);
+  }
+
   get state(): OverlayState | undefined {
     return this.#state;
   }
@@ -144,20 +150,27 @@ export class Overlay {
   /** Links, namespace and all. */
   remove(): Promise<void> {
     return this.#inTurn(async () => {
-      const { netd } = this.#parts;
       this.#made = false;
-      const held = this.#descriptor;
-      this.#descriptor = undefined;
       const writer = new MessageWriter();
       changeLink(writer, { index: VXLAN_INDEX, up: false }); // frees the number at once, whoever is still inside
-      await netd().run([
-        { do: 'netlink', family: NETLINK_ROUTE, where: this.path, messages: writer.finish(), mayFail: true },
-        ...(held?.pid === netd().hello.pid
-          ? [{ do: 'drop-namespace', descriptor: await held.fd, mayFail: true } satisfies Step]
-          : []),
-      ]);
-      await netd().doAside('removing a network namespace', { do: 'remove-namespace', path: this.path });
+      await this.#giveUp(writer.finish());
     });
+  }
+
+  /** `messages`: what is done in the namespace first. It lives on while somebody holds it. */
+  async #giveUp(messages: Buffer): Promise<void> {
+    const { netd } = this.#parts;
+    const held = this.#descriptor;
+    this.#descriptor = undefined;
+    await netd().run([
+      { do: 'netlink', family: NETLINK_ROUTE, where: this.path, messages, mayFail: true },
+      ...(held?.pid === netd().hello.pid
+        ? [{ do: 'drop-namespace', descriptor: await held.fd, mayFail: true } satisfies Step]
+        : []),
+    ]);
+    // Aside is where removals of others wait for the kernel: nobody stands in that queue without need.
+    if (existsSync(this.path))
+      await netd().doAside('removing a network namespace', { do: 'remove-namespace', path: this.path });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -214,8 +227,12 @@ export class Overlay {
   async #make(): Promise<void> {
     const { netd, path, underlay } = this.#parts;
     const { name } = this.shape;
-    // Aside is where removals of others wait for the kernel: nobody stands in that queue without need.
-    if (existsSync(path)) await netd().doAside('removing a network namespace', { do: 'remove-namespace', path });
+    if (existsSync(path)) {
+      // Half of it is there, and the rest would keep the network's number and the names of containers' links.
+      const writer = new MessageWriter();
+      deleteLinkGroup(writer, this.#parts.linkGroup);
+      await this.#giveUp(writer.finish());
+    }
     this.#rows = undefined;
     this.#rules = undefined;
     this.#isFresh = true;

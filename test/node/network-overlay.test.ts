@@ -251,6 +251,58 @@ describe('a network between nodes', function () {
     assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
   });
 
+  it('gets its containers’ links and its gateways back, whoever took them away', async () => {
+    await using swarm = await OverlayLab.open(2);
+    const { lab } = swarm;
+    swarm.more = { subnet6: 'fd00:9::/64' };
+    const places = [
+      { address: '10.0.9.3', on: 0 },
+      { address: '10.0.9.4', on: 1 },
+    ];
+    await swarm.tell(places, [{ virtualAddress: VIP, targets: ['10.0.9.4'] }]);
+    const client = await swarm.container(0, '10.0.9.3');
+    const server = await swarm.container(1, '10.0.9.4');
+    await lab.serve(server.sandboxPath, 80, 'server', '::');
+    const networks = swarm.networks[0] ?? assert.fail('networks');
+    const { hostInterfaceName } = client;
+    const name = `link ${hostInterfaceName} of container ${client.containerId.slice(0, 12)}`;
+    const gone = [`${name} was gone`];
+    const breakages: [commands: string[], expected: string[]][] = [
+      [[`ip link set ${hostInterfaceName} nomaster`], [`${name} was off its bridge`]],
+      [[`ip link set ${hostInterfaceName} down`], [`${name} was off its bridge`]],
+      [[`ip link delete ${hostInterfaceName}`], gone],
+      [
+        ['ip address del 10.0.9.1/24 dev br0', 'ip -6 address del fd00:9::1/64 dev br0'],
+        ['network back had lost its gateway address 10.0.9.1', 'network back had lost its gateway address fd00:9::1'],
+      ],
+      [['ip link delete br0'], gone],
+      [['ip link delete vxlan0'], []],
+    ];
+    for (const [commands, expected] of breakages) {
+      for (const command of commands) swarm.inside(0, ...command.split(' '));
+      const { differences } = await networks.report();
+      const sentences = differences.map(({ sentence }) => sentence);
+      if (commands[0]?.includes('delete br0') !== true) {
+        assert.deepEqual(
+          expected.filter((sentence) => !sentences.includes(sentence)),
+          [],
+          commands.join(),
+        );
+      }
+      assert.ok(sentences.length > 0, commands.join());
+      const { repairs, failures } = await networks.audit();
+      assert.deepEqual(
+        [expected.filter((sentence) => !repairs.includes(sentence)), failures],
+        [[], []],
+        commands.join(),
+      );
+      assert.deepEqual((await networks.report()).differences, [], commands.join());
+      for (const address of [VIP, 'fd00:9::2', '10.0.9.4']) {
+        assert.match(await lab.ask(client.sandboxPath, address, 80), /^server /, `${commands.join()}: ${address}`);
+      }
+    }
+  });
+
   it('goes on without a daemon, and is taken up by the next one as it is', async () => {
     await using swarm = await OverlayLab.open(3);
     const { lab } = swarm;
