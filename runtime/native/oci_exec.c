@@ -65,7 +65,8 @@ static int attend(int line, const struct oci_options *options, int *pid, struct 
       *pid = message.value;
       if (oci_write_pid_file(options->pid_file, *pid, fault) < 0) return -1;
       message.kind = SYNC_GO;
-      if (sync_send(line, &message, -1) < 0) return fault_set(fault, "tell the process to go on");
+      // One that has failed meanwhile does not listen any more: what it said comes next.
+      if (sync_send(line, &message, -1) < 0 && errno != EPIPE) return fault_set(fault, "tell the process to go on");
     } else if (master >= 0) {
       int result = oci_send_console(options->console_socket, master, fault);
       close(master);
