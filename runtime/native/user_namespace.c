@@ -119,7 +119,7 @@ void user_namespace_own_streams(int pid, const struct stdio *stdio) {
   struct stat status;
   if (uid < 0 || gid < 0) return;
   for (int i = 0; i < 3; i++) {
-    if (fstat(streams[i], &status) < 0 || !(S_ISFIFO(status.st_mode) || isatty(streams[i]))) continue;
+    if (fstat(streams[i], &status) < 0 || !S_ISFIFO(status.st_mode)) continue;
     if (fchown(streams[i], (uid_t)uid, (gid_t)gid) < 0) continue; // on a file system without owners
   }
 }

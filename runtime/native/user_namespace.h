@@ -9,5 +9,6 @@ int user_namespace_furnish(const struct birth *birth, int pid, int line, struct 
 // In PID 1: takes what was opened for it, and becomes the namespace's root.
 int user_namespace_receive(struct birth *birth, struct fault *fault);
 int user_namespace_become_root(struct fault *fault);
-// Gives pipes and terminals among the three to the root of this process' namespace, who else could not open them again.
+// Gives pipes among the three to the root of this process' namespace, who else could not open them again. A terminal stays
+// its owner's, who goes on using it: one of the container's own is made inside.
 void user_namespace_own_streams(int pid, const struct stdio *stdio);

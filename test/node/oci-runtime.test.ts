@@ -603,6 +603,16 @@ describe('shoal-runtime, a container in a user namespace', () => {
     assert.equal(said, '/dev/pts/0\r\n0 88\r\n0 88\r\nx\r\n');
   });
 
+  it('does not own the terminal of who called the runtime', function () {
+    requireTool(this, '/usr/bin/script');
+    bundle.write(['sh', '-c', 'test -t 0 && echo on a terminal'], {}, remapped());
+    const owner = 'stat -Lc "%u %g" /proc/self/fd/0';
+    const run = `${bundle.runtime} --root ${bundle.folder}/state run --bundle ${bundle.folder} called`;
+    const { stdout } = spawnSync('script', ['-qec', `${owner}; ${run}; ${owner}`, '/dev/null'], { encoding: 'utf8' });
+    const [before, said, after] = stdout.split('\r\n');
+    assert.deepEqual([said, after], ['on a terminal', before]);
+  });
+
   it('refuses maps that make no container, and leaves nothing behind', () => {
     const failures: readonly (readonly [Json, RegExp])[] = [
       [{ uidMappings, gidMappings }, /mappings specified, but USER namespace isn't enabled/],
