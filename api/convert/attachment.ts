@@ -74,7 +74,7 @@ function endpointSettings(
   const shown = isPlain || !isBefore(version, '1.45') ? [...aliases] : [...new Set([...aliases, info.id.slice(0, 12)])];
   return {
     IPAMConfig: Object.keys(asked).length > 0 ? asked : null,
-    Links: links.length > 0 ? links.map(({ to, alias }) => `${to}:${alias}`) : null,
+    Links: !isPlain && links.length > 0 ? links.map(({ to, alias }) => `${to}:${alias}`) : null,
     Aliases: shown.length > 0 ? shown : null,
     MacAddress: endpoint?.macAddress ?? '',
     DriverOpts: null,

@@ -13,6 +13,7 @@ import { goTime } from './time.ts';
 
 export interface InspectFacts extends HostDefaults, NetworkFacts {
   readonly storageDriver: string;
+  readonly links: readonly string[] | null;
 }
 
 export function containerInspect(info: ContainerInfo, facts: InspectFacts, sizes?: Sizes): ContainerInspect {
@@ -37,7 +38,7 @@ export function containerInspect(info: ContainerInfo, facts: InspectFacts, sizes
     ProcessLabel: '',
     AppArmorProfile: info.appArmorProfile,
     ExecIDs: info.execIds.length > 0 ? [...info.execIds] : null,
-    HostConfig: hostConfigOf(info.config, facts),
+    HostConfig: { ...hostConfigOf(info.config, facts), Links: facts.links },
     ...sizesJson(sizes),
     GraphDriver: { Name: storageDriver, Data: layersOf(info) },
     Mounts: mountPoints(info),

@@ -40,13 +40,15 @@ interface SummaryFacts extends NetworkFacts {
   readonly tagStillThere: boolean;
   readonly nowMs: number;
   readonly sizes?: Sizes | undefined;
+  /** Its names in others. */
+  readonly linkNames?: readonly string[];
 }
 
 export function containerSummary(info: ContainerInfo, facts: SummaryFacts): ContainerSummary {
-  const { tagStillThere, nowMs, sizes } = facts;
+  const { tagStillThere, nowMs, sizes, linkNames = [] } = facts;
   return {
     Id: info.id,
-    Names: [`/${info.name}`],
+    Names: [`/${info.name}`, ...linkNames].sort(),
     Image: tagStillThere ? info.imageReference : info.imageId,
     ImageID: info.imageId,
     Command: commandText(info.args),

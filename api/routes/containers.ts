@@ -6,6 +6,7 @@ import type { NetworkFacts } from '../convert/attachment.ts';
 import { parseContainerConfig, requireContainerName } from '../convert/container-config.ts';
 import { askedAt, requirePlatform } from '../convert/asked-at.ts';
 import { Fields } from '../convert/fields.ts';
+import { linkCalled, linksShown, namesByLinks, withLinkedIds } from '../convert/links.ts';
 import { parseLimitChange, parseRestart, refuseUnsupportedResources } from '../convert/host-limits.ts';
 import { volumesFrom } from '../convert/volumes-from.ts';
 import { parseFilters } from '../filters.ts';
@@ -33,6 +34,7 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
     const untagged = containersWithoutImage(runtime.images, chosen);
     const sizes = query.flag('size') ? await sizesOf(runtime, chosen, abort) : undefined;
     const networks = networkFacts(runtime, version);
+    const linkNames = namesByLinks(containers.list(), containers);
     return json(
       200,
       chosen.map((info) =>
@@ -40,6 +42,7 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
           tagStillThere: !untagged.has(info.id),
           nowMs: clock.nowMs(),
           sizes: sizes?.get(info.id),
+          linkNames: linkNames.get(info.id) ?? [],
           ...networks,
         }),
       ),
@@ -53,7 +56,7 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
     requirePlatform(request.query.text('platform'), config.image, runtime.images, system.architecture);
     checkLinks({ get: (reference) => containers.get(reference) }, config);
     await checkNetworks(deps, config, request.abort);
-    const { id, warnings } = await containers.create(config);
+    const { id, warnings } = await containers.create(withLinkedIds(config, containers));
     return json(201, { Id: id, Warnings: warnings });
   });
 
@@ -62,7 +65,11 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
     const sizes = request.query.flag('size') ? await sizesOf(runtime, [info], request.abort) : undefined;
     return json(
       200,
-      containerInspect(info, { ...system, ...networkFacts(runtime, request.version) }, sizes?.get(info.id)),
+      containerInspect(
+        info,
+        { ...system, ...networkFacts(runtime, request.version), links: linksShown(info, containers) },
+        sizes?.get(info.id),
+      ),
     );
   });
 
@@ -112,10 +119,12 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
     return NO_CONTENT;
   });
 
-  router.add('DELETE', '/containers/{id}', async (request) => {
+  router.add('DELETE', '/containers/{id...}', async (request) => {
     const { query } = request;
-    if (query.flag('link')) refuseLink(request.param('id'), containers);
-    await containers.remove(request.param('id'), { force: query.flag('force'), volumes: query.flag('v') });
+    const name = request.param('id');
+    const link = linkCalled(name, containers);
+    if (query.flag('link')) await removeLink(name, containers);
+    else await containers.remove(link?.other.id ?? name, { force: query.flag('force'), volumes: query.flag('v') });
     return NO_CONTENT;
   });
 
@@ -144,12 +153,11 @@ export function addContainerRoutes(router: Routes, deps: ApiDeps): void {
 }
 
 /** `parent/alias` names a link; Docker's status for a container's own name is 500. */
-function refuseLink(name: string, containers: ApiDeps['runtime']['containers']): never {
-  if (/^\/?[^/]+$/.test(name)) {
-    containers.get(name);
-    throw new Fault(500, 'conflict', 'Conflict, cannot remove the default link name of the container');
-  }
-  return fail('not-implemented', 'removing links is not implemented yet');
+async function removeLink(name: string, containers: ApiDeps['runtime']['containers']): Promise<void> {
+  const link = linkCalled(name, containers);
+  if (link) return await containers.unlink(link.parent.id, link.alias);
+  containers.get(name);
+  throw new Fault(500, 'conflict', 'Conflict, cannot remove the default link name of the container');
 }
 
 export function networkFacts({ networks }: ApiDeps['runtime'], version: string): NetworkFacts {
@@ -178,7 +186,7 @@ function refuseHostConfig(request: ApiRequest): void {
 }
 
 const OF_THE_CONTAINER =
-  /^(driver failed programming|can't join IPC of |cannot join PID namespace: )|unable to find (user|group) /;
+  /^(driver failed programming|Cannot link to a non running container: |can't join IPC of |cannot join PID namespace: )|unable to find (user|group) /;
 
 /**
  * A port that is taken is no conflict of the container's state: 409 has another meaning to clients. Nor is the request

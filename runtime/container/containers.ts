@@ -28,6 +28,7 @@ import { securityWarnings } from './security.ts';
 import { discardAhead } from './prepare-ahead.ts';
 import { RecordFlusher, writeRecord } from './record.ts';
 import { removeNow } from './remove.ts';
+import { unlink } from './links.ts';
 import { isAlive, isUp } from './state.ts';
 import { readStats } from './stats.ts';
 import { bringDown, kill, pause, restart, startByHand, stop, type StopOptions, unpause } from './stop.ts';
@@ -199,6 +200,11 @@ export class ContainerStore implements Containers {
   async disconnect(reference: string, network: string): Promise<void> {
     const container = this.#find(reference);
     await container.lock.run(() => disconnect(container, this.#parts, network));
+  }
+
+  async unlink(reference: string, alias: string): Promise<void> {
+    const container = this.#find(reference);
+    await container.lock.run(() => unlink(container, this.#parts, alias));
   }
 
   async remove(reference: string, options: { force: boolean; volumes: boolean }): Promise<void> {

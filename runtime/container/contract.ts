@@ -319,6 +319,8 @@ export interface Containers {
   /** Puts it into a further network, at once where it runs. */
   connect(reference: string, attachment: NetworkAttachment): Promise<void>;
   disconnect(reference: string, network: string): Promise<void>;
+  /** Takes a link of the default bridge away. */
+  unlink(reference: string, alias: string): Promise<void>;
   remove(reference: string, options: { force: boolean; volumes: boolean }): Promise<void>;
   /** Subscribes at once (before the returned promise is awaited). `removed` answers with the code although it is gone by then. */
   wait(

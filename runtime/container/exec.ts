@@ -7,6 +7,7 @@ import type { AttachedStdio, ProcessSpec, ShimProcess } from '../native/contract
 import type { Container } from './container.ts';
 import type { ExecConfig, ExecInfo } from './contract.ts';
 import { processEnv } from './launch-request.ts';
+import { linkVariables } from './links.ts';
 import { mergeEnv } from './merge.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { raceAbort } from './race.ts';
@@ -97,7 +98,8 @@ export class Execs {
   }
 
   forget(container: Container): void {
-    for (const id of container.execIds) {
+    const own = [...this.#execs.values()].filter((exec) => exec.container === container);
+    for (const { id } of own) {
       this.#execs.delete(id);
       this.#forgetting.get(id)?.cancel();
       this.#forgetting.delete(id);
@@ -119,6 +121,7 @@ export class Execs {
   #ended(exec: Exec, exitCode: number): void {
     exec.state = 'exited';
     exec.exitCode = exitCode;
+    exec.container.execIds.delete(exec.id); // the container names those alone that may still run
     publishContainer(this.#parts, exec.container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) });
     this.#forgetLater(exec, KEPT_MS);
   }
@@ -165,11 +168,12 @@ function processOf(
   const own = container.record.config;
   const security = securityOfContainer(container, parts);
   const hostname = own.hostname || container.id.slice(0, 12);
+  const variables = linkVariables(container, parts);
   const available = parts.security.availableCapabilities;
   const seccomp = config.privileged ? undefined : security.seccomp;
   return {
     args: config.args,
-    env: mergeEnv(processEnv({ env: own.env, terminal: config.terminal }, hostname), config.env),
+    env: mergeEnv(processEnv({ env: own.env, terminal: config.terminal }, hostname, variables), config.env),
     workingDirectory: config.workingDirectory || own.workingDirectory || '/',
     user: config.user || own.user,
     groups: own.groups,

@@ -7,6 +7,7 @@ import type { Container } from './container.ts';
 import type { HealthCheckSpec, HealthState } from './contract.ts';
 import { processEnv } from './launch-request.ts';
 import { hasProbe } from './launch.ts';
+import { linkVariables } from './links.ts';
 import { type ContainerParts, publishContainer } from './parts.ts';
 import { raceAbort } from './race.ts';
 import { confinement } from './security.ts';
@@ -114,7 +115,7 @@ function probeProcess(container: Container, parts: ContainerParts, { test }: Hea
   const security = securityOfContainer(container, parts);
   return {
     args: kind === 'CMD-SHELL' ? ['/bin/sh', '-c', ...rest] : rest,
-    env: processEnv({ ...config, terminal: false }, container.id.slice(0, 12)),
+    env: processEnv({ ...config, terminal: false }, container.id.slice(0, 12), linkVariables(container, parts)),
     workingDirectory: config.workingDirectory || '/',
     user: config.user,
     groups: config.groups,

@@ -17,6 +17,7 @@ export interface LaunchFacts {
   readonly stateDirectory: string;
   readonly lowers: readonly string[];
   readonly hostname: string;
+  readonly linkVariables: readonly string[];
   /** Host paths of the container's own hosts, hostname and resolv.conf. */
   readonly etc: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly namespaces: LaunchRequest['namespaces'];
@@ -71,11 +72,11 @@ function logOf(config: ContainerConfig, directory: string): LaunchRequest['log']
   return { path: join(directory, 'container-json.log'), bytesMax: size === '-1' ? 0 : parseBytes(size), filesMax };
 }
 
-function processOf({ record, hostname, security, consoleSize }: LaunchFacts): ProcessSpec {
+function processOf({ record, hostname, linkVariables, security, consoleSize }: LaunchFacts): ProcessSpec {
   const { config } = record;
   return {
     args: record.args,
-    env: processEnv(config, hostname),
+    env: processEnv(config, hostname, linkVariables),
     workingDirectory: config.workingDirectory || '/',
     user: config.user,
     groups: config.groups,
@@ -91,8 +92,12 @@ function processOf({ record, hostname, security, consoleSize }: LaunchFacts): Pr
 }
 
 /** The helper adds HOME, because it reads the container's passwd file. */
-export function processEnv(config: Pick<ContainerConfig, 'terminal' | 'env'>, hostname: string): string[] {
-  const base = [PATH, `HOSTNAME=${hostname}`, ...(config.terminal ? ['TERM=xterm'] : [])];
+export function processEnv(
+  config: Pick<ContainerConfig, 'terminal' | 'env'>,
+  hostname: string,
+  linkVariables: readonly string[],
+): string[] {
+  const base = [PATH, `HOSTNAME=${hostname}`, ...(config.terminal ? ['TERM=xterm'] : []), ...linkVariables];
   return mergeEnv(base, config.env);
 }
 

@@ -7,11 +7,11 @@ import { fail } from '../../base/errors.ts';
 import { Scope } from '../../base/scope.ts';
 import type { LaunchRequest, NamespaceChoice, Shim } from '../native/contract.ts';
 import type { Endpoint } from '../network/contract.ts';
-import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
 import { type DevicePlan, planDevices } from './devices.ts';
 import { hostsText, resolvText } from './host-files.ts';
 import { launchRequest } from './launch-request.ts';
+import { linkedHosts, linkVariables } from './links.ts';
 import { addressesOf, joinNetworks } from './network-places.ts';
 import type { ContainerParts } from './parts.ts';
 import { securityOfContainer } from './security-of.ts';
@@ -55,6 +55,7 @@ export async function prepare(container: Container, parts: ContainerParts, onDis
     stateDirectory: container.folders.directory,
     lowers: [...container.held.lowers, parts.mountPoints],
     hostname,
+    linkVariables: linkVariables(container, parts),
     etc: etcOf(container, parts),
     namespaces: namespacesOf(container, parts, endpoints[0]),
     cgroups,
@@ -133,17 +134,6 @@ async function sendable(container: Container, files: RunFiles): Promise<RunFiles
   if (large.length > 0) await mkdir(runDirectory, { recursive: true, mode: 0o700 });
   for (const { name, content } of large) await writeFile(join(runDirectory, name), content, { mode: 0o644 });
   return files.filter((file) => !large.includes(file));
-}
-
-/** On the default bridge, where no resolver answers, links are lines of the hosts file. */
-function linkedHosts({ record: { config } }: Container, parts: ContainerParts): string[] {
-  const attachment = attachmentsOf(config).find(({ network }) => network === 'bridge' || network === 'default');
-  return (attachment?.links ?? []).flatMap(({ to, alias }) => {
-    const other = parts.find(to);
-    const place = other.status.endpoints.find(({ networkName }) => networkName === 'bridge');
-    if (!place) fail('conflict', `Cannot link to a non running container: /${other.record.name} AS ${alias}`);
-    return [`${alias} ${other.id.slice(0, 12)} ${other.record.name}:${place.address}`];
-  });
 }
 
 function etcOf(container: Container, parts: ContainerParts): { hosts: string; hostname: string; resolvConf: string } {

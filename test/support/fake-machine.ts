@@ -188,6 +188,7 @@ export class FakeMachine implements Runtime {
     execResize: notInThisFake,
     connect: notInThisFake,
     disconnect: notInThisFake,
+    unlink: notInThisFake,
     files: {
       stat: notInThisFake,
       read: notInThisFake,

@@ -300,6 +300,11 @@ export class FakeContainers implements Containers {
     this.#set(record, { attachments: [...record.info.attachments, attachment] });
   }
 
+  async unlink(reference: string, alias: string) {
+    this.get(reference);
+    this.calls.push(`unlink ${alias}`);
+  }
+
   async disconnect(reference: string, network: string) {
     const record = this.#record(reference);
     this.calls.push(`disconnect ${network}`);

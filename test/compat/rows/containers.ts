@@ -2,7 +2,18 @@
 import { ended, type Row, removed, row, running, SLEEP, type Step } from '../rows.ts';
 
 const create = (json: unknown, query = ''): Step => ({ at: `POST /containers/create${query}`, json });
+const SEEN_OF_LINKS = 'grep -E "link|renamed" /etc/hosts | sort; env | grep -E "DB|LINKED" | sort';
 const hosted = (HostConfig: object): Step => create({ ...SLEEP, HostConfig });
+
+/** What a shell says in a container. */
+const inside = (name: string, script: string): readonly Step[] => [
+  {
+    at: `POST /containers/${name}/exec`,
+    json: { Cmd: ['sh', '-c', script], AttachStdout: true, AttachStderr: true },
+    keep: 'exec',
+  },
+  { at: 'POST /exec/{exec}/start', json: {} },
+];
 
 /** Every request on one container, for ids that are nobody's. */
 export const ON_CONTAINER: readonly string[] = [
@@ -304,6 +315,34 @@ export const CONTAINER_ROWS: readonly Row[] = [
       ...removed('guest'),
     ]),
     removed('lonely', 'host'),
+  ),
+  row(
+    'links',
+    create(
+      { Image: 'bb', Cmd: ['sleep', '1000'], Env: ['A=1'], ExposedPorts: { '80/tcp': {}, '53/udp': {} } },
+      '?name=linked',
+    ),
+    create({ Image: 'bb', Cmd: ['sleep', '1000'], HostConfig: { Links: ['linked:a-db', 'linked'] } }, '?name=linker'),
+    'POST /containers/linker/start',
+    'POST /containers/linked/start',
+    'POST /containers/linker/start',
+    { at: 'GET /containers/linker/json', values: /^\.HostConfig\.Links/ },
+    { at: 'GET /containers/json', values: /Names/ },
+    inside('linker', SEEN_OF_LINKS),
+    { at: 'POST /containers/linked/rename?name=renamed' },
+    { at: 'GET /containers/linker/json', values: /^\.HostConfig\.Links/ },
+    'DELETE /containers/linker/nolink?link=1',
+    'DELETE /containers/nobody/a-db?link=1',
+    'DELETE /containers/linker/a-db?link=1',
+    'DELETE /containers/linker/a-db?link=1',
+    { at: 'GET /containers/linker/json', values: /^\.HostConfig\.Links/ },
+    { at: 'GET /containers/json', values: /Names/ },
+    inside('linker', SEEN_OF_LINKS),
+    'POST /containers/linker/restart?t=0',
+    inside('linker', SEEN_OF_LINKS),
+    'DELETE /containers/linker/linked?force=1',
+    'GET /containers/renamed/json',
+    removed('linker'),
   ),
   row(
     'a network that comes after its container',
