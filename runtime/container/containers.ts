@@ -204,7 +204,10 @@ export class ContainerStore implements Containers {
 
   async unlink(reference: string, alias: string): Promise<void> {
     const container = this.#find(reference);
-    await container.lock.run(() => unlink(container, this.#parts, alias));
+    await container.lock.run(async () => {
+      await discardAhead(container);
+      await unlink(container, this.#parts, alias);
+    });
   }
 
   async remove(reference: string, options: { force: boolean; volumes: boolean }): Promise<void> {

@@ -8,7 +8,6 @@ import { attachmentsOf } from './attachments.ts';
 import type { Container } from './container.ts';
 import type { ContainerConfig, NetworkAttachment } from './contract.ts';
 import type { ContainerParts } from './parts.ts';
-import { discardAhead } from './prepare-ahead.ts';
 import { writeRecord } from './record.ts';
 import { isAlive } from './state.ts';
 
@@ -45,12 +44,11 @@ export function linkVariables(container: Container, parts: ContainerParts): stri
   });
 }
 
-/** Takes one away: from the record, and at once from the hosts file. The caller holds the lock. */
+/** Takes one away: from the record, and at once from the hosts file. The caller holds the lock, and nothing is prepared. */
 export async function unlink(container: Container, parts: ContainerParts, alias: string): Promise<void> {
   const { record, folders } = container;
   const links = linksOf(container, parts);
   if (!links.some((link) => link.alias === alias)) fail('not-found', `No such container: ${record.name}/${alias}`);
-  await discardAhead(container);
   const changed = { ...record, config: without(record.config, alias) };
   await writeRecord(folders.directory, changed);
   container.record = changed;

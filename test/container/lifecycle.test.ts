@@ -273,6 +273,18 @@ describe('container names', () => {
     assert.match(node.store.get(id).name, /^[a-z]+_[a-z]+\d?$/);
   });
 
+  it('takes the name of a network, or of whose network it shares, that is not there yet', async () => {
+    await using node = await machine();
+    for (const [name, network] of [
+      ['one', 'absent'],
+      ['two', 'container:absent'],
+    ] as const) {
+      await node.store.create(aConfig({ name, network }));
+      await assert.rejects(node.store.start(name), { code: 'not-found', message: /absent/ });
+      assert.equal(node.store.get(name).state, 'created');
+    }
+  });
+
   it('leaves nothing of a refused request', async () => {
     await using node = await machine();
     const bind = {
@@ -287,6 +299,7 @@ describe('container names', () => {
       [{ image: 'absent' }, 'not-found'],
       [{ network: '' }, 'invalid'],
       [{ pidMode: 'container:absent' }, 'invalid'],
+      [{ ipcMode: 'container:absent' }, 'invalid'],
       [{ mounts: [{ ...bind, source: '/does/not/exist', createSource: false }] }, 'invalid'],
       [{ mounts: [{ ...bind, type: 'volume', source: '', createSource: false }], devices: [], name: '/' }, 'invalid'],
       [{ capabilityAdd: ['NOPE'] }, 'invalid'],
