@@ -81,14 +81,15 @@ export class TarMeter {
     this.#extendedLeft = padded(size);
   }
 
-  #readExtended(text: string): void {
+  #readExtended(bytes: Buffer): void {
     if (this.#extendedIsName) {
-      this.#nameOfNext = text.replace(/\0.*$/s, '');
+      this.#nameOfNext = bytes.toString('utf8').replace(/\0.*$/s, '');
       return;
     }
-    const size = /(?:^|\n)\d+ size=(\d+)\n/.exec(text)?.[1];
-    if (size !== undefined) this.#sizeOfNext = Number(size);
-    this.#nameOfNext = /(?:^|\n)\d+ path=(.*)\n/.exec(text)?.[1] ?? this.#nameOfNext;
+    for (const [key, value] of recordsOf(bytes)) {
+      if (key === 'size' && /^\d+$/.test(value)) this.#sizeOfNext = Number(value);
+      if (key === 'path') this.#nameOfNext = value;
+    }
   }
 
   #takeExtended(chunk: Buffer): number {
@@ -96,10 +97,25 @@ export class TarMeter {
     this.#extended?.push(Buffer.from(part));
     this.#extendedLeft -= part.length;
     if (this.#extendedLeft === 0) {
-      this.#readExtended(Buffer.concat(this.#extended ?? []).toString('utf8'));
+      this.#readExtended(Buffer.concat(this.#extended ?? []));
       this.#extended = undefined;
     }
     return part.length;
+  }
+}
+
+/**
+ * "LENGTH KEY=VALUE\n", where LENGTH counts all of it: a value may hold what looks like a record, and the helper, which reads
+ * by length, must not see other files than are counted here. What is no record is the helper's to refuse.
+ */
+function* recordsOf(bytes: Buffer): Generator<readonly [key: string, value: string]> {
+  for (let at = 0; at < bytes.length; ) {
+    const digits = /^\d{1,7} /.exec(bytes.toString('latin1', at, at + 8))?.[0] ?? '';
+    const end = at + Number(digits);
+    const equals = bytes.indexOf('=', at);
+    if (digits === '' || equals < at + digits.length || equals >= end || bytes[end - 1] !== 0x0a) return;
+    yield [bytes.toString('utf8', at + digits.length, equals), bytes.toString('utf8', equals + 1, end - 1)];
+    at = end;
   }
 }
 

@@ -120,6 +120,33 @@ describe('tar meter', () => {
     assert.deepEqual(meter.opaqueFolders, ['a/b', long, '']);
   });
 
+  it('takes records of an extended header by their length, whatever their values look like', () => {
+    const record = (key: string, value: string): string => {
+      const rest = ` ${key}=${value}\n`;
+      return `${rest.length + 2}${rest}`;
+    };
+    const records =
+      record('comment', 'x\n11 size=99\n21 path=.wh..wh..opq\n') + record('size', '3') + record('path', 'told');
+    const meter = new TarMeter();
+    const header = tarHeader({ name: 'PaxHeader', type: 'file', mode: 0o644, sizeBytes: records.length });
+    header.write('x', 156);
+    header.write(' '.repeat(8), 148);
+    header.write(
+      `${header
+        .reduce((sum, byte) => sum + byte, 0)
+        .toString(8)
+        .padStart(6, '0')}\0 `,
+      148,
+    );
+    meter.write(Buffer.concat([header, Buffer.from(records.padEnd(512, '\0'))]));
+    meter.write(
+      Buffer.concat([tarHeader({ name: 'f', type: 'file', mode: 0o644, sizeBytes: 700 }), Buffer.alloc(512)]),
+    );
+    meter.end();
+    assert.equal(meter.contentBytes, 3);
+    assert.deepEqual(meter.opaqueFolders, []);
+  });
+
   it('refuses a stream that ends inside an entry', async () => {
     const meter = new TarMeter();
     meter.write((await tarOf([['a', 'x'.repeat(1000)]])).subarray(0, 700));
