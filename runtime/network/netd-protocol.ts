@@ -86,8 +86,11 @@ function u32(value: number): Buffer {
   return bytes;
 }
 function text(value: string): Buffer {
-  const bytes = Buffer.from(value);
-  return Buffer.concat([u16(bytes.length), bytes]);
+  const length = Buffer.byteLength(value);
+  const bytes = Buffer.allocUnsafe(2 + length);
+  bytes.writeUInt16LE(length);
+  bytes.write(value, 2);
+  return bytes;
 }
 function big16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
@@ -154,17 +157,24 @@ function stepBody(step: Step): Uint8Array {
 }
 
 function frame(id: number, kind: number, parts: readonly Uint8Array[]): Buffer {
-  const body = Buffer.concat([u32(id), u16(kind), u16(0), ...parts]);
-  if (body.length > FRAME_MAX)
-    throw new CodedError('exhausted', `a request of ${body.length} bytes is too large for netd`);
-  return Buffer.concat([u32(body.length), body]);
+  const head = Buffer.alloc(12);
+  const length = parts.reduce((sum, part) => sum + part.length, head.length - 4);
+  if (length > FRAME_MAX) throw new CodedError('exhausted', `a request of ${length} bytes is too large for netd`);
+  head.writeUInt32LE(length);
+  head.writeUInt32LE(id >>> 0, 4);
+  head.writeUInt16LE(kind, 8);
+  return Buffer.concat([head, ...parts], 4 + length);
 }
 
 export const helloFrame = (id: number): Buffer => frame(id, KIND.hello, [u16(PROTOCOL.min), u16(PROTOCOL.max)]);
 
 function stepParts(step: Step): Uint8Array[] {
   const body = stepBody(step);
-  return [u32(body.length), u16(OPERATION[step.do]), u16(step.mayFail ? MAY_FAIL : 0), body];
+  const head = Buffer.allocUnsafe(8);
+  head.writeUInt32LE(body.length);
+  head.writeUInt16LE(OPERATION[step.do], 4);
+  head.writeUInt16LE(step.mayFail ? MAY_FAIL : 0, 6);
+  return [head, body];
 }
 
 export const runFrame = (id: number, steps: readonly Step[]): Buffer => frame(id, KIND.run, steps.flatMap(stepParts));

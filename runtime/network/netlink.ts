@@ -10,6 +10,7 @@ export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
 
 const HEADER_LENGTH = 16;
+const ATTRIBUTE_LENGTH = 4; // of its head
 const NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
 
@@ -64,34 +65,43 @@ export class MessageWriter {
 
   /** With the ending NUL. */
   text(type: number, value: string): void {
-    this.bytes(type, Buffer.from(`${value}\0`));
+    const start = this.#open(type);
+    this.#grow(Buffer.byteLength(value) + 1);
+    this.#bytes.write(value, start + ATTRIBUTE_LENGTH);
+    this.#close(start);
   }
 
   u8(type: number, value: number): void {
-    this.bytes(type, Buffer.from([value]));
+    const at = this.#number(type, 1);
+    this.#bytes.writeUInt8(value, at);
   }
 
   u16big(type: number, value: number): void {
-    const bytes = Buffer.alloc(2);
-    bytes.writeUInt16BE(value);
-    this.bytes(type, bytes);
+    const at = this.#number(type, 2);
+    this.#bytes.writeUInt16BE(value, at);
   }
 
   u32(type: number, value: number): void {
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32LE(value >>> 0);
-    this.bytes(type, bytes);
+    const at = this.#number(type, 4);
+    this.#bytes.writeUInt32LE(value >>> 0, at);
   }
 
   u32big(type: number, value: number): void {
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32BE(value >>> 0);
-    this.bytes(type, bytes);
+    const at = this.#number(type, 4);
+    this.#bytes.writeUInt32BE(value >>> 0, at);
   }
 
   /** Raw bytes inside the open attribute: for attributes that begin with a fixed header. */
   raw(value: Uint8Array): void {
     this.#append(value);
+  }
+
+  /** An attribute of this length; answers where its value stands. The buffer may have been replaced by a larger one. */
+  #number(type: number, length: number): number {
+    const start = this.#open(type);
+    this.#grow(length);
+    this.#close(start);
+    return start + ATTRIBUTE_LENGTH;
   }
 
   /** By hand, as thousands of back ends are tens of thousands of attributes. */
@@ -102,7 +112,7 @@ export class MessageWriter {
 
   #open(type: number): number {
     const start = this.#length;
-    this.#grow(4);
+    this.#grow(ATTRIBUTE_LENGTH);
     this.#write16(type, start + 2);
     return start;
   }
