@@ -26,6 +26,7 @@ import {
   type Link,
   type LinkAddress,
   readLinkAddresses,
+  readLinkAt,
   readLinks,
   readRoutes,
 } from './link-messages.ts';
@@ -137,8 +138,8 @@ export async function uplinkMtu(netd: Netd): Promise<number> {
   const routes = readRoutes(await netd.dump('listing routes', dumpRoutes()));
   // The route into the link to other nodes is a default route, too, of a table of its own.
   const uplink = routes.find((route) => route.isMain && route.destination.prefixLength === 0)?.index;
-  const links = readLinks(await netd.dump('listing links', dumpLinks()));
-  return links.find((link) => link.index === uplink)?.mtu ?? MTU_DEFAULT;
+  if (uplink === undefined) return MTU_DEFAULT;
+  return readLinkAt(await netd.dump('listing links', dumpLinks()), uplink)?.mtu ?? MTU_DEFAULT;
 }
 
 /** A link that is there belongs to somebody, even if it is a bridge. */

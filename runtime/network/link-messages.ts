@@ -274,6 +274,14 @@ export function readLinks(bytes: Buffer): Link[] {
   return [...readMessages(bytes)].filter((message) => message.type === RTM_NEWLINK).map(readLink);
 }
 
+/** One of them: on a machine with hundreds of containers each of the others costs its fifty attributes. */
+export function readLinkAt(bytes: Buffer, index: number): Link | undefined {
+  for (const message of readMessages(bytes)) {
+    if (message.type === RTM_NEWLINK && message.body.readInt32LE(4) === index) return readLink(message);
+  }
+  return undefined;
+}
+
 function readLink({ body }: Message): Link {
   const attributes = readAttributes(body.subarray(16));
   const info = attributes.get(IFLA_LINKINFO);
