@@ -18,6 +18,8 @@ const NEEDS: readonly (readonly [option: string, needed: readonly string[]])[] =
   ['type', ['device']],
   ['device', ['type']],
 ];
+/** One page with its end; the kernel cuts off what is behind it without a word, and with that what it should have refused. */
+const DATA_BYTES_MAX = 4095;
 const SIZE = /^\d+(\.\d+)?\s?([kmgtp]i?)?b?$/i;
 
 export function checkOptions(volume: string, options: DriverOptions): void {
@@ -87,6 +89,9 @@ export async function mountCall(options: DriverOptions, resolve: Resolve): Promi
     else flags = known[1] ? flags | known[0] : flags & ~known[0];
   }
   const call = { device, type, flags, data: data.join(',') };
+  const bytes = Buffer.byteLength(call.data);
+  if (bytes > DATA_BYTES_MAX)
+    fail('invalid', `${bytes} bytes of options are more than the ${DATA_BYTES_MAX} that mount takes`);
   return type === 'nfs' || type === 'cifs' ? await withAddresses(call, resolve) : call;
 }
 

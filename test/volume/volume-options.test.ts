@@ -4,6 +4,8 @@ import { FakeMounter } from './fake-mounter.ts';
 
 const { resolve } = new FakeMounter();
 
+const neverAsked = (): Promise<string> => Promise.reject(new Error('nobody is to be asked'));
+
 describe('options of volumes', () => {
   for (const [options, reason] of [
     [{ nope: 'x' }, 'invalid option: "nope"'],
@@ -40,6 +42,12 @@ describe('options of volumes', () => {
       assert.deepEqual(await mountCall(options, resolve), { device, type: options.type, flags, data });
     });
   }
+
+  it('that the kernel would cut off are refused', async () => {
+    const call = (length: number) => mountCall({ type: 'x', device: 'd', o: `ro,${'x'.repeat(length)}` }, neverAsked);
+    assert.equal((await call(4095)).data.length, 4095);
+    await assert.rejects(call(4096), { code: 'invalid', message: /4096 bytes of options are more than the 4095/ });
+  });
 
   it('whose server has no address are told so', async () => {
     await assert.rejects(mountCall({ type: 'nfs', device: ':/x', o: 'addr=nowhere' }, resolve), {
