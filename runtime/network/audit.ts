@@ -8,7 +8,7 @@ import type { Firewall } from './firewall.ts';
 import type { Instance } from './instance.ts';
 import { ensureParent } from './lan.ts';
 import type { LinkLocalRoutes } from './link-local.ts';
-import type { Netd } from './netd.ts';
+import { type Netd, StepError } from './netd.ts';
 import type { NetworkState } from './network-table.ts';
 import { gatewayStep, missingInSandbox } from './overlay-sandbox.ts';
 import type { MachineOverlays } from './overlays.ts';
@@ -243,7 +243,8 @@ function linkFindings(endpoints: Endpoints, network: NetworkState, view: KernelV
 async function sandboxFindings({ netd, networks, endpoints }: AuditParts, path: string): Promise<Finding[]> {
   const network = networks.find(({ overlay }) => overlay?.path === path);
   if (!network?.overlay || network.endpoints.size === 0 || !network.overlay.isThere()) return [];
-  const view = await viewKernel(netd, path);
+  const view = await viewSandbox(netd, path);
+  if (!view) return [];
   const { shape } = network.overlay;
   const gateways = missingInSandbox(shape, view).map(({ address, prefixLength }): Finding => {
     const sentence = `network ${shape.name} had lost its gateway address ${formatIp(address)}`;
@@ -251,4 +252,14 @@ async function sandboxFindings({ netd, networks, endpoints }: AuditParts, path: 
     return { cause: 'overlay', sentence, repair: () => netd.do(`giving network ${shape.name} its gateway`, [step]) };
   });
   return [...gateways, ...linkFindings(endpoints, network, view)];
+}
+
+/** Undefined: it is gone, or no namespace any more, as the overlay says by itself. */
+async function viewSandbox(netd: Netd, path: string): Promise<KernelView | undefined> {
+  try {
+    return await viewKernel(netd, path);
+  } catch (error) {
+    if (error instanceof StepError) return undefined;
+    throw error;
+  }
 }

@@ -85,6 +85,7 @@ export class Overlay {
   #descriptor: { readonly pid: number; readonly fd: Promise<number> } | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #made = false;
+  #isToBe = false; // it was made once: where it is gone, or can not be made again, that is wrong
   #isFresh = false; // made by us just now: it has no packet rules
 
   constructor(shape: OverlayShape, parts: OverlayParts) {
@@ -151,6 +152,7 @@ export class Overlay {
   remove(): Promise<void> {
     return this.#inTurn(async () => {
       this.#made = false;
+      this.#isToBe = false;
       const writer = new MessageWriter();
       changeLink(writer, { index: VXLAN_INDEX, up: false }); // frees the number at once, whoever is still inside
       await this.#giveUp(writer.finish());
@@ -185,6 +187,7 @@ export class Overlay {
     if (!up.has(BRIDGE_INDEX)) await this.#make();
     else await this.#checkWays(up.has(VXLAN_INDEX));
     this.#made = true;
+    this.#isToBe = true;
   }
 
   /** One that was found may send in a namespace that nobody is in any more: its ways are made anew, the rest stays. */
@@ -337,7 +340,7 @@ export class Overlay {
   }
 
   async #compare(): Promise<string[]> {
-    if (!this.#made || !this.#state) return [];
+    if (!this.#isToBe || !this.#state) return [];
     const { name } = this.shape;
     if (!(await this.#isThere())) return [`the sandbox of network ${name} was gone`];
     const wanted = wantedOf(this.#state, this.shape);

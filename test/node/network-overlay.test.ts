@@ -301,6 +301,17 @@ describe('a network between nodes', function () {
         assert.match(await lab.ask(client.sandboxPath, address, 80), /^server /, `${commands.join()}: ${address}`);
       }
     }
+    // The whole namespace out of sight: the kernel takes a moment to give its number free.
+    const path = `${lab.execRoot(swarm.machines[0] ?? assert.fail('a machine'))}/overlay/${NETWORK.id}`;
+    execFileSync('umount', ['-l', path]);
+    const [lost, ...more] = (await networks.report()).differences.map(({ sentence }) => sentence);
+    assert.deepEqual([lost, more], ['the sandbox of network back was gone', []]);
+    await until('it is made again', async () => (await networks.audit()).failures.length === 0);
+    await until('all is right', async () => {
+      await networks.audit();
+      return (await networks.report()).differences.length === 0;
+    });
+    assert.match(await lab.ask(client.sandboxPath, VIP, 80), /^server /);
   });
 
   it('goes on without a daemon, and is taken up by the next one as it is', async () => {
