@@ -60,9 +60,13 @@ export function containerSummary(info: ContainerInfo, facts: SummaryFacts): Cont
     HostConfig: { NetworkMode: info.config.network },
     NetworkSettings: { Networks: networksOf(info, facts) },
     Mounts: mountPoints(info),
-    ...sizesJson(sizes),
+    ...summarySizes(sizes),
   };
 }
+
+/** In lists a size of nothing is left out. */
+const summarySizes = (sizes: Sizes | undefined): { SizeRw?: number; SizeRootFs?: number } =>
+  sizes?.ownBytes === 0 ? { SizeRootFs: sizes.rootBytes } : sizesJson(sizes);
 
 export const sizesJson = (sizes: Sizes | undefined): { SizeRw?: number; SizeRootFs?: number } =>
   sizes ? { SizeRw: sizes.ownBytes, SizeRootFs: sizes.rootBytes } : {};

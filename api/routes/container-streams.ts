@@ -55,7 +55,7 @@ export function addContainerStreamRoutes(router: Routes, { runtime, clock }: Api
     const condition = waitCondition(request.query.text('condition'));
     const { id } = containers.get(request.param('id'));
     const exit = containers.wait(id, condition, request.abort);
-    return stream('application/json', exitJson(exit));
+    return stream('application/json', exitJson(exit, request.version));
   });
 
   router.add('GET', '/containers/{id}/logs', async (request) => {
@@ -102,9 +102,11 @@ function waitCondition(text: string): 'not-running' | 'next-exit' | 'removed' {
   return fail('invalid', `invalid condition: "${text}"`);
 }
 
-async function* exitJson(exit: Promise<{ exitCode: number; error: string }>): AsyncGenerator<Chunk> {
+async function* exitJson(exit: Promise<{ exitCode: number; error: string }>, version: string): AsyncGenerator<Chunk> {
   const { exitCode, error } = await exit;
-  yield `${JSON.stringify({ StatusCode: exitCode, ...(error === '' ? {} : { Error: { Message: error } }) })}\n`;
+  const none = isBefore(version, '1.42') ? { Error: null } : {};
+  const why = error === '' ? none : { Error: { Message: error } };
+  yield `${JSON.stringify({ ...why, StatusCode: exitCode })}\n`;
 }
 
 export function logRequest({ query }: ApiRequest, nowMs: number): LogRequest {

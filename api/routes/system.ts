@@ -83,6 +83,7 @@ async function diskUse(
       : {}),
     ...(wants('volume') ? { Volumes: volumes } : {}),
     ...(wants('build-cache') ? { BuildCache: [] } : {}),
+    ...(isBefore(version, '1.42') ? { BuilderSize: 0 } : {}),
   };
 }
 

@@ -42,6 +42,7 @@ describe('the version history of the API', () => {
       (body: unknown) => !has(at(body, 'HostConfig'), 'KernelMemoryTCP'),
     ],
     ['1.42', 'no kernel memory in /info', '/info', (body: unknown) => !has(body, 'KernelMemory')],
+    ['1.42', 'no size of the builder in /system/df', '/system/df', (body: unknown) => !has(body, 'BuilderSize')],
     ['1.42', 'the asked kind alone in /system/df', '/system/df?type=volume', (body: unknown) => !has(body, 'Images')],
     ['1.44', 'no virtual size of an image', '/images/busybox/json', (body: unknown) => !has(body, 'VirtualSize')],
     [

@@ -155,7 +155,7 @@ export function normal(text: string): string {
   return text
     .replaceAll(/(\/tmp\/compat-docker-\w+\/1\/data|\/var\/lib\/compat-cluster\/node1)(?=\/)/g, '<root>')
     .replaceAll(/sha256:[0-9a-f]{64}/g, '<digest>')
-    .replaceAll(/\b[0-9a-f]{64}\b/g, '<id>')
+    .replaceAll(/\b[0-9a-f]{64,65}\b/g, '<id>')
     .replaceAll(/\b[0-9a-f]{12}\b/g, '<short id>')
     .replaceAll(/\b[0-9a-z]{25}\b/g, '<cluster id>')
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, '<time>')

@@ -24,11 +24,6 @@ export const CONTAINERS: readonly Listed[] = [
       'an IPv4 network is published on IPv4 addresses alone; the proxy process that would translate does not exist',
   },
   {
-    request: /: GET \/containers\/json\?size=1$/,
-    lines: /^\+ \[\]\.SizeRw number$/,
-    reason: 'told also when it is 0',
-  },
-  {
     request: /: GET \/containers\/json\S*"since":\["nobody"\]/,
     lines: answers(500, 404),
     because: 'newer engines',

@@ -21,11 +21,6 @@ export const EVERYWHERE: readonly Listed[] = [
     reason: 'a field of the newer API, which clients of the older one do not look at',
   },
   {
-    request: /: POST \/containers\/\w+\/wait(\?condition=\S*)?$/,
-    lines: /^- \.Error null$/,
-    reason: 'left out since 1.42 unless there is one',
-  },
-  {
     request: ONE,
     lines: /^[-+] \.HostConfig\.((Dns|DnsOptions|DnsSearch) (null|array)|PortBindings (null|object))$/,
     reason: 'as in the published contract, never null',

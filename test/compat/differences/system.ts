@@ -35,11 +35,6 @@ export const SYSTEM: readonly Listed[] = [
     reason: 'as in the published contract, never null',
   },
   {
-    request: /: GET \/system\/df(\?type=nope)?$/,
-    lines: /^(- \.BuilderSize|\+ \.Containers\[\]\.SizeRw) number$/,
-    reason: 'BuilderSize left the API with 1.42, and SizeRw is always told',
-  },
-  {
     request: /events of images.*"event":\["tag"/,
     lines: /^([-+] document \{"Action":"(tag|untag)"|[-+] in order: )/,
     reason: 'import tells of itself alone, and untag names what lost its tag',

@@ -248,7 +248,7 @@ export const CONTAINER_ROWS: readonly Row[] = [
   row(
     'names and ids',
     { at: 'POST /containers/create?name=named', json: SLEEP, keep: 'id' },
-    ...['{id}', '{id:12}', '{id:3}', 'named', '{id:63}0', 'NAMED', 'name'].map((reference) => ({
+    ...['{id}', '{id:12}', '{id:3}', 'named', '{id}0', 'NAMED', 'name'].map((reference) => ({
       at: `GET /containers/${reference}/json`,
       values: /^\.Name$/,
     })),
