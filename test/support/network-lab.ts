@@ -25,6 +25,11 @@ export interface LabMachine {
   run(command: string, ...args: string[]): Promise<string>;
 }
 
+/** A switch is no firewall. Where the kernel module is not loaded there is nothing to turn off. */
+const SWITCH_WITHOUT_RULES = ['iptables', 'ip6tables', 'arptables'].map(
+  (name) => `net.bridge.bridge-nf-call-${name}=0`,
+);
+
 const openLabs = new Set<NetworkLab>();
 process.on('exit', () => {
   for (const lab of openLabs) lab.abandon();
@@ -52,6 +57,7 @@ export class NetworkLab implements AsyncDisposable {
     await lab.#addNamespace('switch');
     await lab.#ip('switch', 'link', 'add', 'wire', 'type', 'bridge');
     await lab.#ip('switch', 'link', 'set', 'wire', 'up');
+    await run('nsenter', [`--net=${lab.path('switch')}`, 'sysctl', '-eqw', ...SWITCH_WITHOUT_RULES]);
     return lab;
   }
 
