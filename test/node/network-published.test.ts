@@ -118,7 +118,7 @@ describe('published ports', function () {
     const client = await lab.script(
       outside.namespace,
       `const c = require('net').connect(8080, '${machine.address}'); c.once('data', () => console.log('open'));
-       c.on('error', (e) => { console.log(e.code); process.exit(); }); process.stdin.on('data', () => c.write('hello'));`,
+       c.on('error', (e) => { console.log(e.code); process.exit(); }); process.stdin.on('data', () => setInterval(() => c.write('hello'), 50));`,
     );
     await networks.leave(web);
     const said = new Promise<string>((resolve) => client.stdout?.once('data', (text) => resolve(String(text).trim())));
