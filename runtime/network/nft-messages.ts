@@ -43,7 +43,7 @@ export interface SetShape {
 }
 
 const TYPE_BITS = 6;
-const DATATYPE = { integer: 4, address: 7, address6: 8, protocol: 12, port: 13 } as const;
+const DATATYPE = { integer: 4, address: 7, address6: 8, protocol: 12, port: 13, link: 41 } as const;
 export const typeOf = (...fields: (keyof typeof DATATYPE)[]): number =>
   fields.reduce((type, field) => (type << TYPE_BITS) | DATATYPE[field], 0);
 

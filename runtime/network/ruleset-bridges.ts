@@ -1,8 +1,19 @@
 // The packet rules of bridges: who may pass into and out of them, and whose address is hidden behind the machine's. Pure.
 import type { Subnet, Subnet6 } from './addresses.ts';
-import { masquerade } from './nft-expressions.ts';
-import type { Expression } from './nft-messages.ts';
-import { accept, CONNECTION, connection, drop, fromSubnet, fromSubnet6, link } from './ruleset-parts.ts';
+import { loadMeta, lookup, masquerade, verdict } from './nft-expressions.ts';
+import { type Expression, type SetShape, typeOf } from './nft-messages.ts';
+import {
+  accept,
+  CONNECTION,
+  connection,
+  drop,
+  fromSubnet,
+  fromSubnet6,
+  link,
+  linkBytes,
+  linkIn,
+  type Rule,
+} from './ruleset-parts.ts';
 
 export interface BridgeRules {
   readonly name: string;
@@ -17,20 +28,44 @@ export interface BridgeRules {
 
 export const LOOPBACK: Subnet = { base: 0x7f00_0000, prefixLength: 8 };
 
+/** Names of bridges: all, those without a way out, and those inside which everybody talks to everybody, as pairs with themselves. */
+export const BRIDGES = 'bridges';
+const INTERNAL = 'bridges_internal';
+const INSIDE = 'bridges_inside';
+
+export const BRIDGE_SETS: Readonly<Record<string, SetShape>> = {
+  [BRIDGES]: { keyType: typeOf('link'), keyLength: 16 },
+  [INTERNAL]: { keyType: typeOf('link'), keyLength: 16 },
+  [INSIDE]: { keyType: typeOf('link', 'link'), keyLength: 32 },
+};
+
+export const BRIDGE_CHAINS = ['into_bridge', 'out_of_bridge'] as const;
+
+/** Every packet passes these: so they ask sets, and are as many for a hundred bridges as for one. */
+export const bridgeForwardRules: readonly (readonly Expression[])[] = [
+  [loadMeta('iifname'), loadMeta('oifname', 4), lookup(INSIDE), accept],
+  [...linkIn('iifname', BRIDGES), verdict({ kind: 'jump', chain: 'out_of_bridge' })],
+  [...linkIn('oifname', BRIDGES), verdict({ kind: 'jump', chain: 'into_bridge' })],
+];
+
 /** Direct access from outside, and from other bridges, is closed: only what was published, and answers, come in. */
-export function bridgeForwardRules({ name, internal, talkInside }: BridgeRules): Expression[][] {
-  const into = link('oifname', 'equal', name);
-  const outOf = link('iifname', 'equal', name);
-  const inside = talkInside ? [[...outOf, ...into, accept]] : [];
-  if (internal) return [...inside, [...into, drop], [...outOf, drop]];
-  return [
-    ...inside,
-    [...into, ...connection('state', CONNECTION.known), accept],
-    [...into, ...connection('status', CONNECTION.destinationTranslated), accept],
-    [...into, drop],
-    // Packets that belong to no known connection would leave with the container's own address.
-    [...outOf, ...connection('state', CONNECTION.invalid), drop],
-  ];
+export const bridgeRules: readonly Rule[] = [
+  ['out_of_bridge', [...linkIn('iifname', INTERNAL), drop]],
+  // Packets that belong to no known connection would leave with the container's own address.
+  ['out_of_bridge', [...connection('state', CONNECTION.invalid), drop]],
+  ['into_bridge', [...linkIn('oifname', INTERNAL), drop]],
+  ['into_bridge', [...connection('state', CONNECTION.known), accept]],
+  ['into_bridge', [...connection('status', CONNECTION.destinationTranslated), accept]],
+  ['into_bridge', [drop]],
+];
+
+export function bridgeElements(bridges: readonly BridgeRules[]): ReadonlyMap<string, readonly Buffer[]> {
+  const names = (some: readonly BridgeRules[]): Buffer[] => some.map(({ name }) => linkBytes(name));
+  return new Map([
+    [BRIDGES, names(bridges)],
+    [INTERNAL, names(bridges.filter(({ internal }) => internal))],
+    [INSIDE, names(bridges.filter(({ talkInside }) => talkInside)).map((name) => Buffer.concat([name, name]))],
+  ]);
 }
 
 export function masqueradeRules({

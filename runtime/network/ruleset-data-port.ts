@@ -5,12 +5,14 @@
 import { addressBytes } from './addresses.ts';
 import { compare, loadMeta, loadPayload, lookup, mask } from './nft-expressions.ts';
 import type { Element, Expression, NftBatch } from './nft-messages.ts';
+import { BRIDGES } from './ruleset-bridges.ts';
 import {
   accept,
   CONNECTION,
   connection,
   drop,
   link,
+  linkIn,
   loadProtocolAndPort,
   onlyIpv4,
   onlyIpv6,
@@ -51,16 +53,11 @@ export function wayForwardRules(way: WayRules | undefined): Expression[][] {
 }
 
 /** Behind the rules of the bridges: from one container to another it is nobody's business. */
-export function containerForwardRules(data: DataPort | undefined, bridges: readonly string[]): Expression[][] {
-  if (!data) return [];
-  return bridges.map((name) => [...link('iifname', 'equal', name), ...toDataPort(data.port), drop]);
+export function containerForwardRules(data: DataPort | undefined): Expression[][] {
+  return data ? [[...toDataPort(data.port), ...linkIn('iifname', BRIDGES), drop]] : [];
 }
 
-export function inputRules(
-  way: WayRules | undefined,
-  data: DataPort | undefined,
-  bridges: readonly string[],
-): Expression[][] {
+export function inputRules(way: WayRules | undefined, data: DataPort | undefined): Expression[][] {
   const rules: Expression[][] = [];
   if (way) {
     const outOf = link('iifname', 'equal', way.link);
@@ -76,7 +73,7 @@ export function inputRules(
   }
   if (!data) return rules;
   const arrives = toDataPort(data.port);
-  for (const name of bridges) rules.push([...link('iifname', 'equal', name), ...arrives, drop]);
+  rules.push([...arrives, ...linkIn('iifname', BRIDGES), drop]);
   if (!data.peers) return rules;
   return [
     ...rules,

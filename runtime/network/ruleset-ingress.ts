@@ -174,7 +174,7 @@ const hasTargets = (rule: IngressRule<Ip>): boolean => rule.targets.length > 0;
 /** By their text; for sets without data. */
 export type Keys = ReadonlyMap<string, Buffer>;
 
-const keysOf = (keys: readonly Buffer[]): Keys => new Map(keys.map((key) => [key.toString('hex'), key]));
+export const keysOf = (keys: readonly Buffer[]): Keys => new Map(keys.map((key) => [key.toString('hex'), key]));
 
 const publishedKeys = (rules: IngressRules<Ip>): Keys =>
   keysOf([...rules.values()].filter(({ protocol }) => protocol === 'tcp').map(portKey));

@@ -7,6 +7,7 @@ import {
   loadDestinationType,
   loadMeta,
   loadPayload,
+  lookup,
   mask,
   verdict,
 } from './nft-expressions.ts';
@@ -44,11 +45,20 @@ export const loadAddressProtocolPort: readonly Expression[] = [
   loadPayload('destinationPort', 2),
 ];
 
-export function link(direction: 'iifname' | 'oifname', operator: 'equal' | 'not-equal', name: string): Expression[] {
-  const value = Buffer.alloc(16);
-  value.write(name);
-  return [loadMeta(direction), compare(operator, value)];
+export function linkBytes(name: string): Buffer {
+  const bytes = Buffer.alloc(16);
+  bytes.write(name);
+  return bytes;
 }
+
+export function link(direction: 'iifname' | 'oifname', operator: 'equal' | 'not-equal', name: string): Expression[] {
+  return [loadMeta(direction), compare(operator, linkBytes(name))];
+}
+
+export const linkIn = (direction: 'iifname' | 'oifname', set: string): Expression[] => [
+  loadMeta(direction),
+  lookup(set),
+];
 
 export function fromSubnet(subnet: Subnet): Expression[] {
   const bits = addressBytes(maskOf(subnet.prefixLength));

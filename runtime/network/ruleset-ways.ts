@@ -19,10 +19,12 @@ import {
   writeMac,
 } from './nft-expressions.ts';
 import { type Expression, NftBatch } from './nft-messages.ts';
+import { BRIDGES } from './ruleset-bridges.ts';
 import {
   CONNECTION,
   connection,
   link,
+  linkIn,
   loadAddressProtocolPort,
   onlyIpv4,
   portBytes,
@@ -82,8 +84,8 @@ export function addWayChains(batch: NftBatch): void {
   batch.addBaseChain('way_out', { type: 'filter', hook: 'postrouting', priority: 200 });
 }
 
-/** `bridges`: their containers' addresses mean nothing elsewhere, so connections from there are not kept. */
-export function wayRules(way: WayRules | undefined, bridges: readonly string[]): Rule[] {
+/** Addresses of containers on bridges mean nothing elsewhere, so connections from there are not kept. */
+export function wayRules(way: WayRules | undefined): Rule[] {
   if (!way) return [];
   const into = link('iifname', 'equal', way.link);
   const outOf = link('oifname', 'equal', way.link);
@@ -103,7 +105,8 @@ export function wayRules(way: WayRules | undefined, bridges: readonly string[]):
     ['way_answers', toTheOneThatPassedOn(way.mark)],
     ['way_own_answers', toTheOneThatPassedOn(way.mark)],
     // A second node on the way would have to remember two others with one connection.
-    ...[way.link, ...bridges].map((name): Rule => ['way_asked', [...link('iifname', 'equal', name), back]]),
+    ['way_asked', [...link('iifname', 'equal', way.link), back]],
+    ['way_asked', [...linkIn('iifname', BRIDGES), back]],
     [
       'way_asked',
       [

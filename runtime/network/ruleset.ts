@@ -4,7 +4,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { addressBytes, maskOf } from './addresses.ts';
 import { compare, loadPayload, lookup, mask, translateDestination, verdict } from './nft-expressions.ts';
 import { type Element, NftBatch, type SetShape, typeOf } from './nft-messages.ts';
-import { bridgeForwardRules, type BridgeRules, LOOPBACK, masqueradeRules } from './ruleset-bridges.ts';
+import {
+  BRIDGE_CHAINS,
+  BRIDGE_SETS,
+  bridgeElements,
+  bridgeForwardRules,
+  bridgeRules,
+  type BridgeRules,
+  LOOPBACK,
+  masqueradeRules,
+} from './ruleset-bridges.ts';
 import {
   addDataPortChain,
   containerForwardRules,
@@ -24,6 +33,7 @@ import {
   ingressElements,
   type IngressRules,
   type Keys,
+  keysOf,
   type RemoteRules,
 } from './ruleset-ingress.ts';
 import { LINK_LOCAL_CHAINS, linkLocalRules } from './ruleset-link-local.ts';
@@ -78,6 +88,7 @@ export const emptyRuleset: Ruleset = {
 const SETS: Readonly<Record<string, SetShape>> = {
   ...PUBLISHED_SETS,
   ...INGRESS_SETS,
+  ...BRIDGE_SETS,
   [PEERS]: { keyType: typeOf('address'), keyLength: 4 },
 };
 
@@ -100,6 +111,7 @@ function fixedRules(): Rule[] {
     // We let loopback sources leave through bridges (route_localnet); nobody may come in by that door.
     ['guard', [...link('iifname', 'not-equal', 'lo'), ...toLoopback, drop]],
     ...hopRules,
+    ...bridgeRules,
   ];
 }
 
@@ -107,16 +119,11 @@ type LinkRuleset = Pick<Ruleset, 'bridges' | 'linkZone' | 'ways' | 'dataPort'>;
 
 /** The rules that depend on links. */
 function linkRules({ bridges, linkZone, ways, dataPort }: LinkRuleset): Rule[] {
-  const names = bridges.map(({ name }) => name);
-  const forward = [
-    ...bridges.flatMap(bridgeForwardRules),
-    ...wayForwardRules(ways),
-    ...containerForwardRules(dataPort, names),
-  ];
+  const forward = [...bridgeForwardRules, ...wayForwardRules(ways), ...containerForwardRules(dataPort)];
   return [
-    ...wayRules(ways, names),
+    ...wayRules(ways),
     ...wayRules6(ways),
-    ...inputRules(ways, dataPort, names).map((rule): Rule => ['input', rule]),
+    ...inputRules(ways, dataPort).map((rule): Rule => ['input', rule]),
     ...forward.map((rule): Rule => ['forward', rule]),
     ...(ways ? [['postrouting', keptSource(ways)] as const] : []),
     hideFromOtherNode,
@@ -144,6 +151,7 @@ function addSkeleton(batch: NftBatch): void {
   for (const [name, shape] of Object.entries(SETS)) batch.addSet(name, shape);
   batch.addChain('publish');
   batch.addChain('publish6');
+  for (const chain of BRIDGE_CHAINS) batch.addChain(chain);
   batch.addBaseChain('loopback', { type: 'filter', hook: 'output', priority: -300 });
   batch.addBaseChain('loopback_back', { type: 'filter', hook: 'input', priority: 300 });
   batch.addBaseChain('link_local', { type: 'filter', hook: 'prerouting', priority: -300 });
@@ -167,7 +175,14 @@ function changePeers(batch: NftBatch, from: Ruleset['dataPort'], to: Ruleset['da
   changeKeys(batch, PEERS, before, after);
 }
 
+function changeBridges(batch: NftBatch, from: Ruleset['bridges'], to: Ruleset['bridges']): void {
+  if (from === to) return;
+  const before = bridgeElements(from);
+  for (const [set, keys] of bridgeElements(to)) changeKeys(batch, set, keysOf(before.get(set) ?? []), keysOf(keys));
+}
+
 function change(batch: NftBatch, from: Ruleset, to: Ruleset): void {
+  changeBridges(batch, from.bridges, to.bridges);
   changePeers(batch, from.dataPort, to.dataPort);
   changePublished(batch, from.published, to.published);
   changeIngress(batch, from, to);
@@ -230,6 +245,7 @@ export function listSets(wanted: Ruleset): Map<string, Set<string>> {
     sets.get(set)?.add(value === undefined ? key.toString('hex') : `${key.toString('hex')}:${value}`);
   };
   for (const port of wanted.published.values()) add(publishedSet(port), publishedElement(port));
+  for (const [set, keys] of bridgeElements(wanted.bridges)) for (const key of keys) add(set, { key });
   for (const element of peerElements(wanted.dataPort)) add(PEERS, element);
   for (const [set, element] of ingressElements(wanted)) add(set, element);
   return sets;

@@ -105,14 +105,14 @@ describe('the packet rules', () => {
       '24000180090001006d6574610000000014000280080002000000000f08000100000000012c00018008000100636d700020000280080001000000000108000200000000000c00038005000100020000002800018008000100666962001c0002800800030000000002080002000000000308000100000000012c00018008000100636d700020000280080001000000000108000200000000000c00038008000100020000003c0001800e000100696d6d6564696174650000002800028008000100000000001c0002801800028008000100fffffffd0c0002007075626c69736800',
     ],
     [
-      'forward',
-      'oifname "br0" ct status dnat accept',
-      '24000180090001006d6574610000000014000280080002000000000708000100000000013800018008000100636d70002c000280080001000000000108000200000000001800038014000100627230000000000000000000000000002000018007000100637400001400028008000200000000020800010000000001440001800c0001006269747769736500340002800800010000000001080002000000000108000300000000040c00048008000100200000000c00058008000100000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000001',
+      'into_bridge',
+      'ct status dnat accept',
+      '2000018007000100637400001400028008000200000000020800010000000001440001800c0001006269747769736500340002800800010000000001080002000000000108000300000000040c00048008000100200000000c00058008000100000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000001',
     ],
     [
-      'forward',
-      'iifname "br0" ct state invalid drop',
-      '24000180090001006d6574610000000014000280080002000000000608000100000000013800018008000100636d70002c000280080001000000000108000200000000001800038014000100627230000000000000000000000000002000018007000100637400001400028008000200000000000800010000000001440001800c0001006269747769736500340002800800010000000001080002000000000108000300000000040c00048008000100010000000c00058008000100000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000000',
+      'out_of_bridge',
+      'ct state invalid drop',
+      '2000018007000100637400001400028008000200000000000800010000000001440001800c0001006269747769736500340002800800010000000001080002000000000108000300000000040c00048008000100010000000c00058008000100000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000000',
     ],
     [
       'postrouting',
@@ -158,7 +158,7 @@ describe('the packet rules', () => {
       ...emptyRuleset,
       dataPort: { port: 4789, ...(peers.length > 0 && { peers: new Set(peers) }) },
     });
-    assert.equal(change(known(), known(1)).filter((line) => line === 'rule input').length, 2);
+    assert.equal(change(known(), known(1)).filter((line) => line === 'rule input').length, 3);
     assert.deepEqual(change(known(1, 2), known(2, 3)), ['delete elements peers', 'elements peers']);
     assert.deepEqual([...(listSets(known(0x0a000001)).get('peers') ?? [])], ['0a000001']);
     assert.equal(planChange('t', known(1), known(1)), undefined);
@@ -215,8 +215,33 @@ describe('the packet rules', () => {
     const lines = change(emptyRuleset, ruleset({ bridges: [bridge] }));
     assert.deepEqual(lines.slice(0, 3), ['flush input', 'flush forward', 'flush postrouting']);
     assert.equal(lines.filter((line) => line.startsWith('rule loopback')).length, 0);
-    assert.equal(lines.filter((line) => line === 'rule forward').length, 5);
+    assert.equal(lines.filter((line) => line === 'rule forward').length, 3);
     assert.equal(lines.filter((line) => line === 'rule postrouting').length, 4);
+    assert.deepEqual(lines.slice(-2), ['elements bridges', 'elements bridges_inside']);
+  });
+
+  it('has as many rules that every packet passes for many bridges as for one', () => {
+    const named = (name: string, more = {}): typeof bridge => ({ ...bridge, name, ...more });
+    const bridges = [named('b'), named('c', { internal: true }), named('d', { talkInside: false })];
+    const [one, many] = [[bridge], bridges].map((some) => ({
+      ...ruleset({ bridges: some }),
+      dataPort: { port: 4789 },
+    }));
+    for (const chain of ['forward', 'input', 'into_bridge', 'out_of_bridge']) {
+      assert.deepEqual(listRows(many as Ruleset).get(chain), listRows(one as Ruleset).get(chain));
+    }
+    const names = (set: string): string[] =>
+      [...(listSets(many as Ruleset).get(set) ?? [])].map((hex) =>
+        Buffer.from(hex, 'hex').toString().replaceAll('\0', ''),
+      );
+    assert.deepEqual(
+      [names('bridges'), names('bridges_internal'), names('bridges_inside')],
+      [['b', 'c', 'd'], ['c'], ['bb', 'cc']],
+    );
+    const gone = change(many as Ruleset, one as Ruleset);
+    assert.ok(
+      ['bridges', 'bridges_internal', 'bridges_inside'].every((set) => gone.includes(`delete elements ${set}`)),
+    );
   });
 
   it('has for IPv6 a port in each family of its own, and the way of ::1 while a bridge has an address', () => {
