@@ -39,9 +39,10 @@ const viewOf = (line: string): [string, string[]] => {
   return [name, [plain(said)]];
 };
 
-/** Names that the library makes up, and ports that the machine gives. */
+/** Without names that the library makes up, ports that the machine gives, and dockerode's own word for each status. */
 const plain = (text: string): string =>
   normal(text)
+    .replaceAll(/(?<=\(HTTP code \d+\)) [a-z ]+ -(?= )/g, '')
     .replaceAll(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<name>')
     .replaceAll(/(?<=\blocalhost:|\b127\.0\.0\.1:)\d{5}\b/g, '<port>');
 
