@@ -88,6 +88,12 @@ describe('intruders by IPv6', function () {
       .join('')
       .replaceAll(/ (expires|valid_lft|preferred_lft) \S+| hoplimit \d+| pref medium/g, '');
 
+  /** The same once no address waits any more for somebody to have it already: that brings routes, too. */
+  const settledSixOf = async (run: Run): Promise<string> => {
+    await until('addresses are settled', async () => (await run('ip', '-6', 'address', 'show', 'tentative')) === '');
+    return await sixOf(run);
+  };
+
   const redNetwork = (networks: MachineNetworks) =>
     networks.create({
       name: 'red',
@@ -128,7 +134,7 @@ describe('intruders by IPv6', function () {
   it('on the wire are no router and nobody’s neighbour on the link to other nodes', async () => {
     await using lab = await NetworkLab.open();
     const { node, other } = await setUp(lab);
-    const before = await sixOf(runIn(node));
+    const before = await settledSixOf(runIn(node));
     const neighbours = () => node.run('ip', '-6', 'neigh', 'show', 'nud', 'permanent');
     const permanent = await neighbours();
     for (const frame of [
@@ -175,7 +181,7 @@ describe('intruders by IPv6', function () {
     await lab.serve(good.sandboxPath, 80, 'good', '::');
     assert.match(await lab.ask(node.namespace, other.address6, 80), /^other/);
     const goodRuns: Run = (command, ...args) => inNamespace(node, good, command, ...args);
-    const before = [await sixOf(runIn(node)), await sixOf(goodRuns)];
+    const before = [await settledSixOf(runIn(node)), await settledSixOf(goodRuns)];
     const mac = bad.macAddress.replaceAll(':', '');
     const frames = [
       routerAdvertisement(BAD.from, mac, BAD_PREFIX),
