@@ -100,6 +100,7 @@ async function signalProcess(container: Container, parts: ContainerParts, signal
   publishContainer(parts, container, 'kill', { signal: String(signal) });
 }
 
+/** By SIGKILL it resolves when the container is down, by another signal when that is sent. */
 export async function kill(
   container: Container,
   parts: ContainerParts,
@@ -113,8 +114,11 @@ export async function kill(
     if (ends) await container.lock.run(() => giveUpRestart(container, parts));
     return;
   }
+  // Before the signal: the exit may come at once.
+  const down = signal === SIGKILL ? { promise: container.waiters.on('down') } : undefined;
   if (ends) await container.lock.run(() => thaw(container, parts));
-  await signalProcess(container, parts, signal);
+  if (down) await killUntilDown(container, parts, down);
+  else await signalProcess(container, parts, signal);
   if (ends) await container.save();
 }
 

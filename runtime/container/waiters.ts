@@ -13,11 +13,14 @@ const WAITERS_MAX = 10_000;
 export class Waiters {
   readonly #waiting = new Map<Occasion, Set<(outcome: Outcome) => void>>();
 
-  /** `exit`: the process has exited, even if it will be restarted. `down`: it has, and all of it is cleaned up. */
+  /**
+   * `exit`: the process has exited, even if it will be restarted. `down`: it has, and all of it is cleaned up.
+   * Those who can cancel are clients, of whom there is a bound: whoever stops a container has to hear of it.
+   */
   on(occasion: Occasion, abort?: AbortSignal): Promise<Outcome> {
     const waiting = this.#waiting.get(occasion) ?? new Set();
     this.#waiting.set(occasion, waiting);
-    if (waiting.size >= WAITERS_MAX) {
+    if (abort && waiting.size >= WAITERS_MAX) {
       return Promise.reject(new CodedError('exhausted', `more than ${WAITERS_MAX} clients wait for this container`));
     }
     return new Promise((resolve, reject) => {

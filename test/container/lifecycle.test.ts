@@ -168,6 +168,26 @@ describe('container life', () => {
     assert.equal(node.store.get(id).exitCode, 143);
   });
 
+  it('is down when a kill is over; another signal is only sent', async () => {
+    await using node = await machine();
+    const { id } = await node.store.create(aConfig());
+    await node.store.start(id);
+    const { last } = node.native;
+    last.onSignal = () => undefined;
+    await node.store.kill(id, 'USR1');
+    assert.equal(node.store.get(id).state, 'running');
+    let over = false;
+    const killed = node.store.kill(id, 'KILL').then(() => {
+      over = true;
+    });
+    await until(() => last.signals.length === 2);
+    assert.equal(over, false);
+    last.exit(137, { signal: 9 });
+    await killed;
+    assert.equal(node.store.get(id).state, 'exited');
+    assert.deepEqual(node.actions().slice(-3), ['kill', 'die', 'network disconnect']);
+  });
+
   it('is paused and comes back; a stop wakes it first', async () => {
     await using node = await machine();
     const { id } = await node.store.create(aConfig());
