@@ -2,7 +2,6 @@
 // compares every few seconds, and says why where the kernel does not do it.
 // Invariants: what the kernel has is looked at before each change; a state is made once in a life (kernel-lives.ts); where
 // one was lost a new life begins, and nothing is sent in it before the managers have told others of it.
-import { constants } from 'node:os';
 import { codeOf, sentenceOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Mutex } from '../../base/mutex.ts';
@@ -11,9 +10,10 @@ import { bringEspLink, type EspLink, espLinkFault } from './esp-link.ts';
 import { espLinkEnd, type EspPlan, type EspPlace, espLinkName, espPlan, espSteps, NO_ESP } from './esp-plan.ts';
 import type { KernelEnd, KernelRing } from './kernel-pairs.ts';
 import type { KernelLives } from './kernel-lives.ts';
+import { FAILURES_MAX, GONE_HELPER, LACKS, takeOut } from './kernel-refusals.ts';
 import { KERNEL_TABLE, planKernelRules, ruleCount } from './kernel-ruleset.ts';
 import { StepError } from './netd.ts';
-import { NETLINK_NETFILTER, readNetlinkResult, type Step } from './netd-protocol.ts';
+import { NETLINK_NETFILTER, type Step } from './netd-protocol.ts';
 import { listRules } from './nft-read.ts';
 
 export interface EspDriverParts {
@@ -70,21 +70,8 @@ export interface EspCounts {
 }
 
 const NOTHING: EspCounts = { sent: 0, received: 0, replayed: 0, altered: 0 };
-/** A kernel that answers so does not have it. */
-const LACKS: ReadonlySet<number> = new Set([
-  constants.errno.EPROTONOSUPPORT,
-  constants.errno.EOPNOTSUPP,
-  constants.errno.EAFNOSUPPORT,
-  constants.errno.ENOSYS,
-]);
-/** What was asked for may be right: it is asked again. */
-const GONE_HELPER: ReadonlySet<string> = new Set(['unavailable', 'deadline', 'aborted']);
-/** Who is to be taken out is out already. */
-const GONE: ReadonlySet<number> = new Set([constants.errno.ESRCH, constants.errno.ENOENT, constants.errno.ENODEV]);
 /** A firewall that lets no ESP pass says nothing: then the tunnel is used, which goes by UDP. */
 const QUIET_AUDITS = 2;
-/** Then the network is left to the tunnel until the node joins it anew. */
-const FAILURES_MAX = 3;
 
 export class EspDriver {
   readonly #parts: EspDriverParts;
@@ -398,16 +385,8 @@ export class EspDriver {
     await lives.end(networkId);
   }
 
-  /** Each by itself; what is gone already is no failure. */
   async #takeOut({ name }: { readonly name: string }, steps: readonly Step[]): Promise<void> {
-    if (steps.length === 0) return;
-    const doing = `taking out what network ${name} had of ESP`;
-    const results = await this.#parts.netd().run(steps.map((step) => ({ ...step, mayFail: true })));
-    for (const result of results) {
-      const failures = result.errno === 0 ? readNetlinkResult(result.bytes).failures : [];
-      const errno = failures.find((failure) => !GONE.has(failure.errno))?.errno ?? result.errno;
-      if (errno !== 0 && !GONE.has(errno)) throw new StepError(doing, errno, 'the kernel refused');
-    }
+    await takeOut(this.#parts.netd(), `taking out what network ${name} had of ESP`, steps);
   }
 
   async #putRules(carried?: Carried): Promise<void> {
