@@ -109,6 +109,8 @@ export interface EndpointEntry {
   readonly nodeMeans?: readonly EncryptionMeans[];
   /** On an encrypted network: in which life the node's kernel carries it. Absent: it does not, or not yet. */
   readonly nodeLife?: string;
+  /** On an encrypted network: the first of its ports where the node's kernel hears WireGuard. Absent: it does not, or not yet. */
+  readonly nodeWireguardPort?: number;
   /** New connections may come: it runs, is healthy and shall go on. */
   readonly ready: boolean;
   /** Its node is down: connections to it are dead. */
@@ -235,6 +237,7 @@ export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
   const aliases = optional(json['aliases'], 'endpoint.aliases', (value, path) => asArray(value, path, asString));
   const nodeMeans = optional(json['nodeMeans'], 'endpoint.nodeMeans', parseMeans);
   const nodeLife = optional(json['nodeLife'], 'endpoint.nodeLife', parseLife);
+  const nodeWireguardPort = optional(json['nodeWireguardPort'], 'endpoint.nodeWireguardPort', asWireguardPort);
   return {
     networkId: asString(json['networkId'], 'endpoint.networkId'),
     taskId: asString(json['taskId'], 'endpoint.taskId'),
@@ -249,6 +252,7 @@ export function parseEndpoint(bytes: Uint8Array): EndpointEntry {
     ...(aliases && { aliases }),
     ...(nodeMeans && { nodeMeans }),
     ...(nodeLife !== undefined && { nodeLife }),
+    ...(nodeWireguardPort !== undefined && { nodeWireguardPort }),
   };
 }
 
@@ -261,17 +265,31 @@ function parseMeans(value: unknown, path: string): EncryptionMeans[] {
 }
 
 /** Of networks that one node is on; they are stored with its description. */
-const LIVES_MAX = 1_024;
+const NETWORKS_MAX = 1_024;
 
-function parseLives(value: unknown, path: string): Readonly<Record<string, string>> {
-  const lives = asMap(value, path, parseLife);
-  const ids = Object.keys(lives);
-  if (ids.length > LIVES_MAX) return fail('invalid', `${path} has more than ${LIVES_MAX} entries`);
+/** Something for each network, by its id. */
+function parseByNetwork<T>(
+  value: unknown,
+  path: string,
+  parse: (value: unknown, path: string) => T,
+): Readonly<Record<string, T>> {
+  const found = asMap(value, path, parse);
+  const ids = Object.keys(found);
+  if (ids.length > NETWORKS_MAX) return fail('invalid', `${path} has more than ${NETWORKS_MAX} entries`);
   const strange = ids.find((id) => !/^[0-9a-z]{1,64}$/.test(id));
   return strange === undefined
-    ? lives
+    ? found
     : fail('invalid', `${path} names ${JSON.stringify(strange)}, which is no network`);
 }
+
+const parseLives = (value: unknown, path: string): Readonly<Record<string, string>> =>
+  parseByNetwork(value, path, parseLife);
+
+const parseWireguardPorts = (value: unknown, path: string): Readonly<Record<string, number>> =>
+  parseByNetwork(value, path, asWireguardPort);
+
+/** Three more are above it. */
+const asWireguardPort = (value: unknown, path: string): number => asInteger(value, path, { min: 1, max: 65_532 });
 
 function parseLife(value: unknown, path: string): string {
   const life = asString(value, path, { lengthMax: 32 });
@@ -356,6 +374,7 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
   const wayPort = optional(json['wayPort'], 'description.wayPort', asWayPort);
   const encryption = optional(json['encryption'], 'description.encryption', parseMeans);
   const lives = optional(json['lives'], 'description.lives', parseLives);
+  const wireguardPorts = optional(json['wireguardPorts'], 'description.wireguardPorts', parseWireguardPorts);
   return {
     hostname: asString(json['hostname'], 'description.hostname', { lengthMax: 253 }),
     platform: {
@@ -377,5 +396,6 @@ export function parseDescription(bytes: Uint8Array): NodeDescription {
     ...(wayPort !== undefined && { wayPort }),
     ...(encryption && { encryption }),
     ...(lives && { lives }),
+    ...(wireguardPorts && { wireguardPorts }),
   };
 }

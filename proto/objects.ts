@@ -298,6 +298,8 @@ export interface NodeDescription {
    * has lost what it had counted. Both ends make their keys of them.
    */
   readonly lives?: Readonly<Record<string, string>>;
+  /** Encrypted networks that its kernel's WireGuard is ready to carry, by id: the first of their four ports there. */
+  readonly wireguardPorts?: Readonly<Record<string, number>>;
 }
 
 /** The kernel's IPsec, the kernel's WireGuard, and a process of ours. */

@@ -48,7 +48,7 @@ export class ContainerExecutor implements Executor {
   describe(): NodeDescription {
     const { networks } = this.#options.runtime;
     const { overlays } = networks;
-    const lives = overlays.lives();
+    const [lives, wireguardPorts] = [overlays.lives(), overlays.wireguardPorts()];
     const wayPort = this.#wayPort;
     // What hindered the way may have come, or be over, since it was opened.
     const isOpen = wayPort !== undefined && networks.ingress().hidden === undefined;
@@ -57,6 +57,7 @@ export class ContainerExecutor implements Executor {
       ...(isOpen && { wayPort }),
       encryption: overlays.offered(),
       ...(Object.keys(lives).length > 0 && { lives }),
+      ...(Object.keys(wireguardPorts).length > 0 && { wireguardPorts }),
     };
   }
 

@@ -39,12 +39,13 @@ export function overlayState({ nodeId, network, services, endpoints }: NetworkPi
   };
 }
 
-const nodeOf = ({ nodeId, nodeAddress, nodePort, nodeMeans, nodeLife }: EndpointEntry) => ({
+const nodeOf = ({ nodeId, nodeAddress, nodePort, nodeMeans, nodeLife, nodeWireguardPort }: EndpointEntry) => ({
   id: nodeId,
   address: nodeAddress,
   port: nodePort || USUAL_PORT,
   ...(nodeMeans && { means: nodeMeans }),
   ...(nodeLife !== undefined && { life: nodeLife }),
+  ...(nodeWireguardPort !== undefined && { wireguardPort: nodeWireguardPort }),
 });
 
 /** What the managers have told the others of this node: both ends of a pair go by that. */

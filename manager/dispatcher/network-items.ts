@@ -211,6 +211,7 @@ export class NetworkItems {
     const said = network && isEncrypted(network.spec) ? node.description : undefined;
     const nodeMeans = said?.encryption;
     const nodeLife = said?.lives?.[networkId];
+    const nodeWireguardPort = said?.wireguardPorts?.[networkId];
     return {
       networkId,
       taskId: id,
@@ -225,6 +226,7 @@ export class NetworkItems {
       ...(aliases && { aliases }),
       ...(nodeMeans && { nodeMeans }),
       ...(nodeLife !== undefined && { nodeLife }),
+      ...(nodeWireguardPort !== undefined && { nodeWireguardPort }),
     };
   }
 }

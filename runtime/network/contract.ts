@@ -160,6 +160,8 @@ export interface OverlayNode {
   readonly means?: readonly MeansName[];
   /** In which life its kernel carries the network. Absent: it does not, or not yet. */
   readonly life?: string;
+  /** The first of the network's ports where its kernel hears WireGuard. Absent: it does not, or not yet. */
+  readonly wireguardPort?: number;
 }
 
 /** The kernel's IPsec, the kernel's WireGuard, and a process of ours. */
@@ -195,6 +197,8 @@ export interface Overlays {
   offered(): readonly MeansName[];
   /** Encrypted networks that the kernel of this node is ready to carry, each in its life, as others are to be told. */
   lives(): Readonly<Record<string, string>>;
+  /** Encrypted networks that this node's WireGuard hears others on, each with the first of its ports, as others are to be told. */
+  wireguardPorts(): Readonly<Record<string, number>>;
   /** The other nodes of an encrypted network; none of others. */
   pairs(networkId: string): Promise<readonly OverlayPair[]>;
   /** Resolves when the kernel has it. A lower index never overwrites a higher one. */

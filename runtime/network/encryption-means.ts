@@ -8,14 +8,13 @@ import { parseAddress } from './addresses.ts';
 import type { EncryptionMeans, MeansName } from './contract.ts';
 import { failureText, type Netd } from './netd.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM, readNetlinkResult } from './netd-protocol.ts';
-import { MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './netlink.ts';
-import { IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK } from './rtnetlink.ts';
+import { MessageWriter } from './netlink.ts';
+import { addWireguardLink } from './wireguard-messages.ts';
 import { addEspLink, addEspState, putEspPolicy } from './xfrm-messages.ts';
 
 const INTERFACE_ID = 1;
 const TUN = '/dev/net/tun';
 const USED = 'the kernel has it; used between nodes that both do';
-const NOT_USED = 'the kernel has it; this version does not use it';
 
 /** `namespacePath`: where a namespace may be made for this. One that an earlier look left behind is replaced. */
 export function findMeans(netd: Netd, namespacePath: string): Promise<EncryptionMeans[]> {
@@ -31,6 +30,10 @@ export function findMeans(netd: Netd, namespacePath: string): Promise<Encryption
 /** Why the kernel has no ESP, all that a pair takes; undefined: it has. */
 export const lackOfEsp = (netd: Netd, namespacePath: string): Promise<string | undefined> =>
   inNamespace(netd, namespacePath, () => refusalOfEsp(netd, namespacePath));
+
+/** Why the kernel has no WireGuard; undefined: it has. */
+export const lackOfWireguard = (netd: Netd, namespacePath: string): Promise<string | undefined> =>
+  inNamespace(netd, namespacePath, () => refusal(netd, namespacePath, NETLINK_ROUTE, askForWireguard()));
 
 /** Of this boot of the kernel. Where it can not be read each is another one, so that nothing is taken up. */
 export async function bootId(): Promise<string> {
@@ -73,8 +76,8 @@ function tunnel(): EncryptionMeans {
 }
 
 function kernels(means: 'esp' | 'wireguard', refused: string | undefined): EncryptionMeans {
-  const isUsed = means === 'esp' && refused === undefined;
-  return { means, isThere: refused === undefined, isUsed, reason: refused ?? (isUsed ? USED : NOT_USED) };
+  const isThere = refused === undefined;
+  return { means, isThere, isUsed: isThere, reason: refused ?? USED };
 }
 
 /** Why the kernel does not take the messages; undefined: it does. */
@@ -104,9 +107,6 @@ function askForEspLink(): Buffer {
 
 function askForWireguard(): Buffer {
   const writer = new MessageWriter();
-  writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, Buffer.alloc(16), () => {
-    writer.text(IFLA_IFNAME, 'wg0');
-    writer.nested(IFLA_LINKINFO, () => writer.text(IFLA_INFO_KIND, 'wireguard'));
-  });
+  addWireguardLink(writer, { name: 'wg0' });
   return writer.finish();
 }

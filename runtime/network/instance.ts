@@ -42,5 +42,22 @@ export function espInterfaceId({ table }: Instance, networkId: string): number {
   return 0x2000_0000 + (createHash('sha256').update(`${table} ${networkId}`).digest().readUInt32BE(0) % 0x2000_0000);
 }
 
+/** Likewise, of the first of the four links that a network has by WireGuard. */
+export function wireguardFirstIndex({ table }: Instance, networkId: string): number {
+  return (
+    0x1000_0000 + 4 * (createHash('sha256').update(`${table} ${networkId}`).digest().readUInt32BE(0) % 0x0400_0000)
+  );
+}
+
+// Above those that kernels give out by themselves, and those that swarms publish.
+const PORTS_FIRST = 61_440;
+const PORTS_BLOCKS = 1_024;
+
+/** The first of four ports; the next attempt is for where somebody else has one of them. */
+export function wireguardPort({ table }: Instance, networkId: string, attempt: number): number {
+  const wanted = createHash('sha256').update(`port ${table} ${networkId}`).digest().readUInt32BE(0);
+  return PORTS_FIRST + 4 * ((wanted + attempt) % PORTS_BLOCKS);
+}
+
 /** Of whichever daemon. */
 export const isWayLink = (name: string): boolean => /^sw[0-9a-f]{8}$/.test(name);

@@ -43,8 +43,7 @@ export class KernelLives {
   }
 
   /** A life in which nothing was made yet. */
-  async begin(networkId: string): Promise<string> {
-    const life = randomBytes(16).toString('hex');
+  async begin(networkId: string, life = randomBytes(16).toString('hex')): Promise<string> {
     await this.#put(networkId, { life, made: new Set() });
     return life;
   }

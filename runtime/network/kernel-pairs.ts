@@ -25,23 +25,35 @@ export interface KernelRing {
   readonly sendId: number;
 }
 
-// 128/2: the tunnel has 10/8.
+// 128/2 for ESP, 64/3 for WireGuard, so that either has its routes: the tunnel has 10/8.
 const FIRST = 0x8000_0000;
 const COUNT = 2 ** 30;
+const FIRST_WIREGUARD = 0x4000_0000;
+const COUNT_WIREGUARD = 2 ** 29;
 
 export const insideAddress = (networkId: string, nodeId: string): number =>
-  FIRST + (createHash('sha256').update(`shoal inside ${networkId} ${nodeId}`).digest().readUInt32BE(0) % COUNT);
+  FIRST + (insideNumber(networkId, nodeId) % COUNT);
+
+export const wireguardAddress = (networkId: string, nodeId: string): number =>
+  FIRST_WIREGUARD + (insideNumber(networkId, nodeId) % COUNT_WIREGUARD);
+
+const insideNumber = (networkId: string, nodeId: string): number =>
+  createHash('sha256').update(`shoal inside ${networkId} ${nodeId}`).digest().readUInt32BE(0);
 
 /**
  * Who of a network's nodes has another one's address: of two, the one whose id comes later. All nodes find the same ones,
  * as all know who is on the network.
  */
-export function doubled(networkId: string, nodeIds: Iterable<string>): Map<string, string> {
+export function doubled(
+  networkId: string,
+  nodeIds: Iterable<string>,
+  addressOf: typeof insideAddress = insideAddress,
+): Map<string, string> {
   const owners = new Map<number, string>();
   const found = new Map<string, string>();
   for (const id of [...new Set(nodeIds)].sort()) {
-    const owner = owners.get(insideAddress(networkId, id));
-    if (owner === undefined) owners.set(insideAddress(networkId, id), id);
+    const owner = owners.get(addressOf(networkId, id));
+    if (owner === undefined) owners.set(addressOf(networkId, id), id);
     else found.set(id, owner);
   }
   return found;

@@ -6,6 +6,8 @@ import { VXLAN_PORT } from './overlay-messages.ts';
 import { accept, drop, link, portBytes, protocolBytes } from './ruleset-parts.ts';
 
 export const KERNEL_TABLE = 'shoal_sealed';
+/** Of WireGuard's links; each table says what goes for its own ones. */
+export const WIREGUARD_TABLE = 'shoal_sealed_wg';
 
 /** Two for each link, and one that lets nothing pass through. */
 export const ruleCount = (links: number): number => 2 * links + 1;
@@ -16,8 +18,8 @@ export interface SealedLink {
 }
 
 /** All of it, in the place of what was there. Nothing is passed on from one link to another. */
-export function planKernelRules(links: readonly SealedLink[]): Buffer {
-  const batch = new NftBatch(KERNEL_TABLE);
+export function planKernelRules(links: readonly SealedLink[], table = KERNEL_TABLE): Buffer {
+  const batch = new NftBatch(table);
   batch.addTable();
   batch.deleteTable();
   batch.addTable();

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { Background } from '../../base/background.ts';
 import { sentenceOf } from '../../base/errors.ts';
 import { DataPortGuard } from './data-port.ts';
-import { bootId, lackOfEsp } from './encryption-means.ts';
+import { bootId, lackOfEsp, lackOfWireguard } from './encryption-means.ts';
 import { Endpoints } from './endpoints.ts';
 import { EspDriver } from './esp-driver.ts';
 import { Firewall } from './firewall.ts';
 import { Forgetter } from './forgetter.ts';
 import { namesCommand, tunnelCommand } from './helper-commands.ts';
 import { IngressMap } from './ingress.ts';
-import { espInterfaceId, type Instance, instanceOf } from './instance.ts';
+import { espInterfaceId, type Instance, instanceOf, wireguardFirstIndex, wireguardPort } from './instance.ts';
 import { KernelLives } from './kernel-lives.ts';
 import { MachineBridges } from './machine-bridges.ts';
 import { MachineRecord } from './machine-record.ts';
@@ -29,6 +29,7 @@ import { TasksSix } from './tasks-six.ts';
 import { Tunnel } from './tunnel.ts';
 import { Upkeep } from './upkeep.ts';
 import { Ways } from './ways.ts';
+import { WireguardDriver } from './wireguard-driver.ts';
 
 const POOL_SIZE = 3;
 
@@ -156,7 +157,16 @@ function makeOverlays(options: NetworksOptions, base: Base): Pick<NetworksParts,
     interfaceId: (networkId) => espInterfaceId(base.instance, networkId),
     probe: async () => await lackOfEsp(base.netd(), join(directory, 'means-esp')),
   });
-  return { tunnel, overlays: new MachineOverlays({ ...base, tunnel, esp, directory }) };
+  const wireguard = new WireguardDriver({
+    ...base,
+    lives: new KernelLives({ path: join(options.execRoot, 'wireguard.json'), bootId, log: base.log }),
+    namespacePath: tunnel.namespacePath,
+    ensureNamespace: () => tunnel.ensureNamespace(),
+    firstIndex: (networkId) => wireguardFirstIndex(base.instance, networkId),
+    firstPort: (networkId, attempt) => wireguardPort(base.instance, networkId, attempt),
+    probe: async () => await lackOfWireguard(base.netd(), join(directory, 'means-wireguard')),
+  });
+  return { tunnel, overlays: new MachineOverlays({ ...base, tunnel, esp, wireguard, directory }) };
 }
 
 /** What services' published ports need, in this node and to others. */

@@ -38,6 +38,7 @@ import { BRIDGE_INDEX, BRIDGE_NAME, VXLAN_PORT } from './overlay-messages.ts';
 import type { NetworkRecord } from './registry.ts';
 import { SealedNetworks } from './sealed-networks.ts';
 import type { Tunnel } from './tunnel.ts';
+import type { WireguardDriver } from './wireguard-driver.ts';
 
 /** Outer Ethernet, IPv4, UDP and VXLAN headers. */
 const HEADERS = 50;
@@ -56,6 +57,7 @@ export interface OverlaysParts {
   readonly mtu: () => number;
   readonly tunnel: Tunnel;
   readonly esp: EspDriver;
+  readonly wireguard: WireguardDriver;
   /** The table changed: makes it durable. */
   readonly save: () => Promise<void>;
 }
@@ -73,8 +75,9 @@ export class MachineOverlays implements Overlays {
 
   constructor(parts: OverlaysParts) {
     this.#parts = parts;
-    const { tunnel, esp, log } = parts;
-    this.#sealed = new SealedNetworks({ tunnel, esp, log, mtu: () => parts.mtu() - SEALED_HEADERS + HEADERS });
+    const { tunnel, esp, wireguard, log } = parts;
+    const mtu = (): number => parts.mtu() - SEALED_HEADERS + HEADERS;
+    this.#sealed = new SealedNetworks({ tunnel, esp, wireguard, log, mtu });
   }
 
   /** A network that an earlier daemon was on; its sandbox may be there. */
@@ -88,6 +91,7 @@ export class MachineOverlays implements Overlays {
   async open(): Promise<void> {
     await mkdir(this.#parts.directory, { recursive: true, mode: 0o710 });
     await this.#parts.esp.adopt();
+    await this.#parts.wireguard.adopt();
   }
 
   /** Sandboxes of networks that nobody knows any more. */
@@ -117,12 +121,20 @@ export class MachineOverlays implements Overlays {
 
   /** A tunnel that runs goes on, also where none could be started any more. */
   offered(): readonly MeansName[] {
-    const { tunnel, esp } = this.#parts;
-    return [...(esp.isOffered ? ['esp' as const] : []), ...(tunnel.isThere() ? ['tunnel' as const] : offeredMeans())];
+    const { tunnel, esp, wireguard } = this.#parts;
+    return [
+      ...(esp.isOffered ? ['esp' as const] : []),
+      ...(wireguard.isOffered ? ['wireguard' as const] : []),
+      ...(tunnel.isThere() ? ['tunnel' as const] : offeredMeans()),
+    ];
   }
 
   lives(): Readonly<Record<string, string>> {
     return this.#parts.esp.lives();
+  }
+
+  wireguardPorts(): Readonly<Record<string, number>> {
+    return this.#parts.wireguard.ports();
   }
 
   /** Of what the kernel encrypts: a sentence for each thing that is not as it should be. */
@@ -152,14 +164,14 @@ export class MachineOverlays implements Overlays {
 
   /** Those that this machine has, and why it lacks the others. */
   means(): Promise<readonly EncryptionMeans[]> {
-    const { netd, directory, esp } = this.#parts;
+    const { netd, directory, esp, wireguard } = this.#parts;
     return this.#looking.run(async () => {
       const found = await findMeans(netd(), join(directory, 'means'));
-      const { refusal } = esp;
-      if (refusal === undefined) return found;
-      return found.map((each) =>
-        each.means === 'esp' && each.isThere ? { ...each, isUsed: false, reason: refusal } : each,
-      );
+      const refusals = { esp: esp.refusal, wireguard: wireguard.refusal, tunnel: undefined };
+      return found.map((each) => {
+        const reason = refusals[each.means];
+        return each.isThere && reason !== undefined ? { ...each, isUsed: false, reason } : each;
+      });
     });
   }
 

@@ -1,7 +1,7 @@
 // Encrypted networks between nodes: before anybody is sent into one, the tunnel and, where both ends have it, the kernel's
-// ESP know who is where and under which keys. VXLAN links name other nodes by addresses that only these understand.
-// The tunnel takes from every node that has it, also from those that ESP goes to: so who hears later of a change loses
-// nothing, and who can not go on by ESP sends by the tunnel at once.
+// ESP or WireGuard know who is where and under which keys. VXLAN links name other nodes by addresses that only these
+// understand. The tunnel takes from every node that has it, also from those that the kernel carries: so who hears later of a
+// change loses nothing, and who can not go on by the kernel sends by the tunnel at once.
 // Invariant: what was handed in last with the highest index is what they have.
 import { isIPv4 } from 'node:net';
 import { codeOf, fail, sentenceOf } from '../../base/errors.ts';
@@ -16,20 +16,23 @@ import type {
   OverlayState,
 } from './contract.ts';
 import type { EspDriver } from './esp-driver.ts';
-import { insideAddress } from './kernel-pairs.ts';
+import { insideAddress, wireguardAddress } from './kernel-pairs.ts';
 import { VXLAN_PORT } from './overlay-messages.ts';
 import { meansOf, usableMeans } from './pair-means.ts';
 import type { Tunnel } from './tunnel.ts';
 import { innerAddresses, tunnelPair, type TunnelPair, tunnelPort } from './tunnel-pairs.ts';
+import type { WireguardDriver } from './wireguard-driver.ts';
 
 interface Known {
   readonly index: number;
   readonly name: string;
   readonly vni: number;
   readonly inners: ReadonlyMap<string, number>; // by node
-  readonly pairs: ReadonlyMap<string, TunnelPair>; // by node; also of those that ESP goes to
+  readonly pairs: ReadonlyMap<string, TunnelPair>; // by node; also of those that the kernel carries
   readonly esp: ReadonlySet<string>; // nodes that ESP goes to
+  readonly wireguard: ReadonlySet<string>; // nodes that WireGuard goes to
   readonly notByEsp: ReadonlyMap<string, string>; // nodes that have it, and why it is not used
+  readonly notByWireguard: ReadonlyMap<string, string>;
   readonly refused: ReadonlyMap<string, string>; // nodes that nothing goes to, and why
 }
 
@@ -38,25 +41,32 @@ type OneKernel = Pick<
   EspDriver,
   'open' | 'carry' | 'settle' | 'reason' | 'counts' | 'differences' | 'audit' | 'end' | 'sweep'
 >;
+type OneWireguard = Pick<
+  WireguardDriver,
+  'open' | 'carry' | 'settle' | 'reason' | 'counts' | 'differences' | 'audit' | 'end' | 'sweep'
+>;
 
 export interface SealedNetworksParts {
   readonly tunnel: OneTunnel;
   readonly esp: OneKernel;
+  readonly wireguard: OneWireguard;
   readonly log: Log;
-  /** Of the link that ESP's packets go by. */
+  /** Of the links that the kernel's packets go by. */
   readonly mtu: () => number;
 }
 
 export class SealedNetworks {
   readonly #tunnel: OneTunnel;
   readonly #esp: OneKernel;
+  readonly #wireguard: OneWireguard;
   readonly #log: Log;
   readonly #mtu: () => number;
   readonly #known = new Map<string, Known>();
 
-  constructor({ tunnel, esp, log, mtu }: SealedNetworksParts) {
+  constructor({ tunnel, esp, wireguard, log, mtu }: SealedNetworksParts) {
     this.#tunnel = tunnel;
     this.#esp = esp;
+    this.#wireguard = wireguard;
     this.#log = log;
     this.#mtu = mtu;
   }
@@ -80,8 +90,11 @@ export class SealedNetworks {
     const inners = innerAddresses(peers.keys(), before?.inners);
     const isStale = index < (before?.index ?? 0);
     const known = isStale ? before : await this.#carry(index, state, { encryption, peers, inners });
-    const wayTo = (nodeId: string): string =>
-      formatAddress(known?.esp.has(nodeId) ? insideAddress(network.id, nodeId) : (inners.get(nodeId) ?? 0));
+    const wayTo = (nodeId: string): string => {
+      if (known?.esp.has(nodeId)) return formatAddress(insideAddress(network.id, nodeId));
+      if (known?.wireguard.has(nodeId)) return formatAddress(wireguardAddress(network.id, nodeId));
+      return formatAddress(inners.get(nodeId) ?? 0);
+    };
     return {
       ...state,
       network: { ...network, port: VXLAN_PORT },
@@ -93,14 +106,16 @@ export class SealedNetworks {
   }
 
   /** VXLAN links name the other nodes by what `seal` has answered: what nobody uses any more is taken out. */
-  settle(networkId: string): Promise<void> {
-    return this.#esp.settle(networkId);
+  async settle(networkId: string): Promise<void> {
+    await this.#esp.settle(networkId);
+    await this.#wireguard.settle(networkId);
   }
 
   async pairs(networkId: string): Promise<readonly OverlayPair[]> {
     const known = this.#known.get(networkId);
     if (!known) return [];
     const kernel = known.esp.size > 0 ? await this.#esp.counts(networkId) : new Map<string, never>();
+    const sessions = known.wireguard.size > 0 ? await this.#wireguard.counts(networkId) : new Map<string, never>();
     const tunnel = known.pairs.size > 0 ? await this.#tunnel.counts() : new Map<string, never>();
     return this.#means(networkId, known).map(({ nodeId, means, reason }) => {
       const pair = { nodeId, means, ...(reason !== undefined && { reason }) };
@@ -109,6 +124,7 @@ export class SealedNetworks {
         const counts = kernel.get(nodeId) ?? UNOPENED;
         return { ...pair, ...counts, open: counts.received > 0 };
       }
+      if (means === 'wireguard') return { ...pair, ...UNOPENED, ...sessions.get(nodeId) };
       const { open, sent, received, replayed, altered } = tunnel.get(known.pairs.get(nodeId)?.tag ?? '') ?? UNOPENED;
       return { ...pair, open, sent, received, replayed, altered };
     });
@@ -119,14 +135,27 @@ export class SealedNetworks {
     return [...this.#known].flatMap(([id, known]) => this.#means(id, known));
   }
 
-  #means(networkId: string, { name, esp, pairs, refused, notByEsp }: Known): PairMeans[] {
-    const byTunnel = [...pairs.keys()].filter((nodeId) => !esp.has(nodeId) && !refused.has(nodeId));
+  #means(networkId: string, known: Known): PairMeans[] {
+    const { name, esp, wireguard, pairs, refused } = known;
+    const isByKernel = (nodeId: string): boolean => esp.has(nodeId) || wireguard.has(nodeId);
+    const byTunnel = [...pairs.keys()].filter((nodeId) => !isByKernel(nodeId) && !refused.has(nodeId));
+    const notByEsp = (nodeId: string): string[] => {
+      const why = known.notByEsp.get(nodeId);
+      return why === undefined ? [] : [`ESP is not used: ${this.#esp.reason(networkId, nodeId) ?? why}`];
+    };
+    const notByWireguard = (nodeId: string): string[] => {
+      const why = known.notByWireguard.get(nodeId);
+      return why === undefined ? [] : [`WireGuard is not used: ${this.#wireguard.reason(networkId, nodeId) ?? why}`];
+    };
+    const because = (reasons: readonly string[]) => (reasons.length > 0 ? { reason: reasons.join('; ') } : {});
     return [
       ...[...esp].map((nodeId) => ({ network: name, nodeId, means: 'esp' as const })),
+      ...[...wireguard].map((nodeId) => {
+        return { network: name, nodeId, means: 'wireguard' as const, ...because(notByEsp(nodeId)) };
+      }),
       ...byTunnel.map((nodeId) => {
-        const why = notByEsp.get(nodeId);
-        const reason = why && `ESP is not used: ${this.#esp.reason(networkId, nodeId) ?? why}`;
-        return { network: name, nodeId, means: 'tunnel' as const, ...(reason !== undefined && { reason }) };
+        const reasons = [...notByEsp(nodeId), ...notByWireguard(nodeId)];
+        return { network: name, nodeId, means: 'tunnel' as const, ...because(reasons) };
       }),
       ...[...refused].map(([nodeId, reason]) => ({ network: name, nodeId, means: 'none' as const, reason })),
     ];
@@ -143,27 +172,33 @@ export class SealedNetworks {
   async forget(networkId: string, vni: number): Promise<void> {
     this.#known.delete(networkId);
     await this.#esp.end(networkId);
+    await this.#wireguard.end(networkId);
     await this.#tunnel.forget(vni);
   }
 
   /** What an earlier daemon has left of networks that nobody knows any more. */
-  sweep(known: ReadonlySet<string>): Promise<void> {
-    return this.#esp.sweep(known);
+  async sweep(known: ReadonlySet<string>): Promise<void> {
+    await this.#esp.sweep(known);
+    await this.#wireguard.sweep(known);
   }
 
   /** Kernel against plan: `changed` are networks whose packets have to take another way, by `seal`. */
-  audit(): ReturnType<OneKernel['audit']> {
-    return this.#esp.audit();
+  async audit(): ReturnType<OneKernel['audit']> {
+    const found = [await this.#esp.audit(), await this.#wireguard.audit()];
+    return {
+      repairs: found.flatMap(({ repairs }) => repairs),
+      changed: [...new Set(found.flatMap(({ changed }) => changed))],
+    };
   }
 
-  differences(): Promise<string[]> {
-    return this.#esp.differences();
+  async differences(): Promise<string[]> {
+    return [...(await this.#esp.differences()), ...(await this.#wireguard.differences())];
   }
 
   /** No such network is left: also of an earlier daemon. */
   async end(): Promise<void> {
     this.#known.clear();
-    await this.#esp.sweep(new Set());
+    await this.sweep(new Set());
     if (this.#tunnel.isThere()) await this.#tunnel.stop();
   }
 
@@ -172,17 +207,21 @@ export class SealedNetworks {
     const before = this.#known.get(network.id);
     const { id, name, vni } = network;
     const life = await this.#esp.open({ id, name, vni, nodeId: encryption.nodeId, mtu: this.#mtu() });
-    const { pairs, wrong } = await this.#byTunnel(network, task, life !== undefined);
+    const isWireguard = await this.#wireguard.open({ id, name, vni, mtu: this.#mtu() });
+    const { pairs, wrong } = await this.#byTunnel(network, task, life !== undefined || isWireguard);
     const esp = await this.#byEsp(network, task, life);
-    const refused = new Map([...wrong].filter(([nodeId]) => !esp.reached.has(nodeId)));
+    const sessions = await this.#byWireguard(network, task, isWireguard, esp.reached);
+    const wireguard = sessions.reached;
+    const refused = new Map([...wrong].filter(([nodeId]) => !esp.reached.has(nodeId) && !wireguard.has(nodeId)));
     for (const [nodeId, reason] of refused) {
       if (before?.refused.get(nodeId) === reason) continue;
       this.#log.warn('a node is not reached on an encrypted network', { networkId: id, nodeId, reason });
     }
-    const notByEsp = new Map(
-      [...peers.values()].flatMap((peer) => (peer.means?.includes('esp') ? [[peer.id, esp.why] as const] : [])),
-    );
-    const known = { index, name, vni, inners, pairs, esp: esp.reached, notByEsp, refused };
+    const whoHave = (means: MeansName, why: string) =>
+      new Map([...peers.values()].flatMap((peer) => (peer.means?.includes(means) ? [[peer.id, why] as const] : [])));
+    const notByEsp = whoHave('esp', esp.why);
+    const notByWireguard = whoHave('wireguard', sessions.why);
+    const known = { index, name, vni, inners, pairs, esp: esp.reached, wireguard, notByEsp, notByWireguard, refused };
     this.#known.set(id, known);
     return known;
   }
@@ -226,6 +265,23 @@ export class SealedNetworks {
     const end = { id: encryption.nodeId, address: parseAddress(self.address) };
     const reached = await this.#esp.carry(network.id, { keys, sendId }, end, ends);
     return { reached: reached ?? new Set(), why: 'the other node is not ready for it, or at the same address' };
+  }
+
+  /** Who has no session yet, or not any more, is reached otherwise: neither end has to know what the other was told. */
+  async #byWireguard(
+    network: OverlayNetwork,
+    { peers, encryption }: Task,
+    isOpen: boolean,
+    byEsp: ReadonlySet<string>,
+  ): Promise<{ reached: ReadonlySet<string>; why: string }> {
+    const { nodeId, keys, sendId } = encryption;
+    if (!isOpen) return { reached: new Set(), why: 'this node’s kernel does not do it' };
+    const ends = [...peers.values()].flatMap(({ id, address, means, wireguardPort }) => {
+      const isReady = means?.includes('wireguard') && wireguardPort !== undefined && isIPv4(address);
+      return isReady && !byEsp.has(id) ? [{ id, address: parseAddress(address), firstPort: wireguardPort }] : [];
+    });
+    const reached = await this.#wireguard.carry(network.id, { keys, sendId }, { id: nodeId }, ends);
+    return { reached: reached ?? new Set(), why: 'there is no session with the other node yet' };
   }
 }
 

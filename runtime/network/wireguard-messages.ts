@@ -1,19 +1,41 @@
 // Generic netlink for the kernel's WireGuard: a link, its own key and port, and who is at its other ends.
 // Source: Linux include/uapi/linux/{wireguard,genetlink}.h; `wg set` sends the same bytes.
 import { addressBytes } from './addresses.ts';
-import { MessageWriter, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, readAttributes, readMessages } from './netlink.ts';
+import {
+  eachAttribute,
+  MessageWriter,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  readAttributes,
+  readMessages,
+} from './netlink.ts';
 import { AF_INET, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK } from './rtnetlink.ts';
 
 const CONTROL = { family: 16, ask: 3, version: 1, id: 1, name: 2 } as const;
 const FAMILY_NAME = 'wireguard';
+const GET_DEVICE = 0;
 const SET_DEVICE = 1;
 const VERSION = 1;
-const DEVICE = { name: 2, privateKey: 3, port: 6, peers: 8 } as const;
-const PEER = { publicKey: 1, presharedKey: 2, flags: 3, endpoint: 4, allowed: 9 } as const;
+const DEVICE = { index: 1, name: 2, privateKey: 3, port: 6, peers: 8 } as const;
+const PEER = {
+  publicKey: 1,
+  presharedKey: 2,
+  flags: 3,
+  endpoint: 4,
+  keepalive: 5,
+  handshake: 6,
+  received: 7,
+  sent: 8,
+  allowed: 9,
+} as const;
 const PEER_FLAG = { remove: 1, replaceAllowed: 2 } as const;
 const ALLOWED = { family: 1, address: 2, bits: 3 } as const;
 /** The peers of a message are one attribute, whose length has 16 bits. */
 const PEERS_PER_MESSAGE = 256;
+/** Sessions are there before anybody needs them, and what lies between two nodes does not forget their way. */
+const KEEPALIVE_SECONDS = 25;
 
 export interface WireguardPeer {
   /** 32 bytes each, as the ring's derivation makes them (wireguard-plan.ts). */
@@ -38,6 +60,73 @@ export function readFamily(answer: Buffer): number | undefined {
     if (type === CONTROL.family) return readAttributes(body.subarray(4)).get(CONTROL.id)?.readUInt16LE(0);
   }
   return undefined;
+}
+
+export interface FoundPeer extends WireguardPeer {
+  /** Changes with each session; '' before the first. Both ends have it only when packets went both ways. */
+  readonly handshake: string;
+  /** Bytes. */
+  readonly received: number;
+  readonly sent: number;
+}
+
+export interface FoundDevice {
+  readonly privateKey: Buffer;
+  readonly port: number;
+  readonly peers: readonly FoundPeer[];
+}
+
+/** Of one link, where it is. */
+export function dumpWireguard(family: number, index: number): Buffer {
+  const writer = new MessageWriter();
+  writer.message(family, NLM_F_DUMP, Buffer.from([GET_DEVICE, VERSION, 0, 0]), () => writer.u32(DEVICE.index, index));
+  return writer.finish();
+}
+
+/** What has no room in one message is in the next ones: of a peer that was divided, its key and what was left. */
+export function readWireguard(family: number, answer: Buffer): FoundDevice {
+  let privateKey: Buffer = Buffer.alloc(0);
+  let port = 0;
+  const peers = new Map<string, FoundPeer>();
+  for (const { type, body } of readMessages(answer)) {
+    if (type !== family) continue;
+    const attributes = readAttributes(body.subarray(4));
+    privateKey = attributes.get(DEVICE.privateKey) ?? privateKey;
+    port = attributes.get(DEVICE.port)?.readUInt16LE(0) ?? port;
+    for (const [, bytes] of eachAttribute(attributes.get(DEVICE.peers) ?? Buffer.alloc(0))) {
+      const each = readAttributes(bytes);
+      const key = each.get(PEER.publicKey)?.toString('hex') ?? '';
+      peers.set(key, readPeer(each, peers.get(key)));
+    }
+  }
+  return { privateKey, port, peers: [...peers.values()] };
+}
+
+function readPeer(attributes: Map<number, Buffer>, known: FoundPeer | undefined): FoundPeer {
+  const nothing = Buffer.alloc(0);
+  const where = attributes.get(PEER.endpoint);
+  const isFour = where !== undefined && where.readUInt16LE(0) === AF_INET;
+  const handshake = attributes.get(PEER.handshake);
+  return {
+    publicKey: attributes.get(PEER.publicKey) ?? nothing,
+    presharedKey: attributes.get(PEER.presharedKey) ?? known?.presharedKey ?? nothing,
+    address: isFour ? where.readUInt32BE(4) : (known?.address ?? 0),
+    port: isFour ? where.readUInt16BE(2) : (known?.port ?? 0),
+    inside: insideOf(attributes.get(PEER.allowed)) ?? known?.inside ?? 0,
+    handshake: handshake?.some((byte) => byte !== 0) ? handshake.toString('hex') : (known?.handshake ?? ''),
+    received: Number(attributes.get(PEER.received)?.readBigUInt64LE(0) ?? known?.received ?? 0),
+    sent: Number(attributes.get(PEER.sent)?.readBigUInt64LE(0) ?? known?.sent ?? 0),
+  };
+}
+
+/** 0: others than one address of our own making. */
+function insideOf(allowed: Buffer | undefined): number | undefined {
+  const items = allowed ? [...eachAttribute(allowed)] : [];
+  const [item] = items;
+  if (!item) return undefined;
+  const attributes = readAttributes(item[1]);
+  const isOne = items.length === 1 && attributes.get(ALLOWED.bits)?.readUInt8(0) === 32;
+  return isOne ? attributes.get(ALLOWED.address)?.readUInt32BE(0) : 0;
 }
 
 /** Its packets leave and arrive in the namespace that it is made in, wherever it is moved to. */
@@ -116,6 +205,7 @@ function writePeer(writer: MessageWriter, peer: WireguardPeer): void {
   writer.bytes(PEER.publicKey, peer.publicKey);
   writer.bytes(PEER.presharedKey, peer.presharedKey);
   writer.bytes(PEER.endpoint, endpoint(peer));
+  writer.bytes(PEER.keepalive, u16(KEEPALIVE_SECONDS));
   writer.u32(PEER.flags, PEER_FLAG.replaceAllowed);
   writer.nested(PEER.allowed, () =>
     writer.nested(0, () => {

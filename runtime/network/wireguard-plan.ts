@@ -6,7 +6,7 @@
 // recorded opens one.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { addAddress, addLinkRoute, changeLink, deleteLinkAt, deleteLinkRoute, moveLink } from './link-messages.ts';
-import { derivedKey, doubled, insideAddress, type KernelEnd, type KernelRing, netlinkStep } from './kernel-pairs.ts';
+import { derivedKey, doubled, type KernelEnd, type KernelRing, netlinkStep, wireguardAddress } from './kernel-pairs.ts';
 import { NETLINK_GENERIC, NETLINK_ROUTE, type Step } from './netd-protocol.ts';
 import {
   addWireguardLink,
@@ -18,9 +18,9 @@ import {
 
 export interface WireguardNetwork extends KernelRing {
   readonly id: string;
-  /** This one and the three above it are the network's, on all nodes; no other network has one of them. */
+  /** This one and the three above it are the network's, on this node; others are told of it. */
   readonly firstPort: number;
-  /** Likewise for the numbers of its links, on this node. */
+  /** Likewise for the numbers of its links. */
   readonly firstIndex: number;
   readonly mtu: number;
 }
@@ -47,20 +47,25 @@ export interface WireguardPlan {
 export const NO_WIREGUARD: WireguardPlan = { links: new Map(), routes: new Map(), refused: new Map() };
 
 /** Three keys are in a ring; four, so that their numbers may begin anew at 2^24. */
-const SLOTS = 4;
+export const SLOTS = 4;
 /** Of PKCS #8, before the 32 bytes of an X25519 key. */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
-type End = Pick<KernelEnd, 'id' | 'address'>;
+type Self = Pick<KernelEnd, 'id'>;
+
+export interface WireguardEnd extends Pick<KernelEnd, 'id' | 'address'> {
+  /** Of the network there, as that node has told. */
+  readonly firstPort: number;
+}
 
 /** What `before` has of the same keys is taken from there: public keys are dear, a ring has three for each node. */
 export function wireguardPlan(
   network: WireguardNetwork,
-  self: End,
-  peers: readonly End[],
+  self: Self,
+  peers: readonly WireguardEnd[],
   before: WireguardPlan = NO_WIREGUARD,
 ): WireguardPlan {
-  const twice = doubled(network.id, [self.id, ...peers.map(({ id }) => id)]);
+  const twice = doubled(network.id, [self.id, ...peers.map(({ id }) => id)], wireguardAddress);
   const refused = new Map<string, string>();
   const carried = peers.filter(({ id }) => {
     const other = twice.get(id) ?? twice.get(self.id);
@@ -70,24 +75,24 @@ export function wireguardPlan(
   });
   const links = new Map(network.keys.map((key) => [key.id, linkOf(network, key, self, carried, before)]));
   const sent = links.get(network.sendId);
-  const routes = new Map(sent ? carried.map(({ id }) => [insideAddress(network.id, id), sent.index]) : []);
+  const routes = new Map(sent ? carried.map(({ id }) => [wireguardAddress(network.id, id), sent.index]) : []);
   return { links, routes, refused };
 }
 
 function linkOf(
   { id: networkId, firstPort, firstIndex, mtu }: WireguardNetwork,
   { id: keyId, secret }: KernelRing['keys'][number],
-  self: End,
-  peers: readonly End[],
+  self: Self,
+  peers: readonly WireguardEnd[],
   before: WireguardPlan,
 ): WireguardLink {
   const slot = keyId % SLOTS;
   const key = { networkId, secret, keyId };
-  const port = firstPort + slot;
   const privateKey = privateOf(key, self.id);
   const known = before.links.get(keyId);
   const isKnown = known?.privateKey.equals(privateKey) ?? false;
-  const peerOf = ({ id, address }: End): WireguardPeer => {
+  const peerOf = ({ id, address, firstPort: theirs }: WireguardEnd): WireguardPeer => {
+    const port = theirs + slot;
     const same = isKnown ? known?.peers.get(id) : undefined;
     if (same) return { ...same, address, port };
     const pair = [self.id, id].sort();
@@ -96,20 +101,22 @@ function linkOf(
       presharedKey: derivedKey(key, 'shoal wireguard pair', pair, 32),
       address,
       port,
-      inside: insideAddress(networkId, id),
+      inside: wireguardAddress(networkId, id),
     };
   };
   return {
-    name: `wg${firstIndex + slot}`,
+    name: wireguardName(firstIndex + slot),
     index: firstIndex + slot,
-    port,
+    port: firstPort + slot,
     keyId,
     privateKey,
-    own: insideAddress(networkId, self.id),
+    own: wireguardAddress(networkId, self.id),
     mtu,
     peers: new Map(peers.map((peer) => [peer.id, peerOf(peer)])),
   };
 }
+
+export const wireguardName = (index: number): string => `wg${index}`;
 
 /** As X25519 wants it: curve25519's own bits set and cleared, so that it is shown as it was given. */
 function privateOf(key: Parameters<typeof derivedKey>[0], nodeId: string): Buffer {
@@ -157,7 +164,7 @@ export function wireguardSteps(
       ...netlinkStep(NETLINK_GENERIC, where, (writer) => {
         for (const { keyId, name, peers } of after.links.values()) {
           const known = made.some((link) => link.keyId === keyId) ? undefined : before.links.get(keyId)?.peers;
-          const fresh = [...peers].filter(([id, { address }]) => known?.get(id)?.address !== address);
+          const fresh = [...peers].filter(([id, peer]) => !isSamePeer(known?.get(id), peer));
           putWireguardPeers(
             writer,
             family,
@@ -205,7 +212,14 @@ function linkSteps({ name, index, port, privateKey, own, mtu }: WireguardLink, p
   ];
 }
 
-function isSame(known: WireguardLink | undefined, link: WireguardLink): boolean {
+export const isSamePeer = (known: WireguardPeer | undefined, peer: WireguardPeer): boolean =>
+  known !== undefined &&
+  known.address === peer.address &&
+  known.port === peer.port &&
+  known.inside === peer.inside &&
+  Buffer.compare(known.presharedKey, peer.presharedKey) === 0;
+
+export function isSame(known: WireguardLink | undefined, link: WireguardLink): boolean {
   const isKey = known?.privateKey.equals(link.privateKey) ?? false;
   return isKey && known?.index === link.index && known.port === link.port && known.mtu === link.mtu;
 }

@@ -77,6 +77,8 @@ describe('what the managers say of a network', () => {
       overlayState({ nodeId: 'here', network: { ...network, encryption }, services: [], endpoints });
     const state = stateOf(told);
     assert.equal(state.endpoints[1]?.node?.life, life);
+    const heard = stateOf([endpoint(3, { nodeWireguardPort: 7 }), endpoint(4, { ...there, nodeWireguardPort: 8 })]);
+    assert.deepEqual([heard.encryption?.self?.wireguardPort, heard.endpoints[1]?.node?.wireguardPort], [7, 8]);
     const self = { id: 'here', address: '192.0.2.1', port: 4789, means: ['esp', 'tunnel'], life };
     assert.deepEqual(state.encryption, { nodeId: 'here', ...encryption, self });
     assert.equal(stateOf(told.slice(1)).encryption?.self, undefined);

@@ -296,13 +296,14 @@ describe('assignments of networks', () => {
       told.length = 0;
       await store.update((tx) => {
         const node = tx.nodes.get(A);
-        if (node?.description) tx.nodes.put({ ...node, description: { ...node.description, lives } });
+        const wireguardPorts = Object.fromEntries(Object.keys(lives).map((id) => [id, 61_440]));
+        if (node?.description) tx.nodes.put({ ...node, description: { ...node.description, lives, wireguardPorts } });
       });
       await current();
       assert.deepEqual(told.map(names), heard);
       assert.deepEqual(
-        endpoints().map(({ nodeLife }) => nodeLife),
-        [expected],
+        endpoints().map(({ nodeLife, nodeWireguardPort }) => [nodeLife, nodeWireguardPort]),
+        [[expected, expected && 61_440]],
       );
     }
     await end();

@@ -120,10 +120,11 @@ describe('a session', () => {
     const said = () => manager.store.view().nodes.get(credentials.identity.nodeId)?.description;
     await until('it is described', () => said() !== undefined);
     const lives = { net1: 'ab'.repeat(16) };
-    const description = encodeJson({ ...said(), encryption: ['esp', 'tunnel'], lives });
+    const wireguardPorts = { net1: 61_440 };
+    const description = encodeJson({ ...said(), encryption: ['esp', 'tunnel'], lives, wireguardPorts });
     session.send({ heartbeat: { sequence: 1, description } });
     await until('it is described anew', () => said()?.encryption?.includes('esp') === true);
-    assert.deepEqual(said()?.lives, lives);
+    assert.deepEqual([said()?.lives, said()?.wireguardPorts], [lives, wireguardPorts]);
     const many = Array.from({ length: 50 }, (_, at) => ({ ...lives, [`n${at}`]: 'cd'.repeat(16) }));
     for (const each of many) {
       session.send({ heartbeat: { sequence: 2, description: encodeJson({ ...said(), lives: each }) } });

@@ -13,6 +13,7 @@ import { insideAddress } from '../../runtime/network/kernel-pairs.ts';
 import { KernelLives } from '../../runtime/network/kernel-lives.ts';
 import { SealedNetworks } from '../../runtime/network/sealed-networks.ts';
 import { FakeKernel, FakeNamespace } from '../support/fake-kernel.ts';
+import { noWireguard } from '../support/no-wireguard.ts';
 
 const NET = { id: 'net1', name: 'secret', vni: 4343 };
 const [WHERE, INTERFACE] = ['/run/tunnel', 4343];
@@ -70,7 +71,13 @@ class Node {
       probe: () => Promise.resolve(undefined),
     });
     await this.esp.adopt();
-    this.#sealed = new SealedNetworks({ tunnel: noTunnel, esp: this.esp, log: silentLog, mtu: () => 1440 });
+    this.#sealed = new SealedNetworks({
+      tunnel: noTunnel,
+      esp: this.esp,
+      wireguard: noWireguard,
+      log: silentLog,
+      mtu: () => 1440,
+    });
   }
 
   async boot(): Promise<void> {

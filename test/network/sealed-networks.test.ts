@@ -20,6 +20,7 @@ import {
   type TunnelPair,
 } from '../../runtime/network/tunnel-pairs.ts';
 import { FakeKernel, FakeNamespace } from '../support/fake-kernel.ts';
+import { noWireguard } from '../support/no-wireguard.ts';
 
 const SECRET = 'ab'.repeat(32);
 const encryption = { nodeId: 'node0', keys: [{ id: 1, secret: SECRET }], sendId: 1 };
@@ -131,7 +132,7 @@ describe('what the tunnel is told', () => {
 
   it('has the other nodes when one is not to be reached, which is shown with the reason and never carried in clear', async () => {
     const tunnel = new FakeTunnel();
-    const sealed = new SealedNetworks({ tunnel, esp: noEsp, log: silentLog, mtu: () => 1440 });
+    const sealed = new SealedNetworks({ tunnel, esp: noEsp, wireguard: noWireguard, log: silentLog, mtu: () => 1440 });
     const bad = { id: 'node2', address: 'x\nend', port: 4789 };
     const state = await sealed.seal(1, stateOf([good, bad]));
     assert.deepEqual(
@@ -155,7 +156,7 @@ describe('what the tunnel is told', () => {
 
   it('has no pair of a node without means in common, until that node has them', async () => {
     const tunnel = new FakeTunnel();
-    const sealed = new SealedNetworks({ tunnel, esp: noEsp, log: silentLog, mtu: () => 1440 });
+    const sealed = new SealedNetworks({ tunnel, esp: noEsp, wireguard: noWireguard, log: silentLog, mtu: () => 1440 });
     const other = { id: 'node2', address: '192.0.2.2', port: 4789 };
     await sealed.seal(1, stateOf([good, { ...other, means: [] }]));
     const reason = 'node node2 can encrypt by no means, this node by tunnel';
@@ -192,7 +193,7 @@ describe('an encrypted network where the kernel has ESP', () => {
       interfaceId: () => 4343,
       probe: () => Promise.resolve(undefined),
     });
-    const sealed = new SealedNetworks({ tunnel, esp, log: silentLog, mtu: () => 1440 });
+    const sealed = new SealedNetworks({ tunnel, esp, wireguard: noWireguard, log: silentLog, mtu: () => 1440 });
     let index = 0;
     /** As the managers have told of this node, or not yet. */
     const seal = async (nodes: readonly OverlayNode[], self: Partial<OverlayNode> = {}) => {

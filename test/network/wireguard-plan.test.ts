@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { parseAddress } from '../../runtime/network/addresses.ts';
-import { insideAddress } from '../../runtime/network/kernel-pairs.ts';
+import { wireguardAddress } from '../../runtime/network/kernel-pairs.ts';
 import { MessageWriter } from '../../runtime/network/netlink.ts';
 import {
   addWireguardLink,
@@ -30,7 +30,11 @@ function networkAt(turn: number, id = 'net1'): WireguardNetwork {
   return { id, firstPort: 20_000, firstIndex: 70_000, mtu: 1440, keys, sendId: keys[1]?.id ?? 0 };
 }
 
-const node = (number: number) => ({ id: `node${number}`, address: parseAddress(`192.0.2.${number}`) });
+const node = (number: number) => ({
+  id: `node${number}`,
+  address: parseAddress(`192.0.2.${number}`),
+  firstPort: 20_000,
+});
 
 class Machine {
   readonly self: ReturnType<typeof node>;
@@ -49,7 +53,7 @@ class Machine {
   }
 
   reaches(other: Machine): boolean {
-    return this.kernel.reaches(other.kernel, insideAddress('net1', other.self.id));
+    return this.kernel.reaches(other.kernel, wireguardAddress('net1', other.self.id));
   }
 }
 
@@ -91,8 +95,9 @@ describe('the plan of WireGuard for an encrypted network', () => {
   it('follows a ring that turned many times while a node went, and links that are to be others under the same keys', () => {
     const [one, other] = [new Machine(1), new Machine(2)];
     const both = (network: WireguardNetwork): void => {
-      one.move(wireguardPlan(network, one.self, [other.self]));
-      other.move(wireguardPlan(network, other.self, [one.self]));
+      const { firstPort } = network;
+      one.move(wireguardPlan(network, one.self, [{ ...other.self, firstPort }]));
+      other.move(wireguardPlan(network, other.self, [{ ...one.self, firstPort }]));
       assert.deepEqual([one.reaches(other), other.reaches(one), one.kernel.routes.size], [true, true, 1]);
     };
     one.move(wireguardPlan(networkAt(1), one.self, [node(3), other.self]));
@@ -195,13 +200,14 @@ const OF_WG = [
     ['0101000008000200776730002400', `0300${hex(0)}`, '06000600214e0000'],
   ],
   [
-    'wg set wg0 peer … preshared-key … endpoint 192.0.2.2:20002 allowed-ips 128.0.0.2/32',
+    'wg set wg0 peer … preshared-key … endpoint 192.0.2.2:20002 persistent-keepalive 25 allowed-ips 128.0.0.2/32',
     (writer: MessageWriter) => putWireguardPeers(writer, FAMILY, 'wg0', [peer]),
     [
       '010100000800020077673000',
-      '8c00088088000080',
+      '9400088090000080',
       `24000100${hex(32)}24000200${hex(64)}`,
       '1400040002004e22c00002020000000000000000',
+      '0600050019000000',
       '0800030002000000',
       '200009801c000080060001000200000008000200800000020500030020000000',
     ],

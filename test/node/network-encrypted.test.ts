@@ -344,7 +344,7 @@ describe('an encrypted network between nodes', function () {
       [
         ['tunnel', true, true],
         ['esp', esp, esp],
-        ['wireguard', wireguard, false],
+        ['wireguard', wireguard, wireguard],
       ],
     );
     assert.ok(encryption.every(({ reason }) => reason.length > 10));

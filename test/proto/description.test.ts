@@ -31,4 +31,15 @@ describe('what a node says of itself', () => {
     const many = Object.fromEntries(Array.from({ length: 1_025 }, (_, at) => [`n${at}`, life]));
     assert.throws(() => livesIn(many), { message: /more than 1024/ });
   });
+
+  it('has ports of networks, each with three above it, and not too many', () => {
+    const portsIn = (wireguardPorts: unknown): unknown =>
+      parseDescription(encodeJson({ ...description, wireguardPorts })).wireguardPorts;
+    assert.deepEqual([portsIn({ net1: 61_440 }), portsIn(undefined)], [{ net1: 61_440 }, undefined]);
+    for (const ports of [{ net1: 0 }, { net1: 65_533 }, { net1: '1' }, { 'net 1': 7 }, [7]]) {
+      assert.throws(() => portsIn(ports), { code: 'invalid', message: /description\.wireguardPorts/ });
+    }
+    const many = Object.fromEntries(Array.from({ length: 1_025 }, (_, at) => [`n${at}`, 7]));
+    assert.throws(() => portsIn(many), { message: /more than 1024/ });
+  });
 });

@@ -11,6 +11,7 @@ export const noNames: NameSource = {
 export const noOverlays: Overlays = {
   offered: () => [],
   lives: () => ({}),
+  wireguardPorts: () => ({}),
   pairs: () => Promise.resolve([]),
   apply: () => Promise.resolve(),
   drop: () => Promise.resolve(),
