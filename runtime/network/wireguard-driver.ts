@@ -191,18 +191,13 @@ export class WireguardDriver {
   ): Promise<ReadonlySet<string> | undefined> {
     return this.#turn.run(async () => {
       const carried = this.#networks.get(networkId);
-      const firstPort = carried?.port;
-      if (!carried || firstPort === undefined) return undefined;
-      const { firstIndex, mtu } = carried;
-      return await this.#try(carried, async () => {
-        const network = { id: networkId, firstPort, firstIndex, mtu, ...ring };
-        const plan = wireguardPlan(network, self, peers, carried.plan);
-        if (carried.sendId !== ring.sendId) carried.peers.clear(); // other sessions
-        carried.sendId = ring.sendId;
-        const found = await this.#bring(carried, plan);
-        this.#adopted.delete(networkId);
-        return this.#reached(carried, found);
-      });
+      if (carried?.port === undefined) return undefined;
+      for (;;) {
+        const { attempts } = carried;
+        const reached = await this.#try(carried, () => this.#carry(carried, ring, self, peers));
+        if (reached || carried.attempts === attempts) return reached;
+        if (!(await this.#try(carried, () => this.#open(carried)))) return undefined; // with other ports
+      }
     });
   }
 
@@ -287,8 +282,13 @@ export class WireguardDriver {
   async #probe(): Promise<number | string> {
     const refused = await this.#parts.probe();
     if (refused !== undefined) return refused;
-    const family = readFamily(await ask(this.#parts.netd(), NETLINK_GENERIC, '', askFamily()));
-    return family ?? 'generic netlink does not know it';
+    try {
+      const family = readFamily(await ask(this.#parts.netd(), NETLINK_GENERIC, '', askFamily()));
+      return family ?? 'generic netlink has no number for it';
+    } catch (error) {
+      if (error instanceof StepError) return `generic netlink does not know it: ${sentenceOf(error)}`;
+      throw error;
+    }
   }
 
   async #open(carried: Carried): Promise<true> {
@@ -310,6 +310,21 @@ export class WireguardDriver {
       if (!taken.has(port) || carried.attempts > taken.size + ATTEMPTS_MAX) return port;
       carried.attempts += 1;
     }
+  }
+
+  async #carry(
+    carried: Carried,
+    ring: KernelRing,
+    self: { readonly id: string },
+    peers: readonly WireguardEnd[],
+  ): Promise<ReadonlySet<string>> {
+    const { id, firstIndex, mtu, port: firstPort = 0 } = carried;
+    const plan = wireguardPlan({ id, firstPort, firstIndex, mtu, ...ring }, self, peers, carried.plan);
+    if (carried.sendId !== ring.sendId) carried.peers.clear(); // other sessions
+    carried.sendId = ring.sendId;
+    const found = await this.#bring(carried, plan);
+    this.#adopted.delete(id);
+    return this.#reached(carried, found);
   }
 
   /** Answers what was there before. */

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CodedError } from '../../base/errors.ts';
 import { silentLog } from '../../base/log.ts';
-import { formatAddress } from '../../runtime/network/addresses.ts';
+import { formatAddress, parseAddress } from '../../runtime/network/addresses.ts';
 import type { OverlayNode, OverlayState } from '../../runtime/network/contract.ts';
 import { EspDriver } from '../../runtime/network/esp-driver.ts';
 import { KernelLives } from '../../runtime/network/kernel-lives.ts';
-import { insideAddress } from '../../runtime/network/kernel-pairs.ts';
-import { NETLINK_XFRM } from '../../runtime/network/netd-protocol.ts';
+import { insideAddress, wireguardAddress } from '../../runtime/network/kernel-pairs.ts';
+import { NETLINK_GENERIC, NETLINK_XFRM } from '../../runtime/network/netd-protocol.ts';
 import { meansOf } from '../../runtime/network/pair-means.ts';
 import { SealedNetworks } from '../../runtime/network/sealed-networks.ts';
 import {
@@ -19,7 +19,9 @@ import {
   tunnelPair,
   type TunnelPair,
 } from '../../runtime/network/tunnel-pairs.ts';
+import { WireguardDriver } from '../../runtime/network/wireguard-driver.ts';
 import { FakeKernel, FakeNamespace } from '../support/fake-kernel.ts';
+import { shakeHands } from '../support/fake-wireguard-device.ts';
 import { noWireguard } from '../support/no-wireguard.ts';
 
 const SECRET = 'ab'.repeat(32);
@@ -286,5 +288,129 @@ describe('an encrypted network where the kernel has ESP', () => {
     await sealed.forget(NET.id, NET.vni);
     assert.deepEqual([kernel.xfrm.states.size, kernel.xfrm.policies.size, kernel.at('/nowhere').links.size], [0, 0, 0]);
     assert.deepEqual([esp.lives(), sealed.means()], [{}, []]);
+  });
+});
+
+describe('an encrypted network where the kernel has WireGuard', () => {
+  const means = ['wireguard', 'tunnel'] as const;
+  const folders: string[] = [];
+  after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+  function machine(id: string, address: string, esp: Pick<EspDriver, 'carry' | 'open'> = noEsp) {
+    const tunnel = new FakeTunnel();
+    const kernel = new FakeKernel();
+    kernel.namespaces.set(tunnel.namespacePath, new FakeNamespace());
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-sealed-'));
+    folders.push(folder);
+    const bootId = () => Promise.resolve('boot');
+    const wireguard = new WireguardDriver({
+      netd: () => kernel,
+      lives: new KernelLives({ path: join(folder, 'wireguard.json'), bootId, log: silentLog }),
+      log: silentLog,
+      namespacePath: tunnel.namespacePath,
+      ensureNamespace: tunnel.ensureNamespace,
+      firstIndex: () => 70_000,
+      firstPort: (_, attempt) => 61_440 + 4 * attempt,
+      probe: () => Promise.resolve(undefined),
+    });
+    const sealed = new SealedNetworks({
+      tunnel,
+      esp: { ...noEsp, ...esp },
+      wireguard,
+      log: silentLog,
+      mtu: () => 1440,
+    });
+    let index = 0;
+    const seal = async (nodes: readonly OverlayNode[]) => {
+      index += 1;
+      const state = { ...stateOf(nodes), encryption: { ...encryption, nodeId: id } };
+      const ways = await sealed.seal(index, state);
+      await sealed.settle(NET.id);
+      return ways.endpoints.map(({ node }) => node?.address ?? '');
+    };
+    const said = (): OverlayNode => {
+      const port = wireguard.ports()[NET.id];
+      return { id, address, port: 4789, means, ...(port !== undefined && { wireguardPort: port }) };
+    };
+    const wire = () => ({ address: parseAddress(address), devices: kernel.devices });
+    return { id, kernel, sealed, wireguard, seal, said, wire, tunnel };
+  }
+
+  async function two(esp?: Pick<EspDriver, 'carry' | 'open'>) {
+    const [one, other] = [machine('node0', '192.0.2.10', esp), machine('node1', '192.0.2.11')];
+    for (const each of [one, other]) await each.seal([]);
+    return { one, other };
+  }
+
+  it('goes by it once there is a session, by the tunnel until then, and leaves nothing at its end', async () => {
+    const { one, other } = await two();
+    const [byTunnel, byWireguard] = [innerAddress('node1'), wireguardAddress(NET.id, 'node1')].map(formatAddress);
+    const { wireguardPort: _, ...notReady } = other.said();
+    assert.deepEqual(await one.seal([notReady]), [byTunnel]);
+    assert.match(
+      one.sealed.means()[0]?.reason ?? '',
+      /^WireGuard is not used: there is no session with the other node yet/,
+    );
+    assert.deepEqual(await one.seal([other.said()]), [byTunnel]);
+    await other.seal([one.said()]);
+    shakeHands(one.wire(), other.wire());
+    assert.deepEqual((await one.sealed.audit()).changed, [NET.id]);
+    assert.deepEqual(await one.seal([other.said()]), [byWireguard]);
+    assert.equal(one.tunnel.told.at(-1)?.length, 1, 'the tunnel takes what is still sent so');
+    const [found] = await one.sealed.pairs(NET.id);
+    assert.deepEqual([found?.means, found?.open, found?.reason], ['wireguard', true, undefined]);
+    assert.deepEqual(await one.sealed.differences(), []);
+    await one.sealed.forget(NET.id, NET.vni);
+    assert.deepEqual([one.kernel.at('/nowhere').links.size, one.wireguard.ports(), one.sealed.means()], [0, {}, []]);
+  });
+
+  it('goes by ESP where that goes, and by WireGuard where ESP does not, with the reason', async () => {
+    let reached = new Set(['node1']);
+    const esp = { open: () => Promise.resolve('ab'.repeat(16)), carry: () => Promise.resolve(reached) };
+    const { one, other } = await two(esp);
+    const told = { ...other.said(), means: ['esp', 'wireguard', 'tunnel'] as const, life: 'cd'.repeat(16) };
+    const self = { ...one.said(), means: told.means, life: 'ab'.repeat(16) };
+    const seal = async (index: number): Promise<string> => {
+      const state = { ...stateOf([told]), encryption: { ...encryption, self } };
+      return (await one.sealed.seal(index, state)).endpoints[0]?.node?.address ?? '';
+    };
+    assert.equal(await seal(10), formatAddress(insideAddress(NET.id, 'node1')));
+    assert.ok(
+      one.kernel.devices.every(({ peers }) => peers.size === 0),
+      'there is one way at a time',
+    );
+    reached = new Set();
+    await seal(11);
+    await other.seal([one.said()]);
+    shakeHands(one.wire(), other.wire());
+    await one.sealed.audit();
+    assert.equal(await seal(12), formatAddress(wireguardAddress(NET.id, 'node1')));
+    assert.deepEqual(
+      one.sealed.means().map(({ means: by, reason }) => [by, reason?.slice(0, 15)]),
+      [['wireguard', 'ESP is not used']],
+    );
+  });
+
+  it('goes by the tunnel at once where the kernel refuses after all, and says in which words', async () => {
+    const { one, other } = await two();
+    one.kernel.refuse = (family) => (family === NETLINK_GENERIC ? 95 : 0);
+    assert.deepEqual(await one.seal([other.said()]), [formatAddress(innerAddress('node1'))]);
+    assert.match(one.sealed.means()[0]?.reason ?? '', /^WireGuard is not used: encrypting network secret by WireGuard/);
+    assert.deepEqual([one.wireguard.isOffered, one.wireguard.ports()], [false, {}]);
+  });
+
+  it('is carried without the tunnel where a node has only WireGuard', async () => {
+    const { one, other } = await two();
+    one.tunnel.set = () => Promise.reject(new CodedError('not-implemented', 'there is no /dev/net/tun'));
+    await one.seal([other.said()]);
+    assert.deepEqual(
+      one.sealed.unreached().map(({ reason }) => reason),
+      ['there is no /dev/net/tun'],
+    );
+    await other.seal([one.said()]);
+    shakeHands(one.wire(), other.wire());
+    await one.sealed.audit();
+    await one.seal([other.said()]);
+    assert.deepEqual([one.sealed.unreached(), one.sealed.means()[0]?.means], [[], 'wireguard']);
   });
 });

@@ -1,10 +1,11 @@
 // A kernel behind netd, as far as encrypted networks ask it: links, addresses, routes and packet rules of namespaces, and
-// IPsec (fake-xfrm.ts). It takes the bytes that netd would pass on and answers with those that netd would answer: failures
+// IPsec (fake-xfrm.ts) or WireGuard (fake-wireguard-device.ts). It takes the bytes that netd would pass on and answers with those that netd would answer: failures
 // by message, dumps from what is there. It can lack what a kernel may lack, refuse a message, and die between two.
 import assert from 'node:assert/strict';
 import { CodedError } from '../../base/errors.ts';
 import { checkSteps } from '../../runtime/network/netd.ts';
 import {
+  NETLINK_GENERIC,
   NETLINK_NETFILTER,
   NETLINK_ROUTE,
   NETLINK_XFRM,
@@ -12,9 +13,13 @@ import {
   type StepResult,
 } from '../../runtime/network/netd-protocol.ts';
 import { MessageWriter, readAttributes, readMessages, readText } from '../../runtime/network/netlink.ts';
+import { FakeDevice } from './fake-wireguard-device.ts';
 import { FakeXfrm } from './fake-xfrm.ts';
 
 const [ENOENT, EEXIST, ENODEV, ENETUNREACH, EPROTONOSUPPORT] = [2, 17, 19, 101, 93];
+const [EOPNOTSUPP, EADDRINUSE] = [95, 98];
+/** What generic netlink calls itself, and what it calls WireGuard here. */
+const [CONTROL, WIREGUARD] = [16, 0x22];
 
 interface FakeLink {
   readonly name: string;
@@ -23,6 +28,7 @@ interface FakeLink {
   mtu: number;
   readonly addresses: Set<number>;
   readonly routes: Set<number>;
+  readonly device?: FakeDevice;
 }
 
 export class FakeNamespace {
@@ -42,6 +48,9 @@ export class FakeKernel {
   /** An errno for a message; 0: as it is. */
   refuse: (family: number, type: number) => number = () => 0;
   hasXfrm = true;
+  hasWireguard = true;
+  /** Where somebody else hears. */
+  readonly takenPorts = new Set<number>();
   readonly #held = new Map<number, FakeNamespace>();
   #fds = 10;
 
@@ -64,6 +73,12 @@ export class FakeKernel {
 
   at(path: string): FakeNamespace {
     return this.namespaces.get(path) ?? assert.fail(`no namespace ${path}`);
+  }
+
+  /** Links of WireGuard that hear, wherever they are. */
+  get devices(): FakeDevice[] {
+    const links = [...this.namespaces.values()].flatMap((namespace) => [...namespace.links.values()]);
+    return links.flatMap(({ device, up }) => (device && up ? [device] : []));
   }
 
   /** From now on, after so many changes, netd is gone in the middle of what it does. */
@@ -95,16 +110,20 @@ export class FakeKernel {
     const failures: Buffer[] = [];
     const shown: Messages = [];
     for (const [index, { type, body }] of [...readMessages(messages)].entries()) {
-      const dump = dumpOf(this, family, namespace, type);
+      const dump = dumpOf(this, family, namespace, type, body);
       if (dump) {
         shown.push(...dump);
+        continue;
+      }
+      if (isLook(family, type, body)) {
+        failures.push(failure(index, ENOENT));
         continue;
       }
       this.before(family, type);
       const errno = this.refuse(family, type) || this.#take(family, where, namespace, type, body);
       if (errno !== 0) failures.push(failure(index, errno));
     }
-    if (shown.length === 0 && !isLook(family, messages)) this.said.push({ family, where, messages });
+    if (shown.length === 0 && !areLooks(family, messages)) this.said.push({ family, where, messages });
     return { errno: 0, bytes: Buffer.concat([u32(failures.length), ...failures, written(shown)]) };
   }
 
@@ -113,14 +132,29 @@ export class FakeKernel {
       assert.equal(where, '', 'states and policies are the node’s');
       return this.xfrm.answer(type, body);
     }
+    if (family === NETLINK_GENERIC) return this.#setDevice(namespace, type, body);
     if (family === NETLINK_NETFILTER) return takeRule(namespace, type, body);
     assert.equal(family, NETLINK_ROUTE);
-    return this.#route(namespace, type, body);
+    return this.#route(where, namespace, type, body);
   }
 
-  #route(namespace: FakeNamespace, type: number, body: Buffer): number {
+  #addLink(where: string, namespace: FakeNamespace, index: number, body: Buffer): number {
+    const kind = readText(readAttributes(readAttributes(body.subarray(16)).get(18) ?? Buffer.alloc(0)).get(1));
+    if (kind !== 'wireguard') return addLink(namespace, index, body);
+    assert.equal(where, '', 'it hears in the namespace that it is made in');
+    return this.hasWireguard ? addLink(namespace, index, body) : EOPNOTSUPP;
+  }
+
+  #setDevice({ links }: FakeNamespace, type: number, body: Buffer): number {
+    assert.deepEqual([type, body.readUInt8(0)], [WIREGUARD, 1]);
+    const attributes = readAttributes(body.subarray(4));
+    const link = [...links.values()].find(({ name }) => name === readText(attributes.get(2)));
+    return link?.device?.set(attributes) ?? ENODEV;
+  }
+
+  #route(where: string, namespace: FakeNamespace, type: number, body: Buffer): number {
     const index = body.length >= 8 ? body.readInt32LE(4) : 0;
-    if (type === 16) return addLink(namespace, index, body);
+    if (type === 16) return this.#addLink(where, namespace, index, body);
     if (type === 19) return this.#change(namespace, index, body);
     if (type === 17) return namespace.links.delete(index) ? 0 : ENODEV;
     if (type === 20) {
@@ -137,6 +171,7 @@ export class FakeKernel {
     const to = attributes.get(1)?.readUInt32BE(0) ?? 0;
     if (type === 25) return link?.routes.delete(to) ? 0 : 3;
     if (!link?.up) return ENETUNREACH;
+    for (const other of namespace.links.values()) other.routes.delete(to); // there is one to each place
     link.routes.add(to);
     return 0;
   }
@@ -153,7 +188,14 @@ export class FakeKernel {
       to.links.set(index, link);
     }
     link.mtu = attributes.get(4)?.readUInt32LE(0) ?? link.mtu;
-    if (body.readUInt32LE(12) & 1) link.up = (body.readUInt32LE(8) & 1) !== 0;
+    if (body.readUInt32LE(12) & 1) {
+      const isUp = (body.readUInt32LE(8) & 1) !== 0;
+      const { port } = link.device ?? {};
+      const isTaken =
+        port !== undefined && (this.takenPorts.has(port) || this.devices.some((each) => each.port === port));
+      if (isUp && !link.up && isTaken) return EADDRINUSE;
+      link.up = isUp;
+    }
     return 0;
   }
 }
@@ -162,15 +204,17 @@ function addLink(namespace: FakeNamespace, index: number, body: Buffer): number 
   const attributes = readAttributes(body.subarray(16));
   const name = readText(attributes.get(3));
   const kind = readText(readAttributes(attributes.get(18) ?? Buffer.alloc(0)).get(1));
+  const device = kind === 'wireguard' ? { device: new FakeDevice() } : {};
   if (namespace.links.has(index) || [...namespace.links.values()].some((link) => link.name === name)) return EEXIST;
-  namespace.links.set(index, { name, kind, up: false, mtu: 1480, addresses: new Set(), routes: new Set() });
+  namespace.links.set(index, { name, kind, up: false, mtu: 1480, addresses: new Set(), routes: new Set(), ...device });
   return 0;
 }
 
 function takeRule(namespace: FakeNamespace, type: number, body: Buffer): number {
   const DELETE_TABLE = (10 << 8) | 2;
   const NEW_RULE = (10 << 8) | 6;
-  if (type === DELETE_TABLE) namespace.rules = [];
+  const tableOf = (message: Buffer): string => readText(readAttributes(message.subarray(4)).get(1));
+  if (type === DELETE_TABLE) namespace.rules = namespace.rules.filter((rule) => tableOf(rule) !== tableOf(body));
   if (type === NEW_RULE) namespace.rules.push(Buffer.from(body));
   return 0;
 }
@@ -181,16 +225,35 @@ const LOOKS: Readonly<Record<number, readonly number[]>> = {
   [NETLINK_NETFILTER]: [(10 << 8) | 7],
 };
 
-const isLook = (family: number, messages: Buffer): boolean =>
-  [...readMessages(messages)].every(({ type }) => LOOKS[family]?.includes(type));
+const areLooks = (family: number, messages: Buffer): boolean =>
+  [...readMessages(messages)].every(({ type, body }) => isLook(family, type, body));
+
+function isLook(family: number, type: number, body: Buffer): boolean {
+  if (family !== NETLINK_GENERIC) return LOOKS[family]?.includes(type) ?? false;
+  return type === CONTROL || body.readUInt8(0) === 0;
+}
+
+/** Undefined: there is none. */
+function genericShown(kernel: FakeKernel, { links }: FakeNamespace, type: number, body: Buffer): Messages | undefined {
+  const attributes = readAttributes(body.subarray(4));
+  if (type === CONTROL) {
+    if (!kernel.hasWireguard || readText(attributes.get(2)) !== 'wireguard') return undefined;
+    return [bodyOf(CONTROL, Buffer.from([1, 2, 0, 0]), (writer) => writer.bytes(1, Buffer.from([WIREGUARD, 0])))];
+  }
+  const index = attributes.get(1)?.readUInt32LE(0) ?? 0;
+  const link = links.get(index);
+  return link?.device?.shown(WIREGUARD, link.name, index);
+}
 
 function dumpOf(
   kernel: FakeKernel,
   family: number,
   { links, rules }: FakeNamespace,
   type: number,
+  body: Buffer,
 ): Messages | undefined {
-  if (!LOOKS[family]?.includes(type)) return undefined;
+  if (!isLook(family, type, body)) return undefined;
+  if (family === NETLINK_GENERIC) return genericShown(kernel, { links, rules }, type, body);
   if (family === NETLINK_XFRM) return kernel.xfrm.shown(type as 18 | 21);
   if (family === NETLINK_NETFILTER) return rules.map((body) => ({ type: (10 << 8) | 6, body }));
   return [...links].flatMap(([index, link]) => {

@@ -138,7 +138,7 @@ function setPeer(link: Link, attributes: Map<number, Buffer>): void {
   });
 }
 
-function publicOf(secret: Buffer): string {
+export function publicOf(secret: Buffer): string {
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, secret]), format: 'der', type: 'pkcs8' });
   return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
 }
