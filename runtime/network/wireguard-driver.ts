@@ -341,7 +341,7 @@ export class WireguardDriver {
     try {
       const place = { namespacePath, namespaceFd, family: this.#family };
       const { make, remove } = wireguardSteps(before, plan, place);
-      if (make.length > 0) await netd().do(doing, make);
+      if (make.length > 0) await netd().do(doing, [...settingSteps(namespacePath), ...make]);
       carried.plan = plan;
       carried.leftovers = remove;
     } finally {
@@ -491,6 +491,15 @@ function deletionOf({ where, index }: { readonly where: string; readonly index: 
   deleteLinkAt(writer, index);
   return { do: 'netlink', family: NETLINK_ROUTE, where, messages: writer.finish() };
 }
+
+/**
+ * While keys turn, what a node sends comes by another link than that which leads to it; a namespace takes over from the
+ * node whether the kernel would drop such packets. A link has what stands here when it comes.
+ */
+const settingSteps = (where: string): Step[] =>
+  ['all', 'default'].map((of) => {
+    return { do: 'write-sysctl', where, name: `ipv4/conf/${of}/rp_filter`, value: '0' };
+  });
 
 const isDeaf = ({ deafAudits, oldAudits }: Peer): boolean => deafAudits >= DEAF_AUDITS || oldAudits >= OLD_AUDITS;
 const isUsed = (peer: Peer): boolean => peer.handshake !== '' && !isDeaf(peer);

@@ -84,7 +84,9 @@ async function tell(two: Two): Promise<void> {
   for (const index of [1, 2]) {
     const nodes = two.map(([{ address }, { overlays }], at) => {
       const life = overlays.lives()[NETWORK.id];
-      return { id: `node${at}`, address, port: 4789, means: overlays.offered(), ...(life !== undefined && { life }) };
+      const wireguardPort = overlays.wireguardPorts()[NETWORK.id];
+      const ready = { ...(life !== undefined && { life }), ...(wireguardPort !== undefined && { wireguardPort }) };
+      return { id: `node${at}`, address, port: 4789, means: overlays.offered(), ...ready };
     });
     await Promise.all(two.map(([, { overlays }], own) => overlays.apply(index, stateFor(nodes, own, ring))));
   }

@@ -161,6 +161,11 @@ describe('WireGuard, as it is driven', () => {
     const rules = { family: NETLINK_NETFILTER, where: WHERE, messages: planKernelRules(links, WIREGUARD_TABLE) };
     const { make, remove } = wireguardSteps(NO_WIREGUARD, plan, place);
     assert.deepEqual([one.kernel.said.map(textOf), remove], [[textOf(rules), ...bytesOf(make)], []]);
+    assert.deepEqual(
+      [...one.kernel.at(WHERE).settings],
+      ['all', 'default'].map((of) => [`ipv4/conf/${of}/rp_filter`, '0']),
+      'packets may come by another link than they go',
+    );
     one.kernel.said = [];
     await one.bring(1, peer);
     assert.deepEqual(one.kernel.said, [], 'the same again says nothing');

@@ -34,6 +34,7 @@ interface FakeLink {
 export class FakeNamespace {
   readonly links = new Map<number, FakeLink>();
   rules: Buffer[] = [];
+  readonly settings = new Map<string, string>();
 }
 
 type Messages = { readonly type: number; readonly body: Buffer }[];
@@ -94,6 +95,10 @@ export class FakeKernel {
     if (step.do === 'netlink') return this.#netlink(step.family, step.where, Buffer.from(step.messages));
     if (step.do === 'drop-namespace') {
       assert.ok(this.#held.delete(step.descriptor), 'it was held');
+      return { errno: 0, bytes: Buffer.alloc(0) };
+    }
+    if (step.do === 'write-sysctl') {
+      this.at(step.where).settings.set(step.name, step.value);
       return { errno: 0, bytes: Buffer.alloc(0) };
     }
     if (step.do !== 'hold-namespace') return assert.fail(`a step ${step.do}`);
@@ -234,7 +239,12 @@ function isLook(family: number, type: number, body: Buffer): boolean {
 }
 
 /** Undefined: there is none. */
-function genericShown(kernel: FakeKernel, { links }: FakeNamespace, type: number, body: Buffer): Messages | undefined {
+function genericShown(
+  kernel: FakeKernel,
+  { links }: Pick<FakeNamespace, 'links'>,
+  type: number,
+  body: Buffer,
+): Messages | undefined {
   const attributes = readAttributes(body.subarray(4));
   if (type === CONTROL) {
     if (!kernel.hasWireguard || readText(attributes.get(2)) !== 'wireguard') return undefined;
@@ -253,7 +263,7 @@ function dumpOf(
   body: Buffer,
 ): Messages | undefined {
   if (!isLook(family, type, body)) return undefined;
-  if (family === NETLINK_GENERIC) return genericShown(kernel, { links, rules }, type, body);
+  if (family === NETLINK_GENERIC) return genericShown(kernel, { links }, type, body);
   if (family === NETLINK_XFRM) return kernel.xfrm.shown(type as 18 | 21);
   if (family === NETLINK_NETFILTER) return rules.map((body) => ({ type: (10 << 8) | 6, body }));
   return [...links].flatMap(([index, link]) => {
