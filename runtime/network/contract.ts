@@ -182,10 +182,11 @@ export interface OverlayPair {
   readonly nodeId: string;
   /** `none`: it is not reached, nothing goes to it in clear. */
   readonly means: MeansName | 'none';
-  /** Of `none`: why; of the tunnel: why it is not the kernel, where the other node has that. */
+  /** Of `none`: why; of the others: why it is not what comes before them, where the other node has that. */
   readonly reason?: string;
   /** The other node has answered under a key of the network. */
   readonly open: boolean;
+  /** Packets; by WireGuard bytes, which is what its kernel counts. */
   readonly sent: number;
   readonly received: number;
   readonly replayed: number;
