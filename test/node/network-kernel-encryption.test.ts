@@ -1,6 +1,7 @@
 // What is planned for encryption by the kernel, as far as every kernel can do it: a link of another kind stands for that of
 // ESP. The states and policies themselves need a kernel that has them.
 import assert from 'node:assert/strict';
+import { constants } from 'node:os';
 import { systemClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
@@ -8,10 +9,17 @@ import { nativeBinary } from '../../runtime/native/binary.ts';
 import { formatAddress, parseAddress } from '../../runtime/network/addresses.ts';
 import { espLinkEnd, espLinkSteps, espPlan, espSteps, NO_ESP } from '../../runtime/network/esp-plan.ts';
 import { insideAddress } from '../../runtime/network/kernel-pairs.ts';
-import { planKernelRules } from '../../runtime/network/kernel-ruleset.ts';
+import { planKernelRules, WIREGUARD_TABLE } from '../../runtime/network/kernel-ruleset.ts';
 import { Netd } from '../../runtime/network/netd.ts';
-import { NETLINK_NETFILTER, NETLINK_ROUTE, type Step } from '../../runtime/network/netd-protocol.ts';
-import { readMessages } from '../../runtime/network/netlink.ts';
+import {
+  NETLINK_GENERIC,
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  readNetlinkResult,
+  type Step,
+} from '../../runtime/network/netd-protocol.ts';
+import { MessageWriter, NLM_F_DUMP, readAttributes, readMessages, readText } from '../../runtime/network/netlink.ts';
+import { askFamily, readFamily } from '../../runtime/network/wireguard-messages.ts';
 import { NetworkLab } from '../support/network-lab.ts';
 import { requireRoot } from '../support/requirements.ts';
 
@@ -88,6 +96,32 @@ describe('encryption by the kernel', function () {
     }
   });
 
+  it('asks generic netlink for WireGuard, which is answered with its number or not known, and lists as dumps do', async () => {
+    await using lab = await NetworkLab.open();
+    const machine = await lab.machine();
+    const netd = await netdIn(machine.namespace);
+    try {
+      const ask = async (messages: Buffer): Promise<Buffer> => {
+        const [result] = await netd.do('asking', [{ do: 'netlink', family: NETLINK_GENERIC, where: '', messages }]);
+        return readNetlinkResult(result?.bytes ?? Buffer.alloc(0)).messages;
+      };
+      const isThere = await machine.run('ip', 'link', 'add', 'wg-test', 'type', 'wireguard').then(
+        () => true,
+        () => false,
+      );
+      if (isThere) assert.ok((readFamily(await ask(askFamily())) ?? 0) > 16);
+      else await assert.rejects(ask(askFamily()), { errno: constants.errno.ENOENT });
+      const writer = new MessageWriter();
+      writer.message(16, NLM_F_DUMP, Buffer.from([3, 1, 0, 0]));
+      const names = [...readMessages(await ask(writer.finish()))].map(({ body }) =>
+        readText(readAttributes(body.subarray(4)).get(2)),
+      );
+      assert.deepEqual([names.includes('nlctrl'), names.includes('wireguard')], [true, isThere]);
+    } finally {
+      await netd.close();
+    }
+  });
+
   it('takes out of a network’s link what has the number of that network, and nothing else, nor passes it on', async () => {
     await using lab = await NetworkLab.open();
     const [machine, other] = [await lab.machine(), await lab.machine()];
@@ -99,7 +133,9 @@ describe('encryption by the kernel', function () {
         where: '',
         messages: planKernelRules([{ name, vni: VNI }]),
       });
-      await netd.do('setting packet rules', [rules('nobody0'), rules('uplink')]);
+      const elsewhere = planKernelRules([{ name: 'nobody1', vni: VNI }], WIREGUARD_TABLE);
+      const ofWireguard = { ...rules(''), messages: elsewhere } as Step;
+      await netd.do('setting packet rules', [ofWireguard, rules('nobody0'), rules('uplink')]);
       const heard = await lab.script(machine.namespace, LISTEN);
       const lines: string[] = [];
       heard.stdout?.on('data', (bytes: Buffer) => lines.push(...String(bytes).trim().split('\n')));
@@ -117,6 +153,7 @@ describe('encryption by the kernel', function () {
       assert.match(listed, /iifname "uplink" udp dport 4789 @th,96,24 0x10f7 accept/);
       assert.match(listed, /hook forward[^}]*\n\s*drop/);
       assert.doesNotMatch(listed, /nobody0/);
+      assert.match(await machine.run('nft', 'list', 'table', 'inet', WIREGUARD_TABLE), /iifname "nobody1" drop/);
     } finally {
       await netd.close();
     }
