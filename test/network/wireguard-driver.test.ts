@@ -224,6 +224,16 @@ describe('WireGuard, as it is driven', () => {
     assert.deepEqual(await one.carry(5, other.end), new Set(['node2']));
   });
 
+  it('does not take the session under one key for that under the next', async () => {
+    using both = await pair();
+    const { one, other } = both;
+    for (const turn of [2, 3]) {
+      await one.bring(turn, other.end);
+      await other.bring(turn, one.end);
+      assert.deepEqual([one.reached.size, one.reaches(other)], turn === 2 ? [1, true] : [0, false]);
+    }
+  });
+
   it('takes out nodes that went, and refuses none', async () => {
     using both = await pair();
     await both.one.bring(1);
