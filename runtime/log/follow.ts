@@ -1,5 +1,5 @@
 // Follows a growing log by inotify, through rotations, until the writer is known to be finished.
-import { watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
@@ -79,17 +79,27 @@ class Bell implements Disposable {
   readonly #stop: () => void;
 
   constructor(path: string, signals: readonly AbortSignal[]) {
-    const name = basename(path);
-    const watcher = watch(dirname(path), (_event, changed) => {
-      if (changed === null || changed.startsWith(name)) this.#ring();
-    });
-    watcher.on('error', () => this.end()); // the folder is gone: the container was removed
+    const watcher = this.#watch(dirname(path), basename(path));
     const ring = (): void => this.#ring();
     for (const signal of signals) signal.addEventListener('abort', ring);
     this.#stop = () => {
-      watcher.close();
+      watcher?.close();
       for (const signal of signals) signal.removeEventListener('abort', ring);
     };
+  }
+
+  /** Without the folder the container was removed: what the file holds that was opened before is all there will be. */
+  #watch(folder: string, name: string): FSWatcher | undefined {
+    try {
+      const watcher = watch(folder, (_event, changed) => {
+        if (changed === null || changed.startsWith(name)) this.#ring();
+      });
+      return watcher.on('error', () => this.end());
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      this.end();
+      return undefined;
+    }
   }
 
   end(): void {

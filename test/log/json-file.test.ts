@@ -127,6 +127,20 @@ describe('json-file log', () => {
     assert.deepEqual(seen, ['a\n', 'b\n', 'c\n', 'd\n', 'e\n']);
   });
 
+  it('follows to the end what was removed meanwhile', async () => {
+    write(line('a\n'), line('b\n'));
+    rotate();
+    write(line('c\n'));
+    const follow = { finished: new AbortController().signal, clock: systemClock };
+    const found: string[] = [];
+    for await (const { bytes } of readLog(request({ follow }), new AbortController().signal)) {
+      found.push(bytes.toString());
+      if (found.length === 1) renameSync(directory, `${directory}.removed`); // all files are open, the newest is not watched yet
+    }
+    renameSync(`${directory}.removed`, directory);
+    assert.deepEqual(found, ['a\n', 'b\n', 'c\n']);
+  });
+
   it('ends following when the reader goes away, and at until', async () => {
     write(line('a\n'));
     const abort = new AbortController();
