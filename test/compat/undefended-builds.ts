@@ -340,13 +340,7 @@ export const UNDEFENDED: readonly Undefended[] = [
   },
   {
     without: 'rules that close internal networks (CVE-2025-54410)',
-    edits: [
-      [
-        'dist/runtime/network/ruleset-bridges.js',
-        'return [...inside, [...into, drop], [...outOf, drop]];',
-        'return [...inside, [...into, accept], [...outOf, accept]];',
-      ],
-    ],
+    edits: [['dist/runtime/network/ruleset-bridges.js', 'names(bridges.filter(({ internal }) => internal))', '[]']],
     attacks: [['network-own', 'are entered and left by no route when internal']],
   },
   {

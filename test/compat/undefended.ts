@@ -36,6 +36,18 @@ export async function runUndefended(only: string): Promise<number> {
   return idle;
 }
 
+const pathOf = (folder: string, [name]: Edit): string =>
+  join(folder, name.startsWith('dist/') ? name : join('runtime/native', name));
+
+/** The source without the defence; throws where that is not there just once. */
+export function planted(edit: Edit, folder = ROOT): string {
+  const [name, before, after] = edit;
+  const source = readFileSync(pathOf(folder, edit), 'utf8');
+  const places = source.split(before).length - 1;
+  if (places !== 1) throw new Error(`the defence in ${name} is there ${places} times: ${before}`);
+  return source.replace(before, () => after);
+}
+
 /** A copy of the compiled project, changed, whose helper is compiled from changed sources. */
 class Checkout {
   readonly #folder = mkdtempSync(join(tmpdir(), 'shoal-undefended-'));
@@ -56,15 +68,8 @@ class Checkout {
     for (const edit of edits) this.#plant(edit);
   }
 
-  #plant([name, before, after]: Edit): void {
-    const path = join(this.#folder, name.startsWith('dist/') ? name : join('runtime/native', name));
-    const source = readFileSync(path, 'utf8');
-    const places = source.split(before).length - 1;
-    if (places !== 1) throw new Error(`the defence in ${name} is there ${places} times: ${before}`);
-    writeFileSync(
-      path,
-      source.replace(before, () => after),
-    );
+  #plant(edit: Edit): void {
+    writeFileSync(pathOf(this.#folder, edit), planted(edit, this.#folder));
   }
 
   get #cache(): string {
